@@ -1,0 +1,520 @@
+"""Samples in the *messages* form of Hugging Face chat templates: what every reader gives and the model takes.
+
+A part of a message is text or one media item. Parsing is strict where a mistake would train on the wrong thing (unknown keys, two
+sources for one item) and liberal in the spellings of one and the same thing that are in use (`{"type": "image", "image": ...}`).
+Nothing is opened here: a missing or broken file shows when a loader of `omni.media` reads it.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from PIL import Image
+
+Role = Literal["system", "user", "assistant"]
+MediaData = bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
+ROLES: tuple[str, ...] = get_args(Role)
+
+# OpenAI's and Hugging Face's names of part types, to the key that holds the content.
+_TEXT_TYPES = ("text", "input_text", "output_text")
+_URL_TYPES = {"image_url": "image", "audio_url": "audio", "video_url": "video", "input_image": "image"}
+_SOURCE_KEYS = ("path", "bytes", "data", "features", "url", "base64")
+_DETAIL_KEYS = ("sampling_rate", "row", "options")
+
+
+class SampleError(ValueError):
+    """One sample cannot be used; `sample_id` names it and `reason` says why and what to do. Picklable."""
+
+    def __init__(self, sample_id: str, reason: str) -> None:
+        super().__init__(sample_id, reason)
+        self.sample_id = sample_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"sample {self.sample_id!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Media:
+    """One media item, not yet read. Exactly one of `path`, `data` and `features` is set.
+
+    `path` is a file, or a list of files in order (the frames of a video). `data` is an encoded file as bytes, an array, a picture, or a
+    tuple of pictures. `features` is an array or a `.npy`/`.safetensors` file of ready-made embeddings, of which `row` is taken.
+    `sampling_rate` is in Hz. `options` go to the loader of the modality (`{"start": 1.0, "end": 3.5}` in seconds for sound).
+    """
+
+    modality: str
+    path: str | list[str] | None = None
+    data: MediaData | None = None
+    sampling_rate: int | None = None
+    features: str | np.ndarray | None = None
+    row: int | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("path", "data", "features") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none of them"
+            raise ValueError(f"a {self.modality!r} item needs exactly one of path, data and features, but has {found}")
+
+    def describe(self) -> str:
+        """A few words for error messages, such as `image animals/frog.png`."""
+        if isinstance(self.path, str):
+            return f"{self.modality} {self.path}"
+        if self.path is not None:
+            return f"{self.modality} of {len(self.path)} files, the first {self.path[0]}"
+        if self.features is not None:
+            source = self.features if isinstance(self.features, str) else _describe_array(self.features)
+            return f"{self.modality} features {source}" + ("" if self.row is None else f" row {self.row}")
+        rate = "" if self.sampling_rate is None else f" at {self.sampling_rate} Hz"
+        return f"{self.modality} {_describe_data(self.data)}{rate}"
+
+    def content_hash(self) -> str:
+        """sha256 (hex) of the content, for caches: of a file's bytes, or of an array's bytes, dtype and shape; also of the
+        sampling rate, row and options where they are set. A file is read again only when its size or modification time has changed.
+        Files that a file refers to (the materials of an OBJ) are not part of it.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+        """
+        if self.path is not None:
+            digest = hash_file(self.path) if isinstance(self.path, str) else _hash_texts(map(hash_file, self.path))
+        elif isinstance(self.features, str):
+            digest = hash_file(self.features)
+        else:
+            digest = self._data_digest
+        details = {"sampling_rate": self.sampling_rate, "row": self.row, "options": self.options or None}
+        set_details = {key: value for key, value in details.items() if value is not None}
+        return _hash_texts([digest, json.dumps(set_details, sort_keys=True, default=repr)]) if set_details else digest
+
+    @cached_property
+    def _data_digest(self) -> str:
+        return _hash_data(self.data if self.data is not None else cast(np.ndarray, self.features))
+
+    def __eq__(self, other: object) -> bool:
+        """Equal fields; arrays are compared by content (the generated comparison would fail on them)."""
+        if not isinstance(other, Media):
+            return NotImplemented
+        plain = ("modality", "path", "sampling_rate", "row", "options")
+        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
+            _same_content(getattr(self, name), getattr(other, name)) for name in ("data", "features")
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.modality, str(self.path), self.sampling_rate, self.row))
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: tuple[Text | Media, ...]
+
+    @property
+    def text(self) -> str:
+        """All text of the turn, joined without separators."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of the turn in order."""
+        return tuple(part for part in self.content if isinstance(part, Media))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a data set: a conversation with its id; `meta` holds the row's other keys (caption, category, ...)."""
+
+    id: str
+    messages: tuple[Message, ...]
+    meta: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of all turns in order."""
+        return tuple(media for message in self.messages for media in message.media)
+
+
+def parse_sample(
+    row: Mapping[str, Any],
+    base: Path | str | None = None,
+    modalities: Collection[str] | None = None,
+    *,
+    default_id: str | None = None,
+) -> Sample:
+    """Make a `Sample` of one row `{"id": ..., "messages": [...], ...}`.
+
+    Args:
+        row: the row; keys other than `id`, `messages` and `meta` join the sample's `meta`.
+        base: folder that relative paths start from (the manifest's); None leaves them as they are.
+        modalities: the modalities that are allowed; None allows any.
+        default_id: the id of a row that has none.
+
+    Raises:
+        SampleError: the row cannot be used, with the reason and the way out.
+    """
+    if not isinstance(row, Mapping):
+        raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {_show(row)}")
+    sample_id = row.get("id", default_id)
+    if sample_id is None or sample_id == "" or not isinstance(sample_id, str | int) or isinstance(sample_id, bool):
+        raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {_show(row.get('id'))}")
+    sample_id = str(sample_id)
+    if row.get("messages") is None:
+        found = ", ".join(map(str, row)) or "no keys at all"
+        raise SampleError(sample_id, f"the key 'messages' is missing; found {found}")
+    messages = parse_messages(row["messages"], base, modalities, sample_id=sample_id)
+    meta = row.get("meta")
+    if meta is not None and not isinstance(meta, Mapping):
+        raise SampleError(sample_id, f"'meta' must be an object, got {_show(meta)}")
+    rest = {key: value for key, value in row.items() if key not in ("id", "messages", "meta")}
+    return Sample(sample_id, messages, {**(meta or {}), **rest})
+
+
+def parse_messages(
+    messages: Sequence[Mapping[str, Any]] | Sequence[Message],
+    base: Path | str | None = None,
+    modalities: Collection[str] | None = None,
+    *,
+    sample_id: str = "(conversation)",
+    allow_paths: bool = True,
+) -> tuple[Message, ...]:
+    """Make `Message`s of a conversation; content is a string or a list of parts, and `Message`s pass through.
+
+    A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes` (bytes or base64
+    text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also taken as key, as are the part types of
+    Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set `allow_paths=False` for input of strangers (a server): local files are refused.
+
+    Raises:
+        SampleError: with `sample_id`, what is wrong, and what to do.
+    """
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence | np.ndarray):
+        raise SampleError(sample_id, f"'messages' must be a list of turns, got {_show(messages)}")
+    parser = _Parser(sample_id, None if base is None else Path(base), modalities, allow_paths)
+    parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
+    if not any(message.role == "user" for message in parsed):
+        raise SampleError(
+            sample_id, "there is no user turn; a conversation needs at least one message with role 'user'"
+        )
+    if any(message.role == "system" for message in parsed[1:]):
+        raise SampleError(sample_id, "a system message stands after another turn; move it to the beginning")
+    return parsed
+
+
+def check_answer(sample: Sample) -> None:
+    """Check that a sample can be trained on: every assistant turn has text, and the last turn is the assistant's.
+
+    Raises:
+        SampleError: there is no answer or an empty one.
+    """
+    answers = [message for message in sample.messages if message.role == "assistant"]
+    if not answers:
+        raise SampleError(sample.id, "there is no assistant turn, so nothing to learn; add the answer as one")
+    if not all(answer.text.strip() for answer in answers):
+        raise SampleError(sample.id, "the answer is empty: an assistant turn has no text; fill it in or remove the row")
+    if sample.messages[-1].role != "assistant":
+        raise SampleError(sample.id, "the last turn is not the assistant's; add its answer or remove the turn")
+
+
+def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
+    """The modality that a part type means: itself, or for `audio` (the word of Hugging Face) the one of sound and speech that is allowed.
+
+    Raises:
+        ValueError: `name` is not among `modalities`, or `audio` could mean either of two.
+    """
+    if modalities is None or name in modalities:
+        return name
+    if name == "audio":
+        matches = [modality for modality in ("sound", "speech") if modality in modalities]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ValueError("'audio' could mean 'sound' or 'speech' here; write which one as the part's type")
+    allowed = ", ".join(sorted(map(repr, {"text", *modalities})))
+    raise ValueError(f"unknown modality or part type {name!r}; allowed are {allowed}")
+
+
+def media_from_value(modality: str, value: Any, base: Path | None = None, sampling_rate: int | None = None) -> Media:
+    """Make a `Media` of whatever commonly stands for one.
+
+    Accepted: a path, a list of paths (frames), a `file:` or `data:` URL, bytes, a picture, a list of pictures, an array (or a list
+    of numbers), `(array, sampling_rate)`, and the dictionaries of `datasets` (`{"bytes", "path"}`, `{"array", "sampling_rate"}`).
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, str | Path):
+        return _media_from_text(modality, str(value), base)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return Media(modality, data=bytes(value), sampling_rate=sampling_rate)
+    if isinstance(value, Image.Image):
+        return Media(modality, data=value)
+    if isinstance(value, Mapping):
+        return _media_from_mapping(modality, value, base)
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | np.integer):
+        return Media(modality, data=_array(value[0]), sampling_rate=_sampling_rate(value[1]))
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str | Path) for item in value):
+        return Media(modality, path=[_local_path(str(item), base) for item in value])
+    if isinstance(value, list | tuple) and value and all(isinstance(item, Image.Image) for item in value):
+        return Media(modality, data=tuple(value))
+    return Media(modality, data=_array(value), sampling_rate=sampling_rate)
+
+
+def hash_file(path: str) -> str:
+    """sha256 (hex) of a file's bytes; remembered until its size or modification time changes."""
+    status = os.stat(path)
+    return _hash_file_as_of(os.path.abspath(path), status.st_size, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """Parses the turns of one sample; every error leaves as a SampleError that says where in the sample it is."""
+
+    sample_id: str
+    base: Path | None
+    modalities: Collection[str] | None
+    allow_paths: bool
+
+    def message(self, message: Mapping[str, Any] | Message, index: int) -> Message:
+        where = f"message {index + 1}"
+        if isinstance(message, Message):
+            for media in message.media:
+                self._check_modality(media.modality, where)
+            return message
+        if not isinstance(message, Mapping):
+            raise SampleError(
+                self.sample_id, f"{where} must be an object with 'role' and 'content', got {_show(message)}"
+            )
+        role, content = message.get("role"), message.get("content")
+        if role not in ROLES:
+            raise SampleError(self.sample_id, f"{where} has the unknown role {role!r}; allowed are {', '.join(ROLES)}")
+        if isinstance(content, str):
+            return Message(cast(Role, role), (Text(content),))
+        if not isinstance(content, list | tuple | np.ndarray):
+            raise SampleError(
+                self.sample_id, f"'content' of {where} must be a string or a list of parts, got {_show(content)}"
+            )
+        if len(content) == 0 and role != "assistant":
+            raise SampleError(self.sample_id, f"'content' of {where} ({role}) is empty; give it text or media")
+        return Message(
+            cast(Role, role), tuple(self._part(part, f"{where}, part {i + 1}") for i, part in enumerate(content))
+        )
+
+    def _part(self, part: Any, where: str) -> Text | Media:
+        if isinstance(part, Text | str):
+            return Text(part) if isinstance(part, str) else part
+        if isinstance(part, Media):
+            self._check_modality(part.modality, where)
+            return part
+        if not isinstance(part, Mapping):
+            raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {_show(part)}")
+        # Tables (parquet, arrow) give every part all keys of all parts, None where they do not apply.
+        part = {str(key): value for key, value in part.items() if value is not None}
+        kind = part.pop("type", None)
+        if not isinstance(kind, str) or not kind:
+            raise SampleError(self.sample_id, f"{where} has no 'type'; write 'text' or a modality such as 'image'")
+        if kind in _TEXT_TYPES:
+            if not isinstance(part.get("text"), str) or len(part) > 1:
+                raise SampleError(self.sample_id, f"{where} must hold only 'text', a string; got {_show(part)}")
+            return Text(part["text"])
+        try:
+            media = self._media(kind, part)
+        except (ValueError, TypeError) as error:
+            raise SampleError(self.sample_id, f"{where}: {error}") from error
+        if not self.allow_paths and (media.path is not None or isinstance(media.features, str)):
+            raise SampleError(self.sample_id, f"{where}: local files are not allowed here; send the content itself")
+        return media
+
+    def _media(self, kind: str, part: dict[str, Any]) -> Media:
+        if kind == "input_audio":
+            part = {"base64": _require_mapping(part, "input_audio").get("data")}
+        elif kind in _URL_TYPES:
+            url = part.get(kind, part.get("image_url"))
+            part = {"url": url["url"] if isinstance(url, Mapping) else url}
+        modality = resolve_modality("audio" if kind == "input_audio" else _URL_TYPES.get(kind, kind), self.modalities)
+        # The modality's own name is a key too: {"type": "image", "image": ...}; "audio" may have become "sound" above.
+        own_keys = {kind, modality} - set(_SOURCE_KEYS)
+        unknown = set(part) - own_keys - set(_SOURCE_KEYS) - set(_DETAIL_KEYS)
+        if unknown:
+            allowed = ", ".join(["type", *_SOURCE_KEYS, *sorted(own_keys), *_DETAIL_KEYS])
+            raise ValueError(f"unknown key {_names(unknown)} in a part of type {kind!r}; allowed are {allowed}")
+        sources = [key for key in part if key in own_keys or key in _SOURCE_KEYS]
+        if len(sources) != 1:
+            found = f"has both {' and '.join(map(repr, sources))}" if sources else "has no content"
+            raise ValueError(f"a part of type {kind!r} {found}; give exactly one of path, bytes, data and features")
+        media = _media_from_source(modality, sources[0], part[sources[0]], self.base, part.get("sampling_rate"))
+        return _with_details(media, part)
+
+    def _check_modality(self, modality: str, where: str) -> None:
+        if self.modalities is not None and modality not in self.modalities:
+            allowed = ", ".join(sorted(map(repr, self.modalities)))
+            raise SampleError(self.sample_id, f"{where}: unknown modality {modality!r}; allowed are {allowed}")
+
+
+def _media_from_source(modality: str, key: str, value: Any, base: Path | None, rate: Any) -> Media:
+    sampling_rate = None if rate is None else _sampling_rate(rate)
+    if key == "features":
+        return Media(modality, features=_local_path(value, base) if isinstance(value, str) else _array(value))
+    if key in ("bytes", "base64"):
+        return Media(modality, data=_decode_bytes(value, key), sampling_rate=sampling_rate)
+    if key in ("path", "url") and not _is_paths(value):
+        raise ValueError(f"{key!r} must be a file name or a list of them, got {_show(value)}")
+    return media_from_value(modality, value, base, sampling_rate)
+
+
+def _with_details(media: Media, part: Mapping[str, Any]) -> Media:
+    row, options = part.get("row"), part.get("options", {})
+    if row is not None and media.features is None:
+        raise ValueError("'row' belongs to 'features' only")
+    if row is not None and (isinstance(row, bool) or not isinstance(row, int | np.integer) or row < 0):
+        raise ValueError(f"'row' must be a number from 0 on, got {row!r}")
+    if not isinstance(options, Mapping):
+        raise ValueError(f"'options' must be an object, got {_show(options)}")
+    rate = media.sampling_rate if part.get("sampling_rate") is None else _sampling_rate(part["sampling_rate"])
+    row = None if row is None else int(row)
+    return Media(media.modality, media.path, media.data, rate, media.features, row, dict(options))
+
+
+def _media_from_mapping(modality: str, value: Mapping[str, Any], base: Path | None) -> Media:
+    """The dictionaries of `datasets`: where both bytes and path are there, the path is only the bytes' former name."""
+    rate = None if value.get("sampling_rate") is None else _sampling_rate(value["sampling_rate"])
+    if value.get("array") is not None:
+        return Media(modality, data=_array(value["array"]), sampling_rate=rate)
+    if value.get("bytes") is not None:
+        return Media(modality, data=_decode_bytes(value["bytes"], "bytes"), sampling_rate=rate)
+    location = value.get("path", value.get("url"))
+    if isinstance(location, str):
+        return _media_from_text(modality, location, base)
+    raise ValueError(f"expected 'bytes', 'path' or 'array' in {_show(dict(value))}")
+
+
+def _media_from_text(modality: str, text: str, base: Path | None) -> Media:
+    if not text.startswith("data:"):
+        return Media(modality, path=_local_path(text, base))
+    header, comma, payload = text.partition(",")
+    if not comma or not header.endswith(";base64"):
+        raise ValueError(f"a data: URL must be base64 (data:image/png;base64,...), got {_show(text)}")
+    return Media(modality, data=_decode_bytes(payload, "data: URL"))
+
+
+def _local_path(text: str, base: Path | None) -> str:
+    if not text:
+        raise ValueError("the path is empty")
+    if "\0" in text:
+        raise ValueError(f"the path {_show(text)} holds a zero character")
+    if text.startswith("file://"):
+        text = unquote(urlsplit(text).path)
+    elif "://" in text:
+        raise ValueError(
+            f"{_show(text)} is not a local file; nothing is downloaded here, so fetch it first and give its path"
+        )
+    return text if base is None else os.path.abspath(base / text)
+
+
+def _is_paths(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, str | Path) for item in value)
+    return isinstance(value, str | Path)
+
+
+def _decode_bytes(value: Any, key: str) -> bytes:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{key!r} must be bytes or base64 text, got {_show(value)}")
+    try:
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"{key!r} is not valid base64 ({error})") from error
+
+
+def _array(value: Any) -> np.ndarray:
+    """An array of numbers from an array, a CPU tensor or nested lists."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"expected an array of numbers, got {_show(value)} ({error})") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"expected an array of numbers, got {_show(value)}")
+    return array
+
+
+def _sampling_rate(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or value != int(value) or value <= 0:
+        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {value!r}")
+    return int(value)
+
+
+def _require_mapping(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = part.get(key)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key!r} must be an object, got {_show(value)}")
+    return value
+
+
+@lru_cache(maxsize=100_000)
+def _hash_file_as_of(path: str, size: int, modified_nanoseconds: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_texts(texts: Any) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _hash_data(data: MediaData) -> str:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    if isinstance(data, tuple):
+        return _hash_texts(map(_hash_data, data))
+    if isinstance(data, Image.Image):
+        # Palette, transparency and orientation change what the pixels mean.
+        palette = data.getpalette() if data.mode in ("P", "PA") else None
+        details = (data.mode, data.size, palette, data.info.get("transparency"), data.getexif().get(0x0112))
+        return hashlib.sha256(repr(details).encode() + data.tobytes()).hexdigest()
+    array = np.ascontiguousarray(data)
+    return hashlib.sha256(f"{array.dtype.str} {np.shape(data)}".encode() + array.tobytes()).hexdigest()
+
+
+def _same_content(first: Any, second: Any) -> bool:
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return first.dtype == second.dtype and np.array_equal(first, second)
+    return type(first) is type(second) and first == second
+
+
+def _describe_data(data: MediaData | None) -> str:
+    if isinstance(data, np.ndarray):
+        return _describe_array(data)
+    if isinstance(data, Image.Image):
+        return f"picture {data.mode} {data.width}x{data.height}"
+    return f"of {len(data or b'')} {'pictures' if isinstance(data, tuple) else 'bytes'}"
+
+
+def _describe_array(array: np.ndarray) -> str:
+    return f"array {array.dtype} {list(array.shape)}"
+
+
+def _names(keys: Collection[str]) -> str:
+    return ", ".join(sorted(map(repr, keys)))
+
+
+def _show(value: Any) -> str:
+    """A value in an error message, cut short."""
+    text = f"a {type(value).__name__}" if isinstance(value, np.ndarray | bytes) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
