@@ -1,25 +1,41 @@
-"""What every adapter is: features of an encoder in, tokens for a language model out."""
+"""What every adapter is: features of an encoder in, tokens for a language model out.
+
+Shapes: B batch, N features, Q media tokens, D feature width, L text length.
+"""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """Instruction text for instruction-aware adapters, tokenised in the adapter's own vocabulary."""
+    """Instruction text for instruction-aware adapters, tokenised in the adapter's own vocabulary.
+
+    Pads may stand on either side: they influence nothing.
+    """
 
     token_ids: Tensor  # [B, L] int64
     mask: Tensor  # [B, L] bool, True = real
 
 
 class Adapter(nn.Module):
-    """Maps features [B, N, feature_dim] to tokens [B, Q, llm_dim]; subclasses implement forward and num_tokens."""
+    """Maps features [B, N, feature_dim] to media tokens [B, Q, llm_dim].
+
+    A subclass takes `(feature_dim, llm_dim, *, ...)`, in that order, because the framework fills the first two from the
+    encoder and the language model. It implements `forward` and `num_tokens`, and keeps two promises: a masked feature
+    influences nothing, and an item's tokens do not depend on what else is in the batch. `prepare_features` and
+    `finish_tokens` do the common part of both.
+    """
 
     uses_instruction: bool = False
+    instruction_tokenizer: str | None = None  # id or folder of the tokenizer of `Instruction`, where one is used
 
     def __init__(self, feature_dim: int, llm_dim: int) -> None:
         super().__init__()
+        for name, value in (("feature_dim", feature_dim), ("llm_dim", llm_dim)):
+            require_positive(name, value)
         self.feature_dim = feature_dim
         self.llm_dim = llm_dim
 
@@ -29,9 +45,48 @@ class Adapter(nn.Module):
         mask: Tensor | None = None,
         instruction: Instruction | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """[B, N, feature_dim], [B, N] bool (True = real) -> [B, Q, llm_dim], [B, Q] bool (True = real)."""
+        """[B, N, feature_dim], [B, N] bool (True = real) -> [B, Q, llm_dim], [B, Q] bool (True = real).
+
+        Without a mask all features are real. Tokens that are not real are zero. An adapter that does not use
+        instructions ignores `instruction`.
+        """
         raise NotImplementedError
 
     def num_tokens(self, num_features: int) -> int:
-        """Q, the number of tokens that forward makes of N = `num_features` features."""
+        """Q, the number of tokens that `forward` makes of N = `num_features` features."""
         raise NotImplementedError
+
+    def prepare_features(self, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Check [B, N, feature_dim] and [B, N], cast to the adapter's dtype, and zero the masked features.
+
+        Zeroing by selection, not by multiplication, so that NaN in the padding does not spread.
+
+        Raises:
+            ValueError: for a wrong number of dimensions, feature width, mask shape or mask dtype.
+        """
+        if features.ndim != 3:
+            raise ValueError(f"features must be [batch, num_features, feature_dim], got {list(features.shape)}")
+        if features.shape[-1] != self.feature_dim:
+            raise ValueError(
+                f"{type(self).__name__} was built for features of width {self.feature_dim}, got width "
+                f"{features.shape[-1]}: build it with feature_dim={features.shape[-1]}, or use the encoder it was made for"
+            )
+        if mask is None:
+            mask = features.new_ones(features.shape[:2], dtype=torch.bool)
+        if mask.dtype != torch.bool or mask.shape != features.shape[:2]:
+            raise ValueError(
+                f"mask must be bool {list(features.shape[:2])} (True = real feature), "
+                f"got {mask.dtype} {list(mask.shape)}"
+            )
+        dtype = next(self.parameters()).dtype
+        return features.to(dtype).masked_fill(~mask[..., None], 0.0), mask
+
+    def finish_tokens(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Zero the tokens [B, Q, llm_dim] that `mask` [B, Q] calls not real; returns both."""
+        return tokens.masked_fill(~mask[..., None], 0.0), mask
+
+
+def require_positive(name: str, value: int) -> None:
+    """Raise ValueError unless the constructor argument `name` is at least 1."""
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")

@@ -1,0 +1,187 @@
+"""Published Q-Former weights (Hugging Face, LAVIS, X-InstructBLIP) into our `QFormer`, by key names.
+
+Layouts, recognised by what stands before `encoder.layer.`; M is a modality of X-InstructBLIP (image, video, audio, pc):
+
+| before `encoder.layer.` | from                        | queries          | feature norm | projection             |
+|-------------------------|-----------------------------|------------------|--------------|------------------------|
+| `M_Qformer.bert.`       | X-InstructBLIP              | `M_query_tokens` | `M_ln`       | `M_llm_proj`           |
+| `Qformer.bert.`         | LAVIS BLIP-2, InstructBLIP  | `query_tokens`   | `ln_vision`  | `llm_proj`, `t5_proj`, |
+|                         |                             |                  |              | `opt_proj`             |
+| `qformer.`              | a whole Hugging Face model  | `query_tokens`   |              | `language_projection`  |
+| `bert.` or nothing      | a Q-Former alone            | `query_tokens`   |              |                        |
+
+A Hugging Face vision model ends in the LayerNorm that LAVIS keeps as `ln_vision`, so use `feature_norm=False` there.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from adapters.qformer import QFormer
+
+# Parts of a Q-Former that may be left as they are ("fresh"), and what their names in our state dict look like.
+PARTS: dict[str, re.Pattern[str]] = {
+    "query_tokens": re.compile(r"query_tokens$"),
+    "feature_norm": re.compile(r"feature_norm\."),
+    "projection": re.compile(r"projection\."),
+    "self_attention": re.compile(r"layers\.\d+\.attention\."),
+    "cross_attention": re.compile(r"layers\.\d+\.cross_attention\."),
+}
+
+_ANCHOR = "encoder.layer.0.attention."  # every layout has it, once per Q-Former
+_PREFIX = re.compile(r"((?:(?P<modality>\w+)_)?Qformer\.bert\.|qformer\.|bert\.|)$")
+
+# Names inside the Q-Former, after its prefix: first LAVIS, then the variant of Hugging Face.
+_RENAMED = [
+    (r"embeddings\.word_embeddings\.", "text_embeddings.word."),
+    (r"embeddings\.position_embeddings\.", "text_embeddings.position."),
+    (r"(?:embeddings\.)?(?:LayerNorm|layernorm)\.", "embedding_norm."),
+    (r"encoder\.layer\.(\d+)\.attention\.(?:self|attention)\.", r"layers.\1.attention.heads."),
+    (r"encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"layers.\1.attention.output."),
+    (r"encoder\.layer\.(\d+)\.attention\.output\.LayerNorm\.", r"layers.\1.attention.norm."),
+    (r"encoder\.layer\.(\d+)\.crossattention\.(?:self|attention)\.", r"layers.\1.cross_attention.heads."),
+    (r"encoder\.layer\.(\d+)\.crossattention\.output\.dense\.", r"layers.\1.cross_attention.output."),
+    (r"encoder\.layer\.(\d+)\.crossattention\.output\.LayerNorm\.", r"layers.\1.cross_attention.norm."),
+    (r"encoder\.layer\.(\d+)\.intermediate_query\.dense\.", r"layers.\1.query_feed_forward.intermediate."),
+    (r"encoder\.layer\.(\d+)\.output_query\.dense\.", r"layers.\1.query_feed_forward.output."),
+    (r"encoder\.layer\.(\d+)\.output_query\.LayerNorm\.", r"layers.\1.query_feed_forward.norm."),
+    (r"encoder\.layer\.(\d+)\.intermediate\.dense\.", r"layers.\1.text_feed_forward.intermediate."),
+    (r"encoder\.layer\.(\d+)\.output\.dense\.", r"layers.\1.text_feed_forward.output."),
+    (r"encoder\.layer\.(\d+)\.output\.LayerNorm\.", r"layers.\1.text_feed_forward.norm."),
+]
+_RENAMES = [(re.compile(pattern), replacement) for pattern, replacement in _RENAMED]
+
+
+def load_qformer_weights(
+    adapter: QFormer,
+    state_dict: Mapping[str, Tensor],
+    *,
+    modality: str | None = None,
+    fresh: Collection[str] = (),
+) -> None:
+    """Load published weights into `adapter`, strictly; on an error the adapter is unchanged.
+
+    Of a whole model's state dict only the Q-Former's part is looked at. Weights that cannot influence the output are
+    not needed: those of text rows in the last layer, and all text weights if the adapter reads no instructions.
+
+    Args:
+        adapter: built with the sizes of the checkpoint.
+        state_dict: names and tensors as published (LAVIS files hold them under the key `model`).
+        modality: which of an X-InstructBLIP checkpoint's Q-Formers, where it has several.
+        fresh: parts (keys of `PARTS`) that keep the values they have, whether or not the checkpoint has them. A BLIP-2
+            stage 1 checkpoint has no projection: `fresh=["projection"]`. X-InstructBLIP starts audio and 3D from
+            the image Q-Former with `["projection", "feature_norm", "self_attention", "cross_attention"]`.
+
+    Raises:
+        ValueError: for missing, unexpected or misshaped weights (all are named), an unknown part in `fresh`, no
+            Q-Former in the state dict, or several and no `modality`.
+    """
+    unknown = sorted(set(fresh) - set(PARTS))
+    if unknown:
+        raise ValueError(f"unknown parts {unknown} in fresh: the parts are {sorted(PARTS)}")
+    own = adapter.state_dict()
+    # The output norm is ours alone: no published checkpoint has one.
+    kept = {name for name in own if name.startswith("output_norm.") or _is_part_of(name, fresh)}
+    given = {
+        name: weight
+        for name, weight in convert_qformer_keys(state_dict, modality=modality).items()
+        if not _is_part_of(name, fresh) and not _is_unused_text_weight(name, adapter)
+    }
+    problems = [f"missing: {name}" for name in sorted(own.keys() - kept - given.keys())]
+    problems += [f"unexpected: {name}" for name in sorted(given.keys() - own.keys())]
+    problems += [
+        f"misshaped: {name} is {list(given[name].shape)} in the checkpoint, {list(own[name].shape)} in the adapter"
+        for name in sorted(given.keys() & own.keys())
+        if given[name].shape != own[name].shape
+    ]
+    if problems:
+        raise ValueError(
+            f"the checkpoint does not fit this Q-Former ({len(problems)} weights):\n  " + "\n  ".join(problems) + "\n"
+            f"Build the Q-Former with the checkpoint's sizes, or name parts to keep as they are in fresh: {sorted(PARTS)}"
+        )
+    adapter.load_state_dict(own | given)
+
+
+def convert_qformer_keys(state_dict: Mapping[str, Tensor], *, modality: str | None = None) -> dict[str, Tensor]:
+    """The Q-Former's part of a published state dict under the names of our `QFormer`.
+
+    A weight inside the Q-Former whose name is not known keeps its published name, so that a strict load reports it.
+
+    Raises:
+        ValueError: for no Q-Former in the state dict, or several and no `modality`.
+    """
+    layout = _find_layout(state_dict, modality)
+    converted: dict[str, Tensor] = {}
+    for name, weight in state_dict.items():
+        new_name = layout.rename(name)
+        if new_name is not None:
+            converted[new_name] = weight
+    return converted
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where one Q-Former's weights stand in a state dict."""
+
+    body: str  # prefix of the BERT
+    beside: dict[str, str]  # published prefix -> ours, for what stands beside it
+
+    def rename(self, name: str) -> str | None:
+        """Our name of a published one; None for what is no part of this Q-Former."""
+        for published, ours in self.beside.items():
+            if name == published or (published.endswith(".") and name.startswith(published)):
+                return ours + name.removeprefix(published)
+        if not name.startswith(self.body) or name.endswith("position_ids"):  # a buffer: 0, 1, 2, ...
+            return None
+        inner = name.removeprefix(self.body)
+        for pattern, replacement in _RENAMES:
+            if pattern.match(inner):
+                return pattern.sub(replacement, inner, count=1)
+        return name
+
+
+def _find_layout(state_dict: Mapping[str, Tensor], modality: str | None) -> _Layout:
+    found: dict[str | None, _Layout] = {}
+    for name in state_dict:
+        prefix, anchor, _ = name.partition(_ANCHOR)
+        match = _PREFIX.match(prefix) if anchor else None
+        if match:
+            found[match["modality"]] = _layout(match[1], match["modality"])
+    if not found:
+        raise ValueError(
+            f"no Q-Former in the state dict: no key holds {_ANCHOR!r} after a known prefix; its first keys are "
+            f"{sorted(state_dict)[:5]} (LAVIS files hold the weights under the key 'model')"
+        )
+    if modality is None and len(found) == 1:
+        return next(iter(found.values()))
+    if modality not in found:
+        raise ValueError(
+            f"give the modality of the Q-Former to load: the state dict has {list(found)}, got {modality!r}"
+        )
+    return found[modality]
+
+
+def _layout(body: str, modality: str | None) -> _Layout:
+    if modality is not None:
+        names = {"query_tokens": f"{modality}_query_tokens", "feature_norm.": f"{modality}_ln."}
+        projections = [f"{modality}_llm_proj."]
+    elif body == "Qformer.bert.":
+        names = {"query_tokens": "query_tokens", "feature_norm.": "ln_vision."}
+        projections = ["llm_proj.", "t5_proj.", "opt_proj."]
+    else:
+        names = {"query_tokens": "query_tokens"}
+        projections = ["language_projection."]
+    beside = {published: ours for ours, published in names.items()}
+    return _Layout(body, beside | dict.fromkeys(projections, "projection."))
+
+
+def _is_part_of(name: str, parts: Collection[str]) -> bool:
+    return any(PARTS[part].match(name) for part in parts)
+
+
+def _is_unused_text_weight(name: str, adapter: QFormer) -> bool:
+    if not adapter.uses_instruction:
+        return name.startswith("text_embeddings.") or ".text_feed_forward." in name
+    return name.startswith(f"layers.{len(adapter.layers) - 1}.text_feed_forward.")
