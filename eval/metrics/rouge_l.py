@@ -1,0 +1,39 @@
+"""ROUGE-L (Lin 2004): longest common subsequence of words."""
+
+from collections.abc import Sequence
+
+from eval.metrics.text import words_v1
+
+# Weight of recall against precision in the F measure, as in the caption package of COCO (Chen et al. 2015).
+BETA = 1.2
+
+
+def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
+    """Length of the longest common subsequence of two sequences."""
+    previous = [0] * (len(right) + 1)
+    for word in left:
+        current = [0]
+        for column, other in enumerate(right):
+            current.append(previous[column] + 1 if word == other else max(previous[column + 1], current[column]))
+        previous = current
+    return previous[-1]
+
+
+def rouge_l(candidate: str, references: Sequence[str]) -> float:
+    """ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of the best precision and the best recall over references.
+
+    Raises:
+        ValueError: there is no reference.
+    """
+    if not references:
+        raise ValueError("rouge_l needs at least one reference; got an empty list")
+    words = words_v1(candidate)
+    best_precision = best_recall = 0.0
+    for reference in map(words_v1, references):
+        common = longest_common_subsequence(words, reference)
+        if common:
+            best_precision = max(best_precision, common / len(words))
+            best_recall = max(best_recall, common / len(reference))
+    if best_precision == 0 or best_recall == 0:
+        return 0.0
+    return (1 + BETA**2) * best_precision * best_recall / (best_recall + BETA**2 * best_precision)
