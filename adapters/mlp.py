@@ -1,5 +1,6 @@
 """An MLP on every feature, after folding neighbouring features into one token."""
 
+import itertools
 import math
 from typing import Literal, get_args
 
@@ -63,11 +64,11 @@ class MLP(Adapter):
 
         folded_dim = feature_dim * (reduction**2 if layout == "grid" else reduction)
         widths = [folded_dim, *[hidden_dim] * (num_layers - 1), llm_dim]
-        layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
-        for width, next_width in zip(widths[1:-1], widths[2:], strict=True):
-            layers += [nn.GELU(), nn.Dropout(dropout), nn.Linear(width, next_width)]
+        layers: list[nn.Module] = []
+        for width, next_width in itertools.pairwise(widths):
+            layers += [nn.Linear(width, next_width), nn.GELU(), nn.Dropout(dropout)]
         self.feature_norm = nn.LayerNorm(feature_dim) if feature_norm else nn.Identity()
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(*layers[:-2])  # nothing after the last Linear
         self.output_norm = output_norm(llm_dim, embedding_rms)
 
     def forward(

@@ -35,7 +35,7 @@ class QFormer(Adapter):
         instruction_tokenizer: id or folder of the tokenizer of the instructions (published weights: bert-base-uncased
             with `[DEC]` added); None = no instructions, and no weights for them.
         vocab_size: number of that tokenizer's tokens.
-        max_positions: longest instruction, in tokens.
+        max_positions: longest instruction, in tokens, pads included.
         layer_norm_eps: epsilon of all LayerNorms but that on the features, which has 1e-5 as in LAVIS.
         dropout: probability, on attention weights and on what each sublayer adds (BLIP-2 trains with 0.1).
         feature_norm: LayerNorm on the features, as X-InstructBLIP; False where the encoder ends in one.
@@ -130,7 +130,7 @@ class QFormer(Adapter):
         state_mask = None
         if self.text_embeddings is not None and instruction is not None:
             text = self.text_embeddings(instruction, batch=len(features))  # [B, L, D]
-            states = torch.cat([states, text.to(states.dtype)], dim=1)  # [B, Q + L, D]
+            states = torch.cat([states, text], dim=1)  # [B, Q + L, D]
             state_mask = torch.cat([mask.new_ones(len(mask), self.num_queries), instruction.mask], dim=1)
         states = self.embedding_dropout(self.embedding_norm(states))
         feature_mask = attendable(mask)
@@ -159,24 +159,23 @@ class TextEmbeddings(nn.Module):
                 f"an instruction for {batch} items must be ids [{batch}, length] and a bool mask of the same shape, "
                 f"got ids {list(token_ids.shape)} and a {mask.dtype} mask {list(mask.shape)}"
             )
-        if token_ids.device.type == "cpu":  # elsewhere the values are not looked at: that would wait for the device
-            self._check_values(token_ids, mask)
-        last_position = self.position.num_embeddings - 1
-        positions = (mask.cumsum(1) - 1).clamp(0, last_position)
-        return self.word(token_ids.masked_fill(~mask, 0)) + self.position(positions)
-
-    def _check_values(self, token_ids: Tensor, mask: Tensor) -> None:
-        longest = int(mask.sum(1).max()) if mask.numel() else 0
-        if longest > self.position.num_embeddings:
+        if token_ids.shape[1] > self.position.num_embeddings:
             raise ValueError(
-                f"an instruction of {longest} tokens is longer than the Q-Former's max_positions="
+                f"an instruction padded to {token_ids.shape[1]} tokens is longer than the Q-Former's max_positions="
                 f"{self.position.num_embeddings}: truncate it"
             )
-        used = token_ids[mask]
-        if used.numel() and not 0 <= int(used.min()) <= int(used.max()) < self.word.num_embeddings:
+        token_ids = token_ids.masked_fill(~mask, 0)
+        if token_ids.device.type == "cpu":  # elsewhere looking at values would wait for the device
+            self._check_vocabulary(token_ids)
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        return self.word(token_ids) + self.position(positions)
+
+    def _check_vocabulary(self, token_ids: Tensor) -> None:
+        outside = token_ids[(token_ids < 0) | (token_ids >= self.word.num_embeddings)]
+        if outside.numel():
             raise ValueError(
-                f"instruction token ids from {int(used.min())} to {int(used.max())} do not fit the Q-Former's "
-                f"vocab_size={self.word.num_embeddings}: tokenise with its own instruction_tokenizer, not the LLM's"
+                f"instruction token id {int(outside[0])} is outside the Q-Former's vocab_size="
+                f"{self.word.num_embeddings}: tokenise with its own instruction_tokenizer, not the LLM's"
             )
 
 
