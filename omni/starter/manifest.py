@@ -1,0 +1,68 @@
+"""Manifests in the messages form, and the split by caption that all starter data share."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+TEST_PERCENT = 20
+PLAIN_PUNCTUATION = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": " - ", "…": "...", "\u00a0": " "}
+)
+
+Row = dict[str, Any]
+
+
+def clean_caption(text: str) -> str:
+    """One line with plain punctuation and single spaces: a small LLM spends several tokens on a typographic dash."""
+    plain = unicodedata.normalize("NFC", text).translate(PLAIN_PUNCTUATION)
+    return re.sub(r"\s+", " ", plain).strip().removeprefix("- ")
+
+
+def is_test(label: str) -> bool:
+    """Whether a caption (or actor) belongs to the test split: by its hash alone, so the same in every task and for ever."""
+    digest = hashlib.sha256(label.strip().lower().encode()).hexdigest()
+    return int(digest[:8], 16) % 100 < TEST_PERCENT
+
+
+def article(noun: str) -> str:
+    """The noun with its indefinite article, by its first letter: "an owl", "a red owl", "an 808 drum"."""
+    return f"{'an' if noun[:1].lower() in 'aeiou8' else 'a'} {noun}"
+
+
+def sentence(phrase: str) -> str:
+    """The phrase with a capital and a full stop: "a frog" -> "A frog."."""
+    return phrase[:1].upper() + phrase[1:] + ("" if phrase.endswith((".", "!", "?")) else ".")
+
+
+def media(modality: str, path: str | Sequence[str]) -> dict[str, Any]:
+    """A content part; the path (or the list of frames of a video) is relative to the manifest."""
+    return {"type": modality, "path": path if isinstance(path, str) else list(path)}
+
+
+def row(identifier: str, parts: Sequence[dict[str, Any]], answer: str, **meta: str | int | float | None) -> Row:
+    """A sample whose user turn holds only media (recipes draw the instruction) and whose labels are in `meta`."""
+    return {
+        "id": identifier,
+        "messages": [
+            {"role": "user", "content": list(parts)},
+            {"role": "assistant", "content": [{"type": "text", "text": answer}]},
+        ],
+        "meta": {key: value for key, value in meta.items() if value is not None},
+    }
+
+
+def write_manifest(file: Path, rows: Iterable[Row]) -> None:
+    """One JSON object per line, in the order given."""
+    with file.open("w", encoding="utf-8") as output:
+        for each in rows:
+            output.write(json.dumps(each, ensure_ascii=False) + "\n")
+
+
+def write_split(folder: Path, name: str, rows: Sequence[Row], label: str) -> None:
+    """Write `NAME-train.jsonl` and `NAME-test.jsonl`, split by the hash of the meta field `label`."""
+    write_manifest(folder / f"{name}-train.jsonl", (each for each in rows if not is_test(each["meta"][label])))
+    write_manifest(folder / f"{name}-test.jsonl", (each for each in rows if is_test(each["meta"][label])))
