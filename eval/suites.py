@@ -1,0 +1,37 @@
+"""Suites: named lists of tasks."""
+
+from eval.task import Task
+from eval.tasks import TASKS, get_task
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "quickstart": ("image-caption-choice-10", "sound-family-choice", "sound-stamp-choice-10", "joint-sound-match"),
+    "starter-image": (
+        "image-caption-choice-10",
+        "image-caption-choice-all",
+        "image-category",
+        "image-caption",
+        "fashion-mnist",
+    ),
+    "starter-sound": ("sound-family-choice", "sound-stamp-choice-10"),
+    "starter-speech": ("speech-transcription-choice-10",),
+    "starter-joint": ("joint-caption-choice-10", "joint-sound-match"),
+    "starter": tuple(TASKS),
+}
+
+
+def get_tasks(names: str) -> list[Task]:
+    """The tasks of a suite, or of a comma-separated list of suites and tasks, each once.
+
+    Raises:
+        ValueError: a name is neither suite nor task.
+        FileNotFoundError: a user's task file is not there.
+    """
+    tasks: dict[str, Task] = {}
+    for name in filter(None, (part.strip() for part in names.split(","))):
+        if ":" not in name and name not in SUITES and name not in TASKS:
+            raise ValueError(f"{name!r} is neither a suite ({', '.join(SUITES)}) nor a task ({', '.join(TASKS)})")
+        for task in [TASKS[member] for member in SUITES[name]] if name in SUITES else [get_task(name)]:
+            tasks[task.name] = task
+    if not tasks:
+        raise ValueError(f"no task named in {names!r}; suites: {', '.join(SUITES)}")
+    return list(tasks.values())

@@ -1,0 +1,38 @@
+"""The tasks that come with omni, and how a task is found by name or in a user's own file."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from eval.task import Task
+from eval.tasks import image, joint, sound, speech
+
+TASKS: dict[str, Task] = {task.name: task for module in (image, sound, speech, joint) for task in module.TASKS}
+
+
+def get_task(name: str) -> Task:
+    """The task of that name, or of `path/to/file.py:NAME` or `package.module:NAME`.
+
+    Raises:
+        ValueError: there is none.
+        FileNotFoundError: the file is not there.
+    """
+    if ":" not in name:
+        if name not in TASKS:
+            raise ValueError(f"unknown task {name!r}; there are {', '.join(TASKS)}. Your own: my_tasks.py:TASK")
+        return TASKS[name]
+    location, _, attribute = name.rpartition(":")
+    if location.endswith(".py"):
+        if not Path(location).is_file():
+            raise FileNotFoundError(f"there is no file {location}, from which the task {attribute!r} was asked")
+        spec = importlib.util.spec_from_file_location(Path(location).stem, location)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(location)
+    found = vars(module).get(attribute)
+    if not isinstance(found, Task):
+        tasks = [key for key, value in vars(module).items() if isinstance(value, Task)]
+        raise ValueError(f"{location} has no task {attribute!r}; its tasks are {', '.join(tasks) or 'none'}")
+    return found

@@ -1,0 +1,31 @@
+"""Tasks on a picture and a sound of the same thing: does the model use both?"""
+
+from eval.task import Choose, Match, Task
+
+DATA = "starter:stamps/image-sound-test.jsonl"
+PROMPT = "Describe what you see and hear."
+
+TASKS = (
+    Task(
+        name="joint-caption-choice-10",
+        version=1,
+        description="Which of 10 captions belongs to the picture and its sound; beside it with the picture or the sound alone.",
+        data=DATA,
+        modalities=("image", "sound"),
+        prompt=PROMPT,
+        kind=Choose("sampled", num_candidates=10),
+        scorer="choice-pmi-v1",
+        only=(("image",), ("sound",)),
+        num_shuffles=4,
+    ),
+    Task(
+        name="joint-sound-match",
+        version=1,
+        description="Is the caption likelier with the picture and its own sound than with the picture and another stamp's sound?",
+        data=DATA,
+        modalities=("image", "sound"),
+        prompt=PROMPT,
+        kind=Match(replaced="sound", num_mismatches=5),
+        scorer="match-v1",
+    ),
+)

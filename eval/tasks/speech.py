@@ -1,0 +1,18 @@
+"""Speech tasks on the telephone prompts of Asterisk."""
+
+from eval.task import Choose, Task
+
+TASKS = (
+    Task(
+        name="speech-transcription-choice-10",
+        version=1,
+        description="Which of 10 sentences is spoken?",
+        data="starter:asterisk/test.jsonl",
+        modalities=("speech",),
+        prompt="Transcribe the speech.",
+        kind=Choose("sampled", num_candidates=10),
+        scorer="choice-pmi-v1",
+        num_shuffles=2,
+        no_probe="transcripts are open-ended, there are no classes to probe for",
+    ),
+)
