@@ -1,27 +1,42 @@
 """Samples in the *messages* form of Hugging Face chat templates: what every reader gives and the model takes.
 
-A part of a message is text or one media item. Parsing is strict where a mistake would train on the wrong thing (unknown keys, two
-sources for one item) and liberal in the spellings of one and the same thing that are in use (`{"type": "image", "image": ...}`).
-Nothing is opened here: a missing or broken file shows when a loader of `omni.media` reads it.
+A part of a message is text or one media item. Parsing is strict where a mistake would train on the wrong thing (unknown
+keys, two sources for one item) and liberal in the spellings of one and the same thing that are in use (`{"type":
+"image", "image": ...}`). Nothing is opened here: a missing or broken file shows when a loader of `omni.media` reads it.
 """
 
-import base64
-import binascii
-import hashlib
-import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
-from PIL import Image
+
+from omni.media.item import (
+    Media,
+    as_array,
+    as_sampling_rate,
+    decode_bytes,
+    local_path,
+    media_from_value,
+    shorten,
+)
+
+__all__ = [
+    "ROLES",
+    "Media",
+    "Message",
+    "Role",
+    "Sample",
+    "SampleError",
+    "Text",
+    "check_answer",
+    "parse_messages",
+    "parse_sample",
+    "resolve_modality",
+]
 
 Role = Literal["system", "user", "assistant"]
-MediaData = bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
 ROLES: tuple[str, ...] = get_args(Role)
 
 # OpenAI's and Hugging Face's names of part types, to the key that holds the content.
@@ -48,76 +63,6 @@ class Text:
     """A piece of text in a message."""
 
     text: str
-
-
-@dataclass(frozen=True, eq=False)
-class Media:
-    """One media item, not yet read. Exactly one of `path`, `data` and `features` is set.
-
-    `path` is a file, or a list of files in order (the frames of a video). `data` is an encoded file as bytes, an array, a picture, or a
-    tuple of pictures. `features` is an array or a `.npy`/`.safetensors` file of ready-made embeddings, of which `row` is taken.
-    `sampling_rate` is in Hz. `options` go to the loader of the modality (`{"start": 1.0, "end": 3.5}` in seconds for sound).
-    """
-
-    modality: str
-    path: str | list[str] | None = None
-    data: MediaData | None = None
-    sampling_rate: int | None = None
-    features: str | np.ndarray | None = None
-    row: int | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        given = [name for name in ("path", "data", "features") if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none of them"
-            raise ValueError(f"a {self.modality!r} item needs exactly one of path, data and features, but has {found}")
-
-    def describe(self) -> str:
-        """A few words for error messages, such as `image animals/frog.png`."""
-        if isinstance(self.path, str):
-            return f"{self.modality} {self.path}"
-        if self.path is not None:
-            return f"{self.modality} of {len(self.path)} files, the first {self.path[0]}"
-        if self.features is not None:
-            source = self.features if isinstance(self.features, str) else _describe_array(self.features)
-            return f"{self.modality} features {source}" + ("" if self.row is None else f" row {self.row}")
-        rate = "" if self.sampling_rate is None else f" at {self.sampling_rate} Hz"
-        return f"{self.modality} {_describe_data(self.data)}{rate}"
-
-    def content_hash(self) -> str:
-        """sha256 (hex) of the content, for caches: of a file's bytes, or of an array's bytes, dtype and shape; also of the
-        sampling rate, row and options where they are set. A file is read again only when its size or modification time has changed.
-        Files that a file refers to (the materials of an OBJ) are not part of it.
-
-        Raises:
-            FileNotFoundError: a file is missing.
-        """
-        if self.path is not None:
-            digest = hash_file(self.path) if isinstance(self.path, str) else _hash_texts(map(hash_file, self.path))
-        elif isinstance(self.features, str):
-            digest = hash_file(self.features)
-        else:
-            digest = self._data_digest
-        details = {"sampling_rate": self.sampling_rate, "row": self.row, "options": self.options or None}
-        set_details = {key: value for key, value in details.items() if value is not None}
-        return _hash_texts([digest, json.dumps(set_details, sort_keys=True, default=repr)]) if set_details else digest
-
-    @cached_property
-    def _data_digest(self) -> str:
-        return _hash_data(self.data if self.data is not None else cast(np.ndarray, self.features))
-
-    def __eq__(self, other: object) -> bool:
-        """Equal fields; arrays are compared by content (the generated comparison would fail on them)."""
-        if not isinstance(other, Media):
-            return NotImplemented
-        plain = ("modality", "path", "sampling_rate", "row", "options")
-        return all(getattr(self, name) == getattr(other, name) for name in plain) and all(
-            _same_content(getattr(self, name), getattr(other, name)) for name in ("data", "features")
-        )
-
-    def __hash__(self) -> int:
-        return hash((self.modality, str(self.path), self.sampling_rate, self.row))
 
 
 @dataclass(frozen=True)
@@ -171,10 +116,10 @@ def parse_sample(
         SampleError: the row cannot be used, with the reason and the way out.
     """
     if not isinstance(row, Mapping):
-        raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {_show(row)}")
+        raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {shorten(row)}")
     sample_id = row.get("id", default_id)
     if sample_id is None or sample_id == "" or not isinstance(sample_id, str | int) or isinstance(sample_id, bool):
-        raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {_show(row.get('id'))}")
+        raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {shorten(row.get('id'))}")
     sample_id = str(sample_id)
     if row.get("messages") is None:
         found = ", ".join(map(str, row)) or "no keys at all"
@@ -182,7 +127,7 @@ def parse_sample(
     messages = parse_messages(row["messages"], base, modalities, sample_id=sample_id)
     meta = row.get("meta")
     if meta is not None and not isinstance(meta, Mapping):
-        raise SampleError(sample_id, f"'meta' must be an object, got {_show(meta)}")
+        raise SampleError(sample_id, f"'meta' must be an object, got {shorten(meta)}")
     rest = {key: value for key, value in row.items() if key not in ("id", "messages", "meta")}
     return Sample(sample_id, messages, {**(meta or {}), **rest})
 
@@ -197,15 +142,16 @@ def parse_messages(
 ) -> tuple[Message, ...]:
     """Make `Message`s of a conversation; content is a string or a list of parts, and `Message`s pass through.
 
-    A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes` (bytes or base64
-    text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also taken as key, as are the part types of
-    Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set `allow_paths=False` for input of strangers (a server): local files are refused.
+    A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes`
+    (bytes or base64 text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also
+    taken as key, as are the part types of Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set
+    `allow_paths=False` for input of strangers (a server): local files are refused.
 
     Raises:
         SampleError: with `sample_id`, what is wrong, and what to do.
     """
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence | np.ndarray):
-        raise SampleError(sample_id, f"'messages' must be a list of turns, got {_show(messages)}")
+        raise SampleError(sample_id, f"'messages' must be a list of turns, got {shorten(messages)}")
     parser = _Parser(sample_id, None if base is None else Path(base), modalities, allow_paths)
     parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
     if not any(message.role == "user" for message in parsed):
@@ -233,7 +179,8 @@ def check_answer(sample: Sample) -> None:
 
 
 def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
-    """The modality that a part type means: itself, or for `audio` (the word of Hugging Face) the one of sound and speech that is allowed.
+    """The modality that a part type means: itself, or for `audio` (Hugging Face's word) the allowed one of sound and
+    speech.
 
     Raises:
         ValueError: `name` is not among `modalities`, or `audio` could mean either of two.
@@ -248,38 +195,6 @@ def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
             raise ValueError("'audio' could mean 'sound' or 'speech' here; write which one as the part's type")
     allowed = ", ".join(sorted(map(repr, {"text", *modalities})))
     raise ValueError(f"unknown modality or part type {name!r}; allowed are {allowed}")
-
-
-def media_from_value(modality: str, value: Any, base: Path | None = None, sampling_rate: int | None = None) -> Media:
-    """Make a `Media` of whatever commonly stands for one.
-
-    Accepted: a path, a list of paths (frames), a `file:` or `data:` URL, bytes, a picture, a list of pictures, an array (or a list
-    of numbers), `(array, sampling_rate)`, and the dictionaries of `datasets` (`{"bytes", "path"}`, `{"array", "sampling_rate"}`).
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(value, str | Path):
-        return _media_from_text(modality, str(value), base)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return Media(modality, data=bytes(value), sampling_rate=sampling_rate)
-    if isinstance(value, Image.Image):
-        return Media(modality, data=value)
-    if isinstance(value, Mapping):
-        return _media_from_mapping(modality, value, base)
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | np.integer):
-        return Media(modality, data=_array(value[0]), sampling_rate=_sampling_rate(value[1]))
-    if isinstance(value, list | tuple) and value and all(isinstance(item, str | Path) for item in value):
-        return Media(modality, path=[_local_path(str(item), base) for item in value])
-    if isinstance(value, list | tuple) and value and all(isinstance(item, Image.Image) for item in value):
-        return Media(modality, data=tuple(value))
-    return Media(modality, data=_array(value), sampling_rate=sampling_rate)
-
-
-def hash_file(path: str) -> str:
-    """sha256 (hex) of a file's bytes; remembered until its size or modification time changes."""
-    status = os.stat(path)
-    return _hash_file_as_of(os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -299,7 +214,7 @@ class _Parser:
             return message
         if not isinstance(message, Mapping):
             raise SampleError(
-                self.sample_id, f"{where} must be an object with 'role' and 'content', got {_show(message)}"
+                self.sample_id, f"{where} must be an object with 'role' and 'content', got {shorten(message)}"
             )
         role, content = message.get("role"), message.get("content")
         if role not in ROLES:
@@ -308,7 +223,7 @@ class _Parser:
             return Message(cast(Role, role), (Text(content),))
         if not isinstance(content, list | tuple | np.ndarray):
             raise SampleError(
-                self.sample_id, f"'content' of {where} must be a string or a list of parts, got {_show(content)}"
+                self.sample_id, f"'content' of {where} must be a string or a list of parts, got {shorten(content)}"
             )
         if len(content) == 0 and role != "assistant":
             raise SampleError(self.sample_id, f"'content' of {where} ({role}) is empty; give it text or media")
@@ -323,7 +238,7 @@ class _Parser:
             self._check_modality(part.modality, where)
             return part
         if not isinstance(part, Mapping):
-            raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {_show(part)}")
+            raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {shorten(part)}")
         # Tables (parquet, arrow) give every part all keys of all parts, None where they do not apply.
         part = {str(key): value for key, value in part.items() if value is not None}
         kind = part.pop("type", None)
@@ -331,7 +246,7 @@ class _Parser:
             raise SampleError(self.sample_id, f"{where} has no 'type'; write 'text' or a modality such as 'image'")
         if kind in _TEXT_TYPES:
             if not isinstance(part.get("text"), str) or len(part) > 1:
-                raise SampleError(self.sample_id, f"{where} must hold only 'text', a string; got {_show(part)}")
+                raise SampleError(self.sample_id, f"{where} must hold only 'text', a string; got {shorten(part)}")
             return Text(part["text"])
         try:
             media = self._media(kind, part)
@@ -346,7 +261,7 @@ class _Parser:
             part = {"base64": _require_mapping(part, "input_audio").get("data")}
         elif kind in _URL_TYPES:
             url = part.get(kind, part.get("image_url"))
-            part = {"url": url["url"] if isinstance(url, Mapping) else url}
+            part = {"url": url.get("url") if isinstance(url, Mapping) else url}
         modality = resolve_modality("audio" if kind == "input_audio" else _URL_TYPES.get(kind, kind), self.modalities)
         # The modality's own name is a key too: {"type": "image", "image": ...}; "audio" may have become "sound" above.
         own_keys = {kind, modality} - set(_SOURCE_KEYS)
@@ -368,13 +283,13 @@ class _Parser:
 
 
 def _media_from_source(modality: str, key: str, value: Any, base: Path | None, rate: Any) -> Media:
-    sampling_rate = None if rate is None else _sampling_rate(rate)
+    sampling_rate = None if rate is None else as_sampling_rate(rate)
     if key == "features":
-        return Media(modality, features=_local_path(value, base) if isinstance(value, str) else _array(value))
+        return Media(modality, features=local_path(value, base) if isinstance(value, str) else as_array(value))
     if key in ("bytes", "base64"):
-        return Media(modality, data=_decode_bytes(value, key), sampling_rate=sampling_rate)
+        return Media(modality, data=decode_bytes(value, key), sampling_rate=sampling_rate)
     if key in ("path", "url") and not _is_paths(value):
-        raise ValueError(f"{key!r} must be a file name or a list of them, got {_show(value)}")
+        raise ValueError(f"{key!r} must be a file name or a list of them, got {shorten(value)}")
     return media_from_value(modality, value, base, sampling_rate)
 
 
@@ -385,46 +300,10 @@ def _with_details(media: Media, part: Mapping[str, Any]) -> Media:
     if row is not None and (isinstance(row, bool) or not isinstance(row, int | np.integer) or row < 0):
         raise ValueError(f"'row' must be a number from 0 on, got {row!r}")
     if not isinstance(options, Mapping):
-        raise ValueError(f"'options' must be an object, got {_show(options)}")
-    rate = media.sampling_rate if part.get("sampling_rate") is None else _sampling_rate(part["sampling_rate"])
+        raise ValueError(f"'options' must be an object, got {shorten(options)}")
+    rate = media.sampling_rate if part.get("sampling_rate") is None else as_sampling_rate(part["sampling_rate"])
     row = None if row is None else int(row)
     return Media(media.modality, media.path, media.data, rate, media.features, row, dict(options))
-
-
-def _media_from_mapping(modality: str, value: Mapping[str, Any], base: Path | None) -> Media:
-    """The dictionaries of `datasets`: where both bytes and path are there, the path is only the bytes' former name."""
-    rate = None if value.get("sampling_rate") is None else _sampling_rate(value["sampling_rate"])
-    if value.get("array") is not None:
-        return Media(modality, data=_array(value["array"]), sampling_rate=rate)
-    if value.get("bytes") is not None:
-        return Media(modality, data=_decode_bytes(value["bytes"], "bytes"), sampling_rate=rate)
-    location = value.get("path", value.get("url"))
-    if isinstance(location, str):
-        return _media_from_text(modality, location, base)
-    raise ValueError(f"expected 'bytes', 'path' or 'array' in {_show(dict(value))}")
-
-
-def _media_from_text(modality: str, text: str, base: Path | None) -> Media:
-    if not text.startswith("data:"):
-        return Media(modality, path=_local_path(text, base))
-    header, comma, payload = text.partition(",")
-    if not comma or not header.endswith(";base64"):
-        raise ValueError(f"a data: URL must be base64 (data:image/png;base64,...), got {_show(text)}")
-    return Media(modality, data=_decode_bytes(payload, "data: URL"))
-
-
-def _local_path(text: str, base: Path | None) -> str:
-    if not text:
-        raise ValueError("the path is empty")
-    if "\0" in text:
-        raise ValueError(f"the path {_show(text)} holds a zero character")
-    if text.startswith("file://"):
-        text = unquote(urlsplit(text).path)
-    elif "://" in text:
-        raise ValueError(
-            f"{_show(text)} is not a local file; nothing is downloaded here, so fetch it first and give its path"
-        )
-    return text if base is None else os.path.abspath(base / text)
 
 
 def _is_paths(value: Any) -> bool:
@@ -433,88 +312,12 @@ def _is_paths(value: Any) -> bool:
     return isinstance(value, str | Path)
 
 
-def _decode_bytes(value: Any, key: str) -> bytes:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    if not isinstance(value, str):
-        raise ValueError(f"{key!r} must be bytes or base64 text, got {_show(value)}")
-    try:
-        return base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"{key!r} is not valid base64 ({error})") from error
-
-
-def _array(value: Any) -> np.ndarray:
-    """An array of numbers from an array, a CPU tensor or nested lists."""
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"expected an array of numbers, got {_show(value)} ({error})") from error
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"expected an array of numbers, got {_show(value)}")
-    return array
-
-
-def _sampling_rate(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or value != int(value) or value <= 0:
-        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {value!r}")
-    return int(value)
-
-
 def _require_mapping(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = part.get(key)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{key!r} must be an object, got {_show(value)}")
+        raise ValueError(f"{key!r} must be an object, got {shorten(value)}")
     return value
-
-
-@lru_cache(maxsize=100_000)
-def _hash_file_as_of(path: str, size: int, modified_nanoseconds: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hash_texts(texts: Any) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-def _hash_data(data: MediaData) -> str:
-    if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()
-    if isinstance(data, tuple):
-        return _hash_texts(map(_hash_data, data))
-    if isinstance(data, Image.Image):
-        # Palette, transparency and orientation change what the pixels mean.
-        palette = data.getpalette() if data.mode in ("P", "PA") else None
-        details = (data.mode, data.size, palette, data.info.get("transparency"), data.getexif().get(0x0112))
-        return hashlib.sha256(repr(details).encode() + data.tobytes()).hexdigest()
-    array = np.ascontiguousarray(data)
-    return hashlib.sha256(f"{array.dtype.str} {np.shape(data)}".encode() + array.tobytes()).hexdigest()
-
-
-def _same_content(first: Any, second: Any) -> bool:
-    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
-        return first.dtype == second.dtype and np.array_equal(first, second)
-    return type(first) is type(second) and first == second
-
-
-def _describe_data(data: MediaData | None) -> str:
-    if isinstance(data, np.ndarray):
-        return _describe_array(data)
-    if isinstance(data, Image.Image):
-        return f"picture {data.mode} {data.width}x{data.height}"
-    return f"of {len(data or b'')} {'pictures' if isinstance(data, tuple) else 'bytes'}"
-
-
-def _describe_array(array: np.ndarray) -> str:
-    return f"array {array.dtype} {list(array.shape)}"
 
 
 def _names(keys: Collection[str]) -> str:
     return ", ".join(sorted(map(repr, keys)))
-
-
-def _show(value: Any) -> str:
-    """A value in an error message, cut short."""
-    text = f"a {type(value).__name__}" if isinstance(value, np.ndarray | bytes) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
