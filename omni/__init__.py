@@ -1,0 +1,67 @@
+"""`omni` attaches any modality to any frozen LLM: frozen encoders, small trained adapters, one language model."""
+
+from importlib import metadata as _metadata
+from importlib.util import find_spec as _find_spec
+from pathlib import Path as _Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omni.config import LLMConfig, LoRAConfig, ModalityConfig, ModelConfig
+    from omni.llm import LanguageModel, load_llm
+    from omni.messages import Media, Message, Sample, Text
+    from omni.modality import Modality
+    from omni.model import OmniModel, build_model
+
+__all__ = [
+    "LLMConfig",
+    "LanguageModel",
+    "LoRAConfig",
+    "Media",
+    "Message",
+    "Modality",
+    "ModalityConfig",
+    "ModelConfig",
+    "OmniModel",
+    "Sample",
+    "Text",
+    "build_model",
+    "load_llm",
+]
+
+_MODULES = {
+    "omni.config": ("LLMConfig", "LoRAConfig", "ModalityConfig", "ModelConfig"),
+    "omni.llm": ("LanguageModel", "load_llm"),
+    "omni.messages": ("Media", "Message", "Sample", "Text"),
+    "omni.modality": ("Modality",),
+    "omni.model": ("OmniModel", "build_model"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import omni` alone loads neither torch nor transformers."""
+    import importlib
+
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'omni' has no attribute {name!r}")
+
+
+def _check_adapters() -> None:
+    """AdapterHub's distribution also installs a top-level package `adapters`; whichever comes first on the path wins."""
+    spec = _find_spec("adapters")
+    ours = spec is not None and spec.origin is not None and (_Path(spec.origin).parent / "qformer.py").is_file()
+    if not ours:
+        where = spec.origin if spec is not None else "nowhere"
+        raise ImportError(
+            f"omni needs its own package `adapters`, but Python finds another one ({where}), probably the distribution "
+            "`adapters` of AdapterHub: install omni in a virtual environment of its own."
+        )
+
+
+_check_adapters()
+
+try:
+    __version__ = _metadata.version("omni")
+except _metadata.PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0+unknown"

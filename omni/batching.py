@@ -1,0 +1,109 @@
+"""Examples (prepared conversations) and how embedded ones are put together for the LLM, padded or packed.
+
+Shapes: B batch, L length of one conversation, T length of a pack, D width of the LLM, C clips, N features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from omni.conversation import IGNORED_LABEL
+from omni.encoders.base import Features
+
+
+@dataclass(frozen=True)
+class MediaInput:
+    """One media item, preprocessed (`inputs`) or already encoded (`features`)."""
+
+    modality: str
+    inputs: dict[str, Tensor] | None  # each [C, ...], what the encoder takes
+    features: Features | None  # [C, N, D] and [C, N], from the cache
+    instruction: str = ""
+    content_hash: str | None = None  # key in the feature cache; None = do not cache
+
+
+@dataclass(frozen=True)
+class Example:
+    """A conversation ready for the model; made in data-loading workers."""
+
+    id: str
+    token_ids: Tensor  # [L] int64, MEDIA_SLOT where a media item's tokens go
+    labels: Tensor  # [L] int64, IGNORED_LABEL everywhere but at answer tokens
+    media: list[MediaInput] = field(default_factory=list)  # in the order of the slots
+    length: int = 0  # tokens of text and (at most) of media
+
+    @property
+    def num_answer_tokens(self) -> int:
+        """Tokens that the loss is taken over."""
+        return int((self.labels != IGNORED_LABEL).sum())
+
+    @property
+    def modalities(self) -> frozenset[str]:
+        return frozenset(item.modality for item in self.media)
+
+
+@dataclass(frozen=True)
+class EmbeddedExample:
+    """A conversation with every token as an embedding of the LLM."""
+
+    embeds: Tensor  # [L, D]
+    labels: Tensor  # [L]
+
+
+@dataclass(frozen=True)
+class LLMInputs:
+    """What goes into the LLM; exactly one of `attention_mask` (padded) and `position_ids` alone (packed) isolates samples."""
+
+    inputs_embeds: Tensor  # [B, L, D], or [1, T, D] packed
+    labels: Tensor  # [B, L] or [1, T]
+    attention_mask: Tensor | None  # [B, L] int64; None when packed
+    position_ids: Tensor  # [B, L] or [1, T]
+
+    def shifted(self) -> tuple[Tensor, Tensor]:
+        """Where logits are needed (bool, like `labels`) and the targets there: position t predicts label t + 1."""
+        targets = torch.full_like(self.labels, IGNORED_LABEL)
+        targets[:, :-1] = self.labels[:, 1:]
+        keep = targets != IGNORED_LABEL
+        return keep, targets[keep]
+
+
+def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:
+    """A padded batch; with the mask, the side changes nothing but which positions are computed for nothing."""
+    embeds = pad_sequence([example.embeds for example in examples], batch_first=True, padding_side=side)
+    labels = pad_sequence(
+        [_without_first(example.labels) for example in examples],
+        batch_first=True,
+        padding_value=IGNORED_LABEL,
+        padding_side=side,
+    )
+    mask = pad_sequence(
+        [torch.ones(len(example.labels), dtype=torch.long, device=embeds.device) for example in examples],
+        batch_first=True,
+        padding_side=side,
+    )
+    return LLMInputs(embeds, labels, mask, (mask.cumsum(-1) - 1).clamp(min=0))
+
+
+def pack(examples: Sequence[EmbeddedExample]) -> LLMInputs:
+    """All examples in one row, without a pad. Positions start again at 0 with each: from that, and the missing mask,
+    transformers makes the block-diagonal attention that keeps samples from seeing each other."""
+    embeds = torch.cat([example.embeds for example in examples])[None]
+    labels = torch.cat([_without_first(example.labels) for example in examples])[None]
+    positions = torch.cat([torch.arange(len(example.labels), device=embeds.device) for example in examples])[None]
+    return LLMInputs(embeds, labels, None, positions)
+
+
+def _without_first(labels: Tensor) -> Tensor:
+    """Nothing predicts a sample's first token: in a pack, the token before it belongs to another sample."""
+    labels = labels.clone()
+    labels[:1] = IGNORED_LABEL
+    return labels
+
+
+def with_features(example: Example, features: Sequence[Features]) -> Example:
+    """The example with its media already encoded."""
+    media = [replace(item, inputs=None, features=one) for item, one in zip(example.media, features, strict=True)]
+    return replace(example, media=media)

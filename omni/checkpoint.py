@@ -1,0 +1,215 @@
+"""Model folders: only what was trained, how to build the rest again, and a model card.
+
+`adapter.safetensors` (adapters, and encoders that were trained), `config.yaml`, `README.md`, `lora/` in PEFT's format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from omni.config import LoRAConfig, ModelConfig, from_dict, to_dict
+from omni.files import recover_directory, replace_directory
+from omni.llm import SHARED_LORA, LanguageModel
+from omni.model_card import ModelCard, render_card
+
+if TYPE_CHECKING:
+    from omni.model import OmniModel
+
+FORMAT_VERSION = 1
+_FILES = {"adapter.safetensors", "config.yaml", "README.md", "lora"}
+
+
+def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None) -> None:
+    """Write the files of a model into an existing folder; `save_model` does it atomically."""
+    if card is not None:
+        model.card = card
+    config = model.config
+    save_file(_trained_state(model), str(directory / "adapter.safetensors"))
+    values = {
+        "format_version": FORMAT_VERSION,
+        "llm_fingerprint": model.llm.base_fingerprint,
+        "model": to_dict(config),
+        "card": to_dict(model.card),
+    }
+    (directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    (directory / "README.md").write_text(render_card(model))
+    if model.llm.has_lora:
+        model.llm.save_lora(directory / "lora")
+
+
+def save_model(model: OmniModel, directory: Path, card: ModelCard | None = None) -> None:
+    """Write a model folder in one atomic step: after a crash the old folder or the new one is there, whole.
+
+    Raises:
+        ValueError: the folder holds something else than a model.
+    """
+    if directory.exists():
+        foreign = [] if (directory / "config.yaml").exists() else sorted(item.name for item in directory.iterdir())
+        if foreign:
+            raise ValueError(f"{directory} holds no model but {foreign[:5]}; choose another folder to save to")
+    with replace_directory(directory) as temporary:
+        write_model(model, temporary, card)
+
+
+def load_model(directory: Path, *, device: str | torch.device | None, dtype: str | None) -> OmniModel:
+    """Load a model folder.
+
+    Raises:
+        FileNotFoundError: no model there.
+        ValueError: keys that do not fit, or an LLM other than the one it was trained with.
+    """
+    from omni.model import build_model  # the two modules need each other: a model saves itself
+
+    config, card, fingerprint = read_config(directory)
+    llm = _llm_config(config, dtype)
+    model = build_model(replace(config, llm=replace(llm, lora=None)), device, card)
+    _check_llm(model.llm, fingerprint, directory)
+    load_trained_state(model, directory)
+    if config.llm.lora is not None:
+        _load_loras(model, directory, config.llm.lora, list(config.modalities))
+    model.llm.config = llm
+    return model.train(False)
+
+
+def combine_models(
+    directories: Mapping[str, Path], *, system: str | None, device: str | torch.device | None, dtype: str | None
+) -> OmniModel:
+    """One model of modalities from several folders, all trained over the same LLM.
+
+    Raises:
+        ValueError: different LLMs or system messages, or a folder that does not have the modality.
+    """
+    from omni.model import build_model
+
+    if not directories:
+        raise ValueError("combine needs at least one modality and its folder")
+    read = {name: (folder, *read_config(folder)) for name, folder in directories.items()}
+    _check_same_llm(read)
+    systems = {config.system for _, config, _, _ in read.values()}
+    if system is None and len(systems) > 1:
+        raise ValueError(f"the models were trained with different system messages {systems}: choose one by system=...")
+    first_folder, first, _, fingerprint = next(iter(read.values()))
+    modalities = {name: config.modalities[name] for name, (_, config, _, _) in read.items()}
+    llm = replace(_llm_config(first, dtype), lora=None)
+    card = ModelCard.merge([card for _, _, card, _ in read.values()])
+    combined = ModelConfig(llm, modalities, system if system is not None else systems.pop())
+    model = build_model(combined, device, card)
+    _check_llm(model.llm, fingerprint, first_folder)
+    for name, (folder, config, _, _) in read.items():
+        load_trained_state(model, folder, only=name)
+        if config.llm.lora is not None:
+            shared = config.llm.lora.mode == "shared"
+            model.llm.load_lora(name, folder / "lora" if shared else folder / "lora" / name)
+            model.llm.config = replace(model.llm.config, lora=replace(config.llm.lora, mode="per_modality"))
+    return model.train(False)
+
+
+def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
+    """Config, card and LLM fingerprint of a model folder."""
+    recover_directory(directory)
+    path = directory / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{directory} is no model folder: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
+        )
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
+        found = values.get("format_version") if isinstance(values, dict) else None
+        raise ValueError(f"{path}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
+    config = from_dict(ModelConfig, values.get("model"), "model")
+    return config, from_dict(ModelCard, values.get("card", {}), "card"), str(values.get("llm_fingerprint"))
+
+
+def load_trained_state(model: OmniModel, directory: Path, only: str | None = None) -> None:
+    """Load `adapter.safetensors` strictly into `model`; with `only`, the part of one modality.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: a damaged file, or missing, unexpected or misshaped keys, all named.
+    """
+    path = directory / "adapter.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the model folder is not whole")
+    try:
+        state = load_file(str(path))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    expected = {name: value for name, value in model.state_dict().items() if name in set(_trained_names(model))}
+    if only is not None:
+        prefix = f"modalities.{only}."
+        state = {name: value for name, value in state.items() if name.startswith(prefix)}
+        expected = {name: value for name, value in expected.items() if name.startswith(prefix)}
+    problems = [f"missing: {name}" for name in sorted(set(expected) - set(state))]
+    problems += [f"unexpected: {name}" for name in sorted(set(state) - set(expected))]
+    problems += [
+        f"shape of {name}: {list(state[name].shape)} in the file, {list(expected[name].shape)} in the model"
+        for name in sorted(set(state) & set(expected))
+        if state[name].shape != expected[name].shape
+    ]
+    if problems:
+        raise ValueError(f"{path} does not fit the model of its config.yaml:\n  " + "\n  ".join(problems))
+    model.load_state_dict(state, strict=False)
+
+
+def _trained_state(model: OmniModel) -> dict[str, Tensor]:
+    state = model.state_dict()
+    return {name: state[name].detach().cpu().contiguous().clone() for name in _trained_names(model)}
+
+
+def _trained_names(model: OmniModel) -> list[str]:
+    """Names of all weights and buffers of adapters, and of encoders that are trained."""
+    names = []
+    for modality in model.modalities:
+        part = model.modality(modality)
+        names += [f"modalities.{modality}.adapter.{name}" for name in part.adapter.state_dict()]
+        if part.encoder.trainable:
+            names += [f"modalities.{modality}.encoder.{name}" for name in part.encoder.state_dict()]
+    return sorted(names)
+
+
+def _load_loras(model: OmniModel, directory: Path, lora: LoRAConfig, modalities: list[str]) -> None:
+    if lora.mode == "shared":
+        folders = {SHARED_LORA: directory / "lora"}
+    else:
+        folders = {name: directory / "lora" / name for name in modalities if (directory / "lora" / name).is_dir()}
+    for name, folder in folders.items():
+        if not (folder / "adapter_config.json").is_file():
+            raise FileNotFoundError(f"{folder} has no LoRA, but the config.yaml says there is one")
+        model.llm.load_lora(name, folder)
+
+
+def _llm_config(config: ModelConfig, dtype: str | None) -> Any:
+    return config.llm if dtype is None else from_dict(type(config.llm), to_dict(config.llm) | {"dtype": dtype}, "llm")
+
+
+def _check_llm(llm: LanguageModel, fingerprint: str, directory: Path) -> None:
+    if llm.base_fingerprint != fingerprint:
+        raise ValueError(
+            f"{directory} was trained with the LLM of fingerprint {fingerprint}, but {llm.config.name!r} here has "
+            f"{llm.base_fingerprint}: adapters work only with their own LLM. Point model.llm.name in its config.yaml to it"
+        )
+
+
+def _check_same_llm(read: Mapping[str, tuple[Path, ModelConfig, ModelCard, str]]) -> None:
+    for name, (folder, config, _, _) in read.items():
+        if name not in config.modalities:
+            raise ValueError(f"{folder} has no modality {name!r}; it has {sorted(config.modalities)}")
+    first_name, (first_folder, first, _, fingerprint) = next(iter(read.items()))
+    for name, (folder, config, _, other) in read.items():
+        if other != fingerprint:
+            raise ValueError(
+                f"adapters made for different LLMs cannot be combined: {first_name} ({first_folder}) was trained with "
+                f"{first.llm.name!r} ({fingerprint}), {name} ({folder}) with {config.llm.name!r} ({other})"
+            )

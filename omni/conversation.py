@@ -1,0 +1,205 @@
+"""Messages -> token ids, labels and media placeholders, laid out by the LLM's own chat template.
+
+The whole conversation is rendered as text by the template, with a mark in place of each media item and marks around each
+answer. The text between two media is then tokenised in one piece, so the ids are those of the template's own text, and
+the marks only tell, by character offsets, where media stand and which tokens are answers.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from omni.messages import Media, Message, SampleError, Text
+
+MEDIA_SLOT = -1  # stands in the token ids where one media item's tokens go
+IGNORED_LABEL = -100  # torch.nn.functional.cross_entropy's default
+
+# Private-use characters: no tokenizer's vocabulary or user's text has a use for them.
+_MEDIA_MARK, _ANSWER_START, _ANSWER_END = "\ue000", "\ue001", "\ue002"
+_MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}]")
+
+# For a base LLM without a chat template.
+PLAIN_TEMPLATE = (
+    "{{ bos_token or '' }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}Assistant: {{ message['content'] }}{{ eos_token or '' }}\n"
+    "{% elif message['role'] == 'user' %}User: {{ message['content'] }}\n"
+    "{% else %}{{ message['content'] }}\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A conversation as the LLM will read it; media items are single slots that their tokens will replace."""
+
+    token_ids: list[int]  # MEDIA_SLOT where a media item stands
+    labels: list[int]  # the token id at answer tokens, IGNORED_LABEL elsewhere
+    media: list[Media]  # in the order of the slots
+    instructions: list[str]  # for each media item, the user's text that goes with it
+
+
+class ConversationEncoder:
+    """Lays out conversations for one LLM. Picklable, so it works in data-loading workers.
+
+    Args:
+        tokenizer: the LLM's, a fast one.
+        cues: modality -> the text before its tokens.
+        system: system message where a conversation has none; None = the template's default.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, cues: dict[str, str], system: str | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.cues = cues
+        self.system = system
+        specials = {str(token) for token in tokenizer.all_special_tokens}
+        specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        alternatives = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True))
+        self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
+
+    def encode(self, messages: Sequence[Message], *, answer: bool, sample_id: str = "(conversation)") -> Layout:
+        """Lay out `messages`; with `answer` they end with the assistant's turn, else the template asks for the next one.
+
+        Raises:
+            SampleError: a modality that the model does not have, no answer where one is needed, or a conversation
+                that the template refuses.
+        """
+        messages = [self._strip(message) for message in messages]
+        if answer and (not messages or messages[-1].role != "assistant"):
+            raise SampleError(sample_id, "the last turn must be the assistant's answer")
+        if self.system is not None and messages and messages[0].role != "system":
+            messages = [Message("system", (Text(self.system),)), *messages]
+        media = [item for message in messages for item in message.media]
+        for item in media:
+            if item.modality not in self.cues:
+                raise SampleError(
+                    sample_id, f"the model has no modality {item.modality!r}; it has {sorted(self.cues) or 'none'}"
+                )
+        text, answers = self._mark_answers(messages, add_generation_prompt=not answer, sample_id=sample_id)
+        token_ids, labels = self._tokenize(text, answers)
+        if token_ids.count(MEDIA_SLOT) != len(media):
+            raise SampleError(sample_id, "the LLM's chat template drops or repeats a message that holds media")
+        return Layout(token_ids, labels, media, _instructions(messages))
+
+    def end_token_ids(self) -> list[int]:
+        """Ids of the tokens with which this template ends an answer."""
+        probe = [Message("user", (Text("?"),)), Message("assistant", (Text("!"),))]
+        layout = self.encode(probe, answer=True)
+        last = [label for label in layout.labels if label != IGNORED_LABEL][-1]
+        ends = {last} if self.tokenizer.decode([last]).strip() in self._special_texts() else set()
+        return sorted(ends | ({self.tokenizer.eos_token_id} - {None}))
+
+    def _special_texts(self) -> set[str]:
+        return {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+
+    def _strip(self, message: Message) -> Message:
+        parts = [
+            replace(part, text=_MARKS.sub("", part.text)) if isinstance(part, Text) else part
+            for part in message.content
+        ]
+        if message.role == "assistant":  # templates differ in whether they strip answers: do it for all
+            parts = [Text("".join(part.text for part in parts if isinstance(part, Text)).strip())] if parts else []
+        return Message(message.role, tuple(parts))
+
+    def _content(self, message: Message) -> str:
+        """One string: cue and mark for each media item, a line break between a media item and its neighbours."""
+        content = ""
+        previous: Text | Media | None = None
+        for part in message.content:
+            piece = part.text if isinstance(part, Text) else self.cues.get(part.modality, "") + _MEDIA_MARK
+            both_text = isinstance(previous, Text) and isinstance(part, Text)
+            if content and not both_text and not content[-1].isspace() and not piece[:1].isspace():
+                content += "\n"
+            content += piece
+            previous = part
+        return content
+
+    def _render(self, messages: Sequence[Message], contents: list[str], generation: bool, sample_id: str) -> str:
+        plain = [{"role": m.role, "content": content} for m, content in zip(messages, contents, strict=True)]
+        options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": generation}
+        if self.tokenizer.chat_template is None:
+            options["chat_template"] = PLAIN_TEMPLATE
+        try:
+            return str(self.tokenizer.apply_chat_template(plain, **options))
+        except (jinja2.TemplateError, ValueError) as error:
+            roles = [message.role for message in messages]
+            raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
+
+    def _mark_answers(
+        self, messages: Sequence[Message], add_generation_prompt: bool, sample_id: str
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """The rendered text and the character spans of its answers, end tokens included."""
+        contents = [self._content(message) for message in messages]
+        text = self._render(messages, contents, add_generation_prompt, sample_id)
+        turns = [index for index, message in enumerate(messages) if message.role == "assistant"]
+        marked = list(contents)
+        for index in turns:
+            marked[index] = _ANSWER_START + contents[index] + _ANSWER_END
+        marked_text = self._render(messages, marked, add_generation_prompt, sample_id)
+        if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", marked_text) == text:
+            spans = _marked_spans(marked_text)
+            if len(spans) == len(turns):
+                return text, [(start, self._past_end_token(text, end)) for start, end in spans]
+        return text, [self._span_by_prefix(messages, contents, index, text, sample_id) for index in turns]
+
+    def _span_by_prefix(
+        self, messages: Sequence[Message], contents: list[str], index: int, text: str, sample_id: str
+    ) -> tuple[int, int]:
+        """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
+        before = self._render(messages[:index], contents[:index], True, sample_id)
+        if not text.startswith(before):
+            raise SampleError(
+                sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}"
+            )
+        following = self._render(messages[: index + 1], contents[: index + 1], False, sample_id)
+        end = len(following.rstrip()) if text.startswith(following.rstrip()) else len(text.rstrip())
+        return len(before), end
+
+    def _past_end_token(self, text: str, end: int) -> int:
+        match = self._end_token.match(text, end)
+        return match.end() if match else end
+
+    def _tokenize(self, text: str, answers: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+        token_ids: list[int] = []
+        labels: list[int] = []
+        start = 0
+        for piece in re.split(f"({_MEDIA_MARK})", text):
+            if piece == _MEDIA_MARK:
+                token_ids.append(MEDIA_SLOT)
+                labels.append(IGNORED_LABEL)
+            elif piece:
+                encoded = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
+                for token_id, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+                    inside = any(first + start < stop and last + start > begin for begin, stop in answers)
+                    token_ids.append(token_id)
+                    labels.append(token_id if inside else IGNORED_LABEL)
+            start += len(piece)
+        return token_ids, labels
+
+
+def _marked_spans(marked_text: str) -> list[tuple[int, int]]:
+    """Spans between answer marks, in the coordinates of the text without the marks."""
+    spans: list[tuple[int, int]] = []
+    removed, start = 0, None
+    for match in re.finditer(f"[{_ANSWER_START}{_ANSWER_END}]", marked_text):
+        position = match.start() - removed
+        removed += 1
+        if match.group() == _ANSWER_START:
+            start = position
+        elif start is not None:
+            spans.append((start, position))
+            start = None
+    return spans
+
+
+def _instructions(messages: Sequence[Message]) -> list[str]:
+    """For each media item the text of its own user turn, or of the next user turn that has any."""
+    found: list[str] = []
+    for index, message in enumerate(messages):
+        if message.media:
+            later = (turn.text.strip() for turn in messages[index:] if turn.role == "user")
+            found += [next((text for text in later if text), "")] * len(message.media)
+    return found

@@ -1,0 +1,70 @@
+"""Files and folders that are either whole or not there: write beside, flush to disk, rename."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_OLD_SUFFIX = ".replaced"
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace the file `path` in one step: after a crash it holds the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replace_directory(path: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill; when the block ends without an error it takes the place of `path`.
+
+    After an error the temporary folder is removed and the old one stays. A crash between the two renames leaves the old
+    folder beside its place, from where `recover_directory` brings it back.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    recover_directory(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        for item in temporary.rglob("*"):
+            _flush(item)
+        _flush(temporary)
+        replaced = path.with_name(path.name + _OLD_SUFFIX)
+        if path.exists():
+            path.rename(replaced)
+        temporary.rename(path)
+        _flush(path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def recover_directory(path: Path) -> None:
+    """Finish or undo a replacement of `path` that a crash interrupted between its renames."""
+    replaced = path.with_name(path.name + _OLD_SUFFIX)
+    if replaced.exists():
+        if path.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+        else:
+            replaced.rename(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

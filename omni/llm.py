@@ -1,0 +1,207 @@
+"""The frozen causal language model: loading, quantisation (bitsandbytes) and LoRA (PEFT).
+
+Shapes: B batch, L sequence length, D width of the LLM, V vocabulary, K kept positions.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
+
+from omni.config import LLMConfig, LoRAConfig
+from omni.starter import resolve
+
+SHARED_LORA = "default"  # the name under which PEFT saves without a subfolder
+
+
+class LanguageModel(nn.Module):
+    """A causal LM of transformers with its tokenizer; frozen but for its LoRA."""
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: LLMConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        model.requires_grad_(False)
+        self.train(False)
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the input embeddings."""
+        return self._embedding.weight.shape[1]
+
+    @property
+    def embedding_rms(self) -> float:
+        """Root mean square of the input embeddings: the scale at which the LLM expects tokens."""
+        return self._embedding.weight.detach().float().pow(2).mean().sqrt().item()
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, media tokens included, that the LLM can read."""
+        text_config = cast(Any, self.model).config.get_text_config()
+        return int(getattr(text_config, "max_position_embeddings", None) or 1 << 30)
+
+    @property
+    def device(self) -> torch.device:
+        return self._embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._embedding.weight.dtype
+
+    @property
+    def _embedding(self) -> nn.Embedding:
+        return cast(Any, self.model).get_input_embeddings()
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Token ids [L] -> input embeddings [L, D]."""
+        return self._embedding(token_ids.to(self.device))
+
+    def forward(self, inputs_embeds: Tensor, keep: Tensor | int, **inputs: Any) -> Any:
+        """Run the LLM; logits are computed only where `keep` [B, L] is True (giving [K, V]), or at the last `keep` positions.
+
+        `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
+        """
+        return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
+
+    def train(self, mode: bool = True) -> "LanguageModel":
+        """The frozen LLM stays in evaluation mode; `mode` only reaches the dropout of its LoRA."""
+        super().train(False)
+        for layer in self._lora_layers():
+            layer.lora_dropout.train(mode)
+        return self
+
+    @functools.cached_property
+    def base_fingerprint(self) -> str:
+        """Identifies the LLM whatever dtype it is loaded in: architecture, and a sample of its embeddings in bfloat16."""
+        config = cast(Any, self.model).config
+        weight = self._embedding.weight.detach()
+        rows = weight[:: max(1, weight.shape[0] // 64)].to("cpu", torch.bfloat16)
+        shape = [config.model_type, weight.shape[1], config.get_text_config().num_hidden_layers, weight.shape[0]]
+        digest = hashlib.sha256(json.dumps(shape).encode())
+        digest.update(rows.contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    # --- LoRA ---
+
+    @property
+    def has_lora(self) -> bool:
+        return isinstance(self.model, PeftModel)
+
+    def add_lora(self, config: LoRAConfig, names: Collection[str]) -> None:
+        """Add one trainable LoRA for each of `names` (`SHARED_LORA` alone for one that serves everything)."""
+        options = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=config.r,
+            lora_alpha=config.alpha,
+            lora_dropout=config.dropout,
+            target_modules=config.target_modules,
+            use_dora=config.use_dora,
+            use_rslora=config.use_rslora,
+        )
+        for name in names:
+            if isinstance(self.model, PeftModel):
+                self.model.add_adapter(name, options)
+            else:
+                self.model = get_peft_model(cast(Any, self.model), options, adapter_name=name)
+        self.activate_lora(names)
+        self.train(self.training)
+
+    def load_lora(self, name: str, folder: Path) -> None:
+        """Add the LoRA that `save_lora` wrote to `folder`, under `name`."""
+        if isinstance(self.model, PeftModel):
+            self.model.load_adapter(str(folder), adapter_name=name, is_trainable=True)
+        else:
+            self.model = PeftModel.from_pretrained(
+                cast(Any, self.model), str(folder), adapter_name=name, is_trainable=True
+            )
+        self.train(self.training)
+
+    def save_lora(self, folder: Path) -> None:
+        """Write every LoRA in PEFT's own format, one subfolder for each that is not the shared one."""
+        assert isinstance(self.model, PeftModel)
+        self.model.save_pretrained(str(folder))
+        for file in sorted(folder.rglob("README.md")):
+            file.unlink()  # PEFT's empty card; the model has its own
+        for file in sorted(folder.rglob("adapter_config.json")):
+            values = json.loads(file.read_text())
+            values["base_model_name_or_path"] = self.config.name
+            if isinstance(values.get("target_modules"), list):
+                values["target_modules"] = sorted(values["target_modules"])  # PEFT writes a set, in no fixed order
+            file.write_text(json.dumps(values, indent=2, sort_keys=True))
+
+    def lora_names(self) -> list[str]:
+        """Names of the LoRAs that the LLM has."""
+        return sorted(self.model.peft_config) if isinstance(self.model, PeftModel) else []
+
+    def activate_lora(self, names: Collection[str]) -> None:
+        """Switch on exactly the LoRAs `names` (their updates add up); all stay trainable."""
+        for layer in self._lora_layers():
+            layer.set_adapter(sorted(names))
+        # PEFT freezes what it switches off; here which LoRA is trained does not depend on the batch at hand
+        for name, parameter in self.model.named_parameters():
+            if "lora_" in name:
+                parameter.requires_grad_(True)
+
+    def _lora_layers(self) -> list[LoraLayer]:
+        return [module for module in self.model.modules() if isinstance(module, LoraLayer)]
+
+
+def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:
+    """Load the LLM that `config` names, without its LoRA.
+
+    Raises:
+        FileNotFoundError: a folder or starter asset that is not there.
+        ValueError: no causal LM, a format that needs a missing package, or quantisation without bitsandbytes.
+    """
+    name = resolve(config.name)
+    _check_extras(config)
+    try:
+        AutoConfig.from_pretrained(name)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
+            f"gives ({str(error).splitlines()[0]})"
+        ) from error
+    options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attention}
+    if config.quantization is not None:
+        options["quantization_config"] = _quantization(config)
+        options["device_map"] = {"": device or "cpu"}
+    model = AutoModelForCausalLM.from_pretrained(name, **options)
+    if config.quantization is None and device is not None:
+        model = model.to(device)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not tokenizer.is_fast:
+        raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
+    return LanguageModel(model, tokenizer, config)
+
+
+def _check_extras(config: LLMConfig) -> None:
+    needs = []
+    if config.quantization is not None:
+        needs.append(("bitsandbytes", "quantization", f"quantization: {config.quantization}"))
+    if config.attention == "flash_attention_2":
+        needs.append(("flash_attn", "flash", "attention: flash_attention_2"))
+    for package, extra, key in needs:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"model.llm.{key} needs {package}: pip install 'omni[{extra}]'")
+
+
+def _quantization(config: LLMConfig) -> BitsAndBytesConfig:
+    if config.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, config.dtype),
+    )

@@ -1,0 +1,143 @@
+"""One modality of a model: its frozen encoder, its adapter and the cue before its tokens.
+
+Shapes: C clips of one item, N features of a clip, F width of the features, Q media tokens, D width of the LLM.
+"""
+
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoTokenizer
+
+from adapters import Adapter, Instruction
+from omni.batching import MediaInput
+from omni.components import build
+from omni.config import ModalityConfig
+from omni.encoders.base import Encoder, Features
+from omni.starter import resolve
+
+_MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory however long a sound or video is
+_MAX_INSTRUCTION_TOKENS = 128  # as X-InstructBLIP and InstructBLIP were trained
+
+
+class Modality(nn.Module):
+    """Encoder, adapter and cue of one modality.
+
+    Args:
+        encoder: media -> features.
+        adapter: features -> media tokens.
+        cue: text before the media tokens.
+        join_clips: whether the adapter sees all clips of an item as one sequence of features, or each clip by itself.
+        config: how to build both again; needed to save the model.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        adapter: Adapter,
+        cue: str = "",
+        join_clips: bool = True,
+        config: ModalityConfig | None = None,
+    ) -> None:
+        super().__init__()
+        if encoder.dim != adapter.feature_dim:
+            raise ValueError(
+                f"{type(adapter).__name__} takes features of width {adapter.feature_dim}, but "
+                f"{type(encoder).__name__} gives width {encoder.dim}"
+            )
+        self.encoder = encoder
+        self.adapter = adapter
+        self.cue = cue
+        self.join_clips = join_clips
+        self.config = config
+
+    def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
+        """Media items -> for each its media tokens [Q, D]; Q may differ between items."""
+        return self.adapt(self.encode(items), [item.instruction for item in items])
+
+    def encode(self, items: Sequence[MediaInput]) -> list[Features]:
+        """For each item its features, [C, N, F] and [C, N]; those that are there already are taken as they are."""
+        found: dict[int, Features] = {i: item.features for i, item in enumerate(items) if item.features is not None}
+        groups: dict[Any, list[int]] = defaultdict(list)
+        for index, item in enumerate(items):
+            if index not in found:
+                assert item.inputs is not None
+                groups[tuple((name, tensor.shape[1:]) for name, tensor in item.inputs.items())].append(index)
+        for group in groups.values():
+            found |= dict(zip(group, self._encode_alike([items[i].inputs or {} for i in group]), strict=True))
+        return [found[index] for index in range(len(items))]
+
+    def _encode_alike(self, inputs: Sequence[dict[str, Tensor]]) -> list[Features]:
+        """Encode items whose tensors differ in the number of clips only, all clips together."""
+        clips = [len(next(iter(one.values()))) for one in inputs]
+        joined = {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}
+        chunks = [
+            self.encoder({name: tensor[start : start + _MAX_CLIPS] for name, tensor in joined.items()})
+            for start in range(0, sum(clips), _MAX_CLIPS)
+        ]
+        values = torch.cat([chunk.values for chunk in chunks]).split(clips)
+        masks = torch.cat([chunk.mask for chunk in chunks]).split(clips)
+        return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
+
+    def adapt(self, features: Sequence[Features], instructions: Sequence[str]) -> list[Tensor]:
+        """Features of items ([C, N, F], [C, N] each) and their instructions -> media tokens [Q, D] each."""
+        clips = [1 if self.join_clips else len(item.values) for item in features]
+        weight = next(self.adapter.parameters())
+        if self.join_clips:
+            rows = [(item.values.flatten(0, 1), item.mask.flatten()) for item in features]
+        else:
+            rows = [row for item in features for row in zip(item.values, item.mask, strict=True)]
+        values = pad_sequence([value.to(weight.device, weight.dtype) for value, _ in rows], batch_first=True)
+        mask = pad_sequence([row_mask.to(weight.device) for _, row_mask in rows], batch_first=True)
+        instruction = self._instruction(instructions, clips) if self.adapter.uses_instruction else None
+        tokens, token_mask = self.adapter(values, mask, instruction)
+        pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
+        return [item_tokens[item_mask] for item_tokens, item_mask in pairs]
+
+    def num_tokens(self, item: MediaInput) -> int:
+        """Tokens that an item becomes: exact for cached features and query adapters, else the most it can be."""
+        if item.features is not None:
+            num_clips, num_features = item.features.mask.shape
+        else:
+            num_clips = len(next(iter((item.inputs or {}).values())))
+            num_features = max(1, self.encoder.max_features // (1 if self.join_clips else num_clips))
+            if self.join_clips:
+                return self.adapter.num_tokens(self.encoder.max_features)
+        if self.join_clips:
+            return self.adapter.num_tokens(num_clips * num_features)
+        return num_clips * self.adapter.num_tokens(num_features)
+
+    @functools.cached_property
+    def _instruction_tokenizer(self) -> Any:
+        name = self.adapter.instruction_tokenizer
+        if name is None:
+            raise ValueError(f"{type(self.adapter).__name__} uses instructions but names no instruction_tokenizer")
+        return AutoTokenizer.from_pretrained(resolve(name))
+
+    def _instruction(self, texts: Sequence[str], clips: Sequence[int]) -> Instruction:
+        """Tokenised instructions, repeated for each clip of their own item (interleaved, not tiled)."""
+        encoded = self._instruction_tokenizer(
+            list(texts), padding=True, truncation=True, max_length=_MAX_INSTRUCTION_TOKENS, return_tensors="pt"
+        )
+        device = next(self.adapter.parameters()).device
+        repeats = torch.tensor(clips, device=device)
+        token_ids = encoded["input_ids"].to(device).repeat_interleave(repeats, dim=0)
+        return Instruction(token_ids, encoded["attention_mask"].to(device).bool().repeat_interleave(repeats, dim=0))
+
+
+def build_modality(config: ModalityConfig, name: str, llm_dim: int, embedding_rms: float) -> Modality:
+    """Build encoder and adapter of the modality `name`; the adapter is told the widths and the scale of the LLM."""
+    key = f"model.modalities.{name}"
+    encoder = build(config.encoder, f"{key}.encoder", modality=name)
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"{key}.encoder: {config.encoder.class_path} is no omni.encoders.Encoder")
+    adapter = build(
+        config.adapter, f"{key}.adapter", feature_dim=encoder.dim, llm_dim=llm_dim, embedding_rms=embedding_rms
+    )
+    if not isinstance(adapter, Adapter):
+        raise ValueError(f"{key}.adapter: {config.adapter.class_path} is no adapters.Adapter")
+    return Modality(encoder, adapter, config.cue, config.join_clips, config)

@@ -1,0 +1,418 @@
+"""OmniModel: encoders and adapters in front of a frozen causal LLM.
+
+Training, generation, scoring and embedding share one path: messages -> `prepare` (CPU) -> `embed_examples` (encoders,
+adapters, interleaving) -> the LLM.
+
+Shapes: B batch, L length, Q media tokens, D width of the LLM.
+"""
+
+import functools
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack, pad
+from omni.checkpoint import combine_models, load_model, save_model
+from omni.config import ModelConfig
+from omni.conversation import MEDIA_SLOT, ConversationEncoder
+from omni.encoders.base import _tensor_bytes
+from omni.feature_cache import FeatureCache
+from omni.llm import SHARED_LORA, LanguageModel, load_llm
+from omni.losses import answer_nll
+from omni.messages import Media, Message, Sample, SampleError, Text, parse_messages
+from omni.modality import Modality, build_modality
+from omni.model_card import ModelCard
+from omni.scoring import Suffix, normalize_scores, score_suffixes
+
+Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
+
+
+class OmniModel(nn.Module):
+    """Frozen encoders -> trained adapters -> frozen causal LLM.
+
+    Args:
+        llm: the language model.
+        modalities: name -> encoder, adapter and cue.
+        system: system message where a conversation has none; None = the chat template's default.
+        card: what is known of its training, for the model card.
+    """
+
+    def __init__(
+        self,
+        llm: LanguageModel,
+        modalities: Mapping[str, Modality],
+        system: str | None = None,
+        card: ModelCard | None = None,
+    ) -> None:
+        super().__init__()
+        for name, modality in modalities.items():
+            if modality.adapter.llm_dim != llm.hidden_size:
+                raise ValueError(
+                    f"modality {name!r}: the adapter makes tokens of width {modality.adapter.llm_dim}, "
+                    f"the LLM {llm.config.name} reads width {llm.hidden_size}"
+                )
+        self.llm = llm
+        self.modalities = nn.ModuleDict(modalities)
+        self.system = system
+        self.card = card or ModelCard()
+        self.feature_cache: FeatureCache | None = None
+
+    def modality(self, name: str) -> Modality:
+        """The modality `name`; ValueError lists those that there are."""
+        if name not in self.modalities:
+            raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
+        return cast(Modality, self.modalities[name])
+
+    @property
+    def config(self) -> ModelConfig:
+        """How to build this model again; ValueError if it was put together by hand without configs."""
+        modalities = {}
+        for name in self.modalities:
+            config = self.modality(name).config
+            if config is None:
+                raise ValueError(f"modality {name!r} was built without a ModalityConfig: give Modality(config=...) one")
+            modalities[name] = config
+        return ModelConfig(self.llm.config, modalities, self.system)
+
+    @property
+    def device(self) -> torch.device:
+        return self.llm.device
+
+    # --- messages -> examples -> embeddings ---
+
+    @functools.cached_property
+    def conversation(self) -> ConversationEncoder:
+        """Lays out conversations for this LLM with this model's cues."""
+        cues = {name: self.modality(name).cue for name in self.modalities}
+        return ConversationEncoder(self.llm.tokenizer, cues, self.system)
+
+    def prepare(self, messages: Sample | Messages, *, answer: bool = False) -> Example:
+        """Lay out a conversation and preprocess its media, on the CPU; safe in data-loading workers.
+
+        With `answer` the conversation ends with the assistant's turn, whose tokens get labels.
+
+        Raises:
+            SampleError: the conversation does not fit the model or its context.
+            MediaError: a media item cannot be read.
+        """
+        sample_id, parsed = _parse(messages, self.modalities)
+        layout = self.conversation.encode(parsed, answer=answer, sample_id=sample_id)
+        pairs = zip(layout.media, layout.instructions, strict=True)
+        media = [self._prepare_media(item, instruction) for item, instruction in pairs]
+        text_length = len(layout.token_ids) - len(media)
+        length = text_length + sum(self.modality(item.modality).num_tokens(item) for item in media)
+        if length > self.llm.context_length:
+            raise SampleError(
+                sample_id,
+                f"{length} tokens ({text_length} of text, up to {length - text_length} of media) are more than the "
+                f"LLM's context of {self.llm.context_length}; shorten the text or use an adapter with fewer tokens",
+            )
+        return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
+
+    def _prepare_media(self, media: Media, instruction: str) -> MediaInput:
+        encoder = self.modality(media.modality).encoder
+        content_hash, features = None, None
+        if self.feature_cache is not None and not encoder.trainable:
+            content_hash = media.content_hash()
+            features = self.feature_cache.get(content_hash, encoder.fingerprint())
+        inputs = encoder.preprocess(media) if features is None else None
+        return MediaInput(media.modality, inputs, features, instruction, content_hash)
+
+    def encode_media(self, examples: Sequence[Example]) -> list[Example]:
+        """The same examples with all media encoded, and the features put into the cache if there is one."""
+        media = [[*example.media] for example in examples]
+        for name, places in _places(examples).items():
+            modality = self.modality(name)
+            items = [examples[i].media[j] for i, j in places]
+            for (i, j), item, features in zip(places, items, modality.encode(items), strict=True):
+                if self.feature_cache is not None and item.features is None and item.content_hash is not None:
+                    self.feature_cache.put(item.content_hash, modality.encoder.fingerprint(), features)
+                media[i][j] = replace(item, inputs=None, features=features)
+        return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
+
+    def media_tokens(self, examples: Sequence[Example]) -> list[list[Tensor]]:
+        """For each example, for each of its media, the media tokens [Q, D]."""
+        examples = self.encode_media(examples)
+        tokens: list[list[Tensor]] = [[torch.empty(0)] * len(example.media) for example in examples]
+        for name, places in _places(examples).items():
+            for (i, j), found in zip(
+                places, self.modality(name)([examples[i].media[j] for i, j in places]), strict=True
+            ):
+                tokens[i][j] = found
+        return tokens
+
+    def embed_examples(self, examples: Sequence[Example]) -> list[EmbeddedExample]:
+        """Every token of every example as an embedding: text through the LLM's table, media in their places."""
+        media = self.media_tokens(examples)
+        return [self._interleave(example, found) for example, found in zip(examples, media, strict=True)]
+
+    def _interleave(self, example: Example, media: Sequence[Tensor]) -> EmbeddedExample:
+        slots = (example.token_ids == MEDIA_SLOT).nonzero().flatten().tolist()
+        labels = example.labels.to(self.device)
+        text = self.llm.embed(example.token_ids.clamp(min=0))
+        embeds: list[Tensor] = []
+        new_labels: list[Tensor] = []
+        start = 0
+        for slot, tokens in zip(slots, media, strict=True):
+            embeds += [text[start:slot], tokens.to(text.dtype)]
+            new_labels += [labels[start:slot], labels.new_full((len(tokens),), int(labels[slot]))]
+            start = slot + 1
+        return EmbeddedExample(torch.cat([*embeds, text[start:]]), torch.cat([*new_labels, labels[start:]]))
+
+    # --- training ---
+
+    def forward(
+        self, batch: Sequence[Example], *, packed: bool = False, num_answer_tokens: int | Tensor | None = None
+    ) -> Tensor:
+        """Summed negative log-likelihood of the answer tokens, divided by `num_answer_tokens` (default: this batch's).
+
+        With `packed` the examples stand in one row without pads, and still do not see each other.
+        """
+        if num_answer_tokens is None:
+            num_answer_tokens = max(1, sum(example.num_answer_tokens for example in batch))
+        return self.answer_nll(batch, self.embed_examples(batch), packed=packed) / num_answer_tokens
+
+    def answer_nll(
+        self, batch: Sequence[Example], embedded: Sequence[EmbeddedExample], *, packed: bool = False
+    ) -> Tensor:
+        """Summed negative log-likelihood in nats of the answer tokens of embedded examples."""
+        total = torch.zeros((), device=self.device)
+        for group in self._lora_groups(batch):
+            inputs = (pack if packed else pad)([embedded[i] for i in group])
+            keep, targets = inputs.shifted()
+            total = total + answer_nll(self._run(inputs, keep).logits, targets)
+        return total
+
+    def _run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
+        return self.llm(
+            inputs.inputs_embeds,
+            keep,
+            attention_mask=inputs.attention_mask,
+            position_ids=inputs.position_ids,
+            use_cache=False,
+            **options,
+        )
+
+    def _lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
+        """Indices of examples that use the same LoRAs; while a group is out, its LoRAs are switched on."""
+        names = set(self.llm.lora_names())
+        if not names - {SHARED_LORA}:
+            yield [*range(len(batch))]
+            return
+        groups: dict[frozenset[str], list[int]] = defaultdict(list)
+        for index, example in enumerate(batch):
+            groups[(example.modalities | {SHARED_LORA}) & names].append(index)
+        for active, group in groups.items():
+            self.llm.activate_lora(active)
+            yield group
+        self.llm.activate_lora(names)
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """Name -> parameter of everything that is trained."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def trainable_state_dict(self) -> dict[str, Tensor]:
+        """Name -> detached copy on the CPU of everything that is trained."""
+        return {name: value.detach().cpu().clone() for name, value in self.trainable_parameters().items()}
+
+    # --- inference ---
+
+    @torch.no_grad()
+    def generate(
+        self,
+        messages: Messages | Sample | Sequence[Messages | Sample],
+        *,
+        streamer: Any = None,
+        **generation_config: Any,
+    ) -> Any:
+        """The assistant's answer to a conversation (str), or to each of several (list of str).
+
+        Greedy, at most 64 new tokens, unless `generation_config` (transformers' names) says otherwise. A streamer of
+        transformers receives the ids of a single conversation's answer as they come.
+        """
+        single = _is_single(messages)
+        conversations = cast(Any, [messages] if single else messages)
+        if streamer is not None and len(conversations) != 1:
+            raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
+        examples = [self.prepare(one) for one in conversations]
+        embedded = self.embed_examples(examples)
+        options: dict[str, Any] = {"max_new_tokens": 64, "do_sample": False} | generation_config
+        answers = [""] * len(examples)
+        for group in self._lora_groups(examples):
+            inputs = pad([embedded[i] for i in group], side="left")
+            generated = cast(Any, self.llm.model).generate(
+                inputs_embeds=inputs.inputs_embeds,
+                attention_mask=inputs.attention_mask,
+                streamer=streamer,
+                eos_token_id=self._end_token_ids,
+                pad_token_id=self._end_token_ids[0],
+                **options,
+            )
+            for i, text in zip(
+                group, self.llm.tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True
+            ):
+                answers[i] = text.strip()
+        return answers[0] if single else answers
+
+    @functools.cached_property
+    def _end_token_ids(self) -> list[int]:
+        return self.conversation.end_token_ids()
+
+    def score(self, messages: Messages | Sample, candidates: Sequence[str], normalization: str = "sum") -> Tensor:
+        """Log-likelihood in nats of each candidate as the assistant's answer (end token included): [num_candidates].
+
+        `normalization`: "sum", "mean" (per token) or "bytes" (per UTF-8 byte of the candidate).
+        """
+        return self.score_batch([messages], [candidates], normalization)[0]
+
+    @torch.no_grad()
+    def score_batch(
+        self,
+        messages: Sequence[Messages | Sample],
+        candidates: Sequence[str] | Sequence[Sequence[str]],
+        normalization: str = "sum",
+    ) -> Tensor:
+        """`score` for several conversations: [B, num_candidates].
+
+        The candidates are the same for all, or a list for each, all lists of one length.
+        """
+        if candidates and isinstance(candidates[0], str):
+            candidates = [cast(Sequence[str], candidates)] * len(messages)
+        per_item = cast(Sequence[Sequence[str]], candidates)
+        lengths = {len(found) for found in per_item}
+        if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths:
+            raise ValueError("score_batch needs for each conversation a list of candidates, all of one length above 0")
+        split = [self._prefix_and_suffixes(one, found) for one, found in zip(messages, per_item, strict=True)]
+        prefixes = [prefix for prefix, _ in split]
+        embedded = self.embed_examples(prefixes)
+        scores: list[Tensor] = [torch.empty(0)] * len(split)
+        for group in self._lora_groups(prefixes):
+            found = score_suffixes(self.llm, [embedded[i] for i in group], [split[i][1] for i in group])
+            for i, values in zip(group, found, strict=True):
+                scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
+        return torch.stack(scores)
+
+    def _prefix_and_suffixes(
+        self, messages: Messages | Sample, candidates: Sequence[str]
+    ) -> tuple[Example, list[Suffix]]:
+        """What all candidates share, media included, and for each the tokens that follow."""
+        sample_id, parsed = _parse(messages, self.modalities)
+        prefix = self.prepare(Sample(sample_id, parsed))
+        layouts = []
+        for candidate in candidates:
+            if not candidate.strip():
+                raise SampleError(sample_id, "a candidate is empty")
+            answered = (*parsed, Message("assistant", (Text(candidate),)))
+            layouts.append(self.conversation.encode(answered, answer=True, sample_id=sample_id))
+        # the template asks for the answer with the same ids as it puts before one; if not, share less
+        shared = len(prefix.token_ids)
+        for layout in layouts:
+            ids = torch.tensor(layout.token_ids)
+            count = min(shared, len(ids) - 1)
+            equal = ids[:count] == prefix.token_ids[:count]
+            shared = count if bool(equal.all()) else int(equal.int().argmin())
+        answer_labels = [torch.tensor(layout.labels) for layout in layouts]
+        ignore_before = len(prefix.token_ids)
+        suffixes = []
+        for layout, labels in zip(layouts, answer_labels, strict=True):
+            labels = labels.clone()
+            labels[: min(ignore_before, shared)] = -100  # earlier turns' answers are not the candidate's
+            suffixes.append(Suffix(torch.tensor(layout.token_ids)[shared:], labels[shared:]))
+        return replace(prefix, token_ids=prefix.token_ids[:shared], labels=prefix.labels[:shared]), suffixes
+
+    @torch.no_grad()
+    def embed(self, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:
+        """The LLM's last hidden state at the last token of each conversation, in float32: [B, D]."""
+        conversations = cast(Any, [messages] if _is_single(messages) else messages)
+        examples = [self.prepare(one) for one in conversations]
+        embedded = self.embed_examples(examples)
+        found = torch.zeros(len(examples), self.llm.hidden_size, device=self.device)
+        for group in self._lora_groups(examples):
+            inputs = pad([embedded[i] for i in group], side="left")
+            hidden = self._run(inputs, 1, output_hidden_states=True).hidden_states[-1]
+            found[group] = hidden[:, -1].float()
+        return found
+
+    def fingerprint(self) -> str:
+        """64 hex digits that change with anything that changes the outputs."""
+        digest = hashlib.sha256(f"{self.llm.base_fingerprint} {self.llm.config} {self.system!r}".encode())
+        for name in sorted(self.modalities):
+            modality = self.modality(name)
+            digest.update(f"{name} {modality.cue!r} {modality.join_clips} {modality.encoder.fingerprint()}".encode())
+        trained = {name: value for name, value in self.state_dict().items() if ".adapter." in name or "lora_" in name}
+        for name, value in sorted(trained.items()):
+            digest.update(name.encode())
+            digest.update(_tensor_bytes(value))
+        return digest.hexdigest()
+
+    # --- checkpoints ---
+
+    def save(self, directory: str | Path, card: ModelCard | None = None) -> None:
+        """Write adapters, config, model card and LoRA to a folder, in one atomic step; see `omni.checkpoint`."""
+        save_model(self, Path(directory), card)
+
+    @classmethod
+    def load(
+        cls, directory: str | Path, *, device: str | torch.device | None = None, dtype: str | None = None
+    ) -> "OmniModel":
+        """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it."""
+        return load_model(Path(directory), device=device, dtype=dtype)
+
+    @classmethod
+    def combine(
+        cls,
+        directories: Mapping[str, str | Path],
+        *,
+        system: str | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+    ) -> "OmniModel":
+        """One model of modalities that were trained apart over the same LLM: modality -> the folder it comes from."""
+        paths = {name: Path(directory) for name, directory in directories.items()}
+        return combine_models(paths, system=system, device=device, dtype=dtype)
+
+
+def build_model(
+    config: ModelConfig, device: str | torch.device | None = None, card: ModelCard | None = None
+) -> OmniModel:
+    """Build an untrained model: frozen LLM and encoders with their weights, new adapters, new LoRA.
+
+    New weights come from torch's global random state: seed it before.
+    """
+    llm = load_llm(config.llm, device)
+    modalities = {
+        name: build_modality(modality, name, llm.hidden_size, llm.embedding_rms)
+        for name, modality in config.modalities.items()
+    }
+    if config.llm.lora is not None:
+        names: Collection[str] = [SHARED_LORA] if config.llm.lora.mode == "shared" else [*config.modalities]
+        llm.add_lora(config.llm.lora, names)
+    model = OmniModel(llm, modalities, config.system, card)
+    model.modalities.to(device or "cpu")
+    return model.train(False)
+
+
+def _parse(messages: Messages | Sample, modalities: Collection[str]) -> tuple[str, tuple[Message, ...]]:
+    if isinstance(messages, Sample):
+        return messages.id, messages.messages
+    return "(conversation)", parse_messages(messages, modalities=[*modalities])
+
+
+def _is_single(messages: Any) -> bool:
+    """One conversation, as against a list of them."""
+    return isinstance(messages, Sample) or (len(messages) > 0 and isinstance(messages[0], Mapping | Message))
+
+
+def _places(examples: Sequence[Example]) -> dict[str, list[tuple[int, int]]]:
+    """Modality -> where its media are: (index of the example, index among its media)."""
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        for j, item in enumerate(example.media):
+            places[item.modality].append((i, j))
+    return places
