@@ -56,8 +56,7 @@ class Media:
 
     def content_hash(self) -> str:
         """sha256 (hex) of the content, for caches: of a file's bytes, or of an array's bytes, dtype and shape; also of
-        the
-        sampling rate, row and options where they are set.
+        the sampling rate, row and options where they are set.
 
         A file is read again only when its size or modification time has changed. Files that a file refers to (the
         materials of an OBJ) are not part of it.
