@@ -59,7 +59,9 @@ def ask(model: OmniModel, requests: Requests, cache: AnswerCache, *, batch_size:
             for start in range(0, len(keys), batch_size):
                 asker.generate(settings_key, keys[start : start + batch_size])
     if answers.failed and not answers.scores and not answers.texts:
-        raise RuntimeError(f"the model could not answer a single request; the first reason: {next(iter(answers.failed.values()))}")
+        raise RuntimeError(
+            f"the model could not answer a single request; the first reason: {next(iter(answers.failed.values()))}"
+        )
     return answers
 
 

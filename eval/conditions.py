@@ -66,7 +66,10 @@ def _add_mismatched(
     # repetitions between draws are dropped.
     draws = [derangement(answers, seed + 1000 + number) for number in range(kind.num_mismatches)]
     partners = [list(dict.fromkeys(draw[index] for draw in draws if draw is not None)) for index in range(len(items))]
-    mismatched = [[exchange(items[index], items[other], kind.replaced) for other in partners[index]] for index in range(len(items))]
+    mismatched = [
+        [exchange(items[index], items[other], kind.replaced) for other in partners[index]]
+        for index in range(len(items))
+    ]
     conditions[MISMATCHED] = mismatched
     # The control asks about item i while showing item j, with j's own and with j's mismatched media.
     conditions[SHUFFLED_MISMATCHED] = [

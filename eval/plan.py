@@ -63,7 +63,10 @@ def build_candidates(task: Task, items: Sequence[Item], seed: int) -> tuple[list
         raise ValueError(f"task {task.name!r} needs at least two different answers to choose from; found {distinct}")
     if task.kind.candidates != "sampled":
         return [distinct for _ in items], [distinct.index(target) for target in targets]
-    candidates = [_sample(distinct, target, item, task.kind.num_candidates, seed) for item, target in zip(items, targets, strict=True)]
+    candidates = [
+        _sample(distinct, target, item, task.kind.num_candidates, seed)
+        for item, target in zip(items, targets, strict=True)
+    ]
     return candidates, [own.index(target) for own, target in zip(candidates, targets, strict=True)]
 
 
@@ -110,7 +113,9 @@ def _settings(task: Task, candidates: Sequence[Sequence[str]], seed: int, loaded
     }
     if isinstance(task.kind, Choose):
         numbers = sorted({len(own) for own in candidates})
-        settings["candidates"] = f"{task.kind.candidates}, {'-'.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))}"
+        settings["candidates"] = (
+            f"{task.kind.candidates}, {'-'.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))}"
+        )
     if isinstance(task.kind, Generate):
         settings["generation"] = task.kind.settings
     return settings

@@ -25,7 +25,9 @@ from omni.model import OmniModel
 ALPHAS = np.logspace(-1, 5, 13)
 
 
-def run_probe(model: OmniModel, task: Task, items: Sequence[Item], cache: AnswerCache, *, seed: int, progress: bool) -> Estimate:
+def run_probe(
+    model: OmniModel, task: Task, items: Sequence[Item], cache: AnswerCache, *, seed: int, progress: bool
+) -> Estimate:
     """Accuracy of the probe on a task's items, trained on the training split that the task names.
 
     Raises:

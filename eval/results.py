@@ -128,7 +128,9 @@ def load_results(path: Path) -> RunResult:
     """
     path = path / "results.json" if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(f"no results at {path}; run `python -m eval SUITE --model DIR --output {path.parent}` first")
+        raise FileNotFoundError(
+            f"no results at {path}; run `python -m eval SUITE --model DIR --output {path.parent}` first"
+        )
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.pop("version", None) != RESULTS_VERSION:
         raise ValueError(f"{path} was written by another version; run the evaluation again (answers are cached)")

@@ -87,7 +87,9 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum()
 
 
-def _cider_d(texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int) -> tuple[Estimate, list[float]]:
+def _cider_d(
+    texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int
+) -> tuple[Estimate, list[float]]:
     metric = CiderD([[reference] for reference in references])
     values = [metric.score(text, [reference]) for text, reference in zip(texts, references, strict=True)]
     # The document frequencies stay those of the whole test set: the interval is about the items, not about the frequencies.
@@ -95,7 +97,9 @@ def _cider_d(texts: Sequence[str], references: Sequence[str], clusters: Sequence
     return bootstrap(lambda indices: float(array[indices].mean()), len(values), seed=seed, clusters=clusters), values
 
 
-def _bleu_4(texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int) -> tuple[Estimate, list[float]]:
+def _bleu_4(
+    texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int
+) -> tuple[Estimate, list[float]]:
     def statistic(indices: np.ndarray) -> float:
         return bleu_4([texts[index] for index in indices], [[references[index]] for index in indices])
 

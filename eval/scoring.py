@@ -65,7 +65,8 @@ def score_choice(plan: Plan, answers: Answers, count_tokens: Callable[[str], int
     assert isinstance(scorer, ChoiceScorer)
     primary = scorer.normalization
     tables = {
-        condition: _choice_table(plan, answers, count_tokens, prefixes) for condition, prefixes in plan.conditions.items()
+        condition: _choice_table(plan, answers, count_tokens, prefixes)
+        for condition, prefixes in plan.conditions.items()
     }
     for condition, table in tables.items():
         scores: dict[str, Estimate] = {}
@@ -151,7 +152,9 @@ def score_match(plan: Plan, answers: Answers) -> None:
                     plan, [(float(np.mean(gains)), index) for index, gains in values.items()], bounds=None
                 ),
             }
-    plan.result.not_computed[BLANK] = "without media there is nothing to mismatch: both sides are equal, 50 % by construction"
+    plan.result.not_computed[BLANK] = (
+        "without media there is nothing to mismatch: both sides are equal, 50 % by construction"
+    )
     plan.result.difference = _difference(
         plan,
         {index: float(np.mean([gain_credit(gain) for gain in gains])) for index, gains in wins.items()},

@@ -101,7 +101,9 @@ class Task:
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
         if isinstance(self.kind, Match) and self.kind.replaced not in self.modalities:
-            raise ValueError(f"task {self.name!r} replaces {self.kind.replaced!r}, which is not among {self.modalities}")
+            raise ValueError(
+                f"task {self.name!r} replaces {self.kind.replaced!r}, which is not among {self.modalities}"
+            )
         if isinstance(self.kind, Choose) and self.kind.candidates == "sampled" and self.kind.num_candidates < 2:
             raise ValueError(f"task {self.name!r}: num_candidates must be at least 2, not {self.kind.num_candidates}")
 

@@ -9,8 +9,7 @@ import unicodedata
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBER_WORDS = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
 } | {"none": "0"}
 # A comma between digits groups thousands and goes; a full stop between digits is a decimal point and stays.
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")

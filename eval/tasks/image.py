@@ -88,7 +88,7 @@ TASKS = (
         name="fashion-mnist",
         version=1,
         description="Which of 10 kinds of clothing is on the small grey picture? Zero-shot.",
-        data="starter:fashion-mnist/test.jsonl",
+        data="starter:fashion-mnist/image-test.jsonl",
         modalities=("image",),
         prompt=PROMPT,
         kind=Choose("labels"),
@@ -96,6 +96,6 @@ TASKS = (
         clusters=("media",),
         num_shuffles=4,
         limit=500,
-        probe=Probe("starter:fashion-mnist/train.jsonl", limit=1000),
+        probe=Probe("starter:fashion-mnist/image-train.jsonl", limit=1000),
     ),
 )

@@ -2,7 +2,7 @@
 
 from eval.task import Choose, Match, Task
 
-DATA = "starter:stamps/image-sound-test.jsonl"
+DATA = "starter:stamps/triplet-test.jsonl"
 PROMPT = "Describe what you see and hear."
 
 TASKS = (

@@ -9,7 +9,7 @@ TASKS = (
         name="sound-family-choice",
         version=1,
         description="Which family of samples does the sound belong to?",
-        data="starter:sonic-pi/test.jsonl",
+        data="starter:sonic-pi/sound-test.jsonl",
         modalities=("sound",),
         prompt=PROMPT,
         kind=Choose("labels"),
@@ -17,7 +17,7 @@ TASKS = (
         target="meta:family",
         clusters=("media",),
         num_shuffles=4,
-        probe=Probe("starter:sonic-pi/train.jsonl"),
+        probe=Probe("starter:sonic-pi/sound-train.jsonl"),
     ),
     Task(
         name="sound-stamp-choice-10",

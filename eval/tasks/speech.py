@@ -7,7 +7,7 @@ TASKS = (
         name="speech-transcription-choice-10",
         version=1,
         description="Which of 10 sentences is spoken?",
-        data="starter:asterisk/test.jsonl",
+        data="starter:asterisk/speech-test.jsonl",
         modalities=("speech",),
         prompt="Transcribe the speech.",
         kind=Choose("sampled", num_candidates=10),

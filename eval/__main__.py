@@ -1,0 +1,150 @@
+"""`python -m eval SUITE|TASK[,TASK] --model DIR`: evaluate a model; `python -m eval --list` shows what there is."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from eval.intervals import Estimate
+from eval.report import markdown_report, sections_of, write_report
+from eval.report.words import bad_items_warning, figure, interval
+from eval.results import RunResult, save_results, write_text_atomically
+from eval.runner import evaluate, missing_modalities, missing_modality_message
+from eval.suites import SUITES, get_tasks
+from eval.task import Task
+from eval.tasks import TASKS
+from omni.model import OmniModel
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluate a model zero-shot.")
+    parser.add_argument("what", nargs="?", help="a suite, a task, my_tasks.py:TASK, or several with commas")
+    parser.add_argument("--list", action="store_true", help="show suites and tasks")
+    parser.add_argument(
+        "--model", nargs="+", metavar="DIR", help="a model's folder, or NAME=DIR NAME=DIR to combine adapters"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="folder of the results (default: evaluation/SUITE in the model's folder)"
+    )
+    parser.add_argument("--data", help="read the items of all named tasks from this source instead")
+    parser.add_argument("--prompt", help="ask all tasks with this text instead; '' = nothing but the media")
+    parser.add_argument("--limit", type=int, help="at most so many items a task, a sample by seed")
+    parser.add_argument("--batch_size", type=int, default=8, help="conversations in one call of the model (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="of shuffles, distractors and samples (default: 0)")
+    parser.add_argument("--device", help="where the model runs (default: the GPU if there is one)")
+    parser.add_argument("--no_probe", action="store_true", help="leave out the linear probes")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 2 for a mistake of the user's or a named task that cannot run."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        print(listing())
+        return 0
+    if not options.what or not options.model:
+        parser.error("name a suite or task and --model DIR (or see --list)")
+    try:
+        return run(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the answers so far are kept, and the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate and write the results."""
+    tasks = [task.changed(data=options.data, prompt=options.prompt) for task in get_tasks(options.what)]
+    model = load_model(options.model, options.device)
+    if options.what not in SUITES:
+        for task in tasks:
+            if missing_modalities(model, task):
+                raise ValueError(missing_modality_message(model, task))
+    output = options.output or default_output(options.model, options.what)
+    result = evaluate(
+        model,
+        tasks,
+        suite=options.what,
+        cache_path=output / "answers.sqlite",
+        limit=options.limit,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        probes=not options.no_probe,
+    )
+    result.model["from"] = options.model
+    write_results(result, output)
+    print(summary(result))
+    print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
+    # A suite may leave a task out, with the reason in the results; a task that was named must run.
+    return 0 if all(task.status == "computed" for task in result.tasks) or options.what in SUITES else 2
+
+
+def load_model(values: Sequence[str], device: str | None) -> OmniModel:
+    """The model of one folder, or several adapters combined from NAME=DIR pairs.
+
+    Raises:
+        ValueError: folders and NAME=DIR pairs are mixed, or there are several folders.
+        FileNotFoundError: there is no model.
+    """
+    pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
+    if not pairs and len(values) == 1:
+        return OmniModel.load(values[0], device=device)
+    if len(pairs) != len(values):
+        raise ValueError(f"--model takes one folder, or NAME=DIR for each adapter; got {' '.join(values)}")
+    return OmniModel.combine({name: folder for name, _, folder in pairs}, device=device)
+
+
+def default_output(models: Sequence[str], what: str) -> Path:
+    """`evaluation/SUITE` in the (first) model's folder."""
+    folder = models[0] if Path(models[0]).exists() else models[0].partition("=")[2]
+    name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in what)[:60]
+    return Path(folder) / "evaluation" / name
+
+
+def write_results(result: RunResult, output: Path) -> None:
+    """Write `results.json`, `results.md` and `report.html`."""
+    save_results(result, output / "results.json")
+    write_text_atomically(output / "results.md", markdown_report(result))
+    write_report(output / "report.html", sections_of(result), title=f"Evaluation: {result.suite}")
+
+
+def summary(result: RunResult) -> str:
+    """The table that the terminal shows."""
+    lines = [f"{'task':<32} {'score (95 %)':<26} {'shuffled':>9} {'blank':>9} {'chance':>9} {'probe':>9}"]
+    for task in result.tasks:
+        if task.status != "computed":
+            lines.append(f"{task.name:<32} not computed: {task.reason}")
+            continue
+        chance = "–" if task.chance is None else figure(task.chance, task.percent)
+        lines.append(
+            f"{task.name:<32} {interval(task.primary, task.percent):<26} "
+            f"{_short(task.estimate('shuffled'), task.percent):>9} {_short(task.estimate('blank'), task.percent):>9} "
+            f"{chance:>9} {_short(task.probe, True):>9}"
+        )
+        if warning := bad_items_warning(task):
+            lines.append(f"  {warning}")
+    return "\n".join(lines)
+
+
+def _short(estimate: Estimate | None, percent: bool) -> str:
+    return "–" if estimate is None else figure(estimate.value, percent)
+
+
+def listing() -> str:
+    """What `--list` prints."""
+    lines = ["Suites:"]
+    lines += [f"  {name:<16} {', '.join(members)}" for name, members in SUITES.items()]
+    lines += ["", "Tasks:", *(_task_line(task) for task in TASKS.values())]
+    return "\n".join([*lines, "", "A task of your own: python -m eval my_tasks.py:TASK --model DIR"])
+
+
+def _task_line(task: Task) -> str:
+    return f"  {task.name:<32} {'+'.join(task.modalities):<12} {task.scorer:<20} {task.description}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

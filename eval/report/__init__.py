@@ -1,0 +1,23 @@
+"""Reports: `results.md` as tables, `report.html` as one self-contained page with charts and a gallery."""
+
+from eval.report.html import write_report
+from eval.report.markdown import markdown_report
+from eval.report.sections import (
+    AnswerSection,
+    CurveSection,
+    Section,
+    TableSection,
+    TextSection,
+    sections_of,
+)
+
+__all__ = [
+    "AnswerSection",
+    "CurveSection",
+    "Section",
+    "TableSection",
+    "TextSection",
+    "markdown_report",
+    "sections_of",
+    "write_report",
+]

@@ -1,0 +1,232 @@
+"""`report.html`: one self-contained page from sections. No script, no address outside the page, works offline."""
+
+import importlib.resources
+from collections.abc import Sequence
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from eval.report.charts import Bar, bar_chart, curve_chart
+from eval.report.media import Embedder
+from eval.report.sections import (
+    AnswerSection,
+    CurveSection,
+    Section,
+    SummarySection,
+    TableSection,
+    TaskSection,
+    TextSection,
+)
+from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
+from eval.results import ItemAnswer, TaskResult, write_text_atomically
+
+# Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
+MEDIA_BUDGET = 7_000_000
+GALLERY_ITEMS = 24
+
+
+def write_report(
+    path: Path,
+    sections: Sequence[Section],
+    *,
+    title: str,
+    intro_html: str = "",
+    gallery_items: int = GALLERY_ITEMS,
+    media_budget: int = MEDIA_BUDGET,
+) -> None:
+    """Write a page from sections, atomically.
+
+    Args:
+        path: of the page.
+        sections: in the order of the page; those of one evaluation come from `sections_of`.
+        title: of the page; escaped.
+        intro_html: under the title; trusted HTML, not escaped.
+        gallery_items: most items that a task's gallery shows, spread over right and wrong ones as they occur.
+        media_budget: bytes of embedded pictures and sounds; what does not fit is shown by its file name.
+    """
+    embedder = Embedder(media_budget)
+    views = [_view(section, embedder, gallery_items) for section in sections]
+    for number, view in enumerate(views):
+        view["number"] = number
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(_read("page.html.j2"))
+    page = template.render(
+        title=title,
+        intro=Markup(intro_html),
+        style=Markup(_read("page.css")),
+        sections=views,
+        left_out=embedder.left_out,
+    )
+    write_text_atomically(path, page)
+
+
+def _read(name: str) -> str:
+    return importlib.resources.files("eval.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@singledispatch
+def _view(section: Any, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    raise TypeError(f"{type(section).__name__} is no section of a report; use those of eval.report")
+
+
+@_view.register
+def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    task = section.result
+    view: dict[str, Any] = {"kind": "task", "title": task.name, "note": task.description, "task": task}
+    if task.status != "computed":
+        return view | {"chart": None, "items": [], "rows": [], "header": [], "facts": [], "warning": ""}
+    metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
+    rows = [
+        [condition_label(condition), *(interval(scores.get(metric), is_share(metric)) for metric in metrics)]
+        for condition, scores in task.scores.items()
+    ]
+    shown = pick_items(task.items, gallery_items)
+    return view | {
+        "chart": task_chart(task),
+        "header": ["condition", *(metric.replace("_", " ") for metric in metrics)],
+        "rows": rows,
+        "headline": headline(task),
+        "facts": _facts(task),
+        "warning": bad_items_warning(task),
+        "items": [_item_view(item, embedder) for item in shown],
+        "filter": task.percent,
+        "counts": {
+            "all": len(shown),
+            "right": sum(item.right > 0.5 for item in shown),
+            "wrong": sum(item.right <= 0.5 for item in shown),
+        },
+        "total": len(task.items),
+    }
+
+
+@_view.register
+def _(section: SummarySection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    computed = [task for task in section.tasks if task.status == "computed"]
+    missing = [task for task in section.tasks if task.status != "computed"]
+    return {
+        "kind": "summary",
+        "title": section.title,
+        "note": section.note,
+        "tiles": [
+            {"name": task.name, "headline": headline(task), "description": task.description} for task in computed
+        ],
+        "missing": [{"name": task.name, "reason": task.reason} for task in missing],
+    }
+
+
+@_view.register
+def _(section: CurveSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    chart = curve_chart(section.curves, title=section.title, y_label=section.y_label)
+    return {"kind": "curve", "title": section.title, "note": section.note, "chart": chart}
+
+
+@_view.register
+def _(section: AnswerSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    media = [embedder.embed(part) for part in section.media]
+    return {
+        "kind": "answer",
+        "title": section.title,
+        "note": section.note,
+        "media": media,
+        "question": section.question,
+        "answer": section.answer,
+    }
+
+
+@_view.register
+def _(section: TableSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    rows, header = section.rows, section.header
+    return {"kind": "table", "title": section.title, "note": section.note, "rows": rows, "header": header}
+
+
+@_view.register
+def _(section: TextSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    return {"kind": "text", "title": section.title, "note": "", "paragraphs": section.paragraphs}
+
+
+def headline(task: TaskResult) -> dict[str, str]:
+    """The figures of a task that are shown large: score, interval, shuffled control, chance and a verdict."""
+    primary = task.primary
+    assert primary is not None
+    shuffled, difference = task.estimate("shuffled"), task.difference
+    verdict = ""
+    if difference is not None and difference.low > 0:
+        verdict = "above its shuffled control"
+    elif difference is not None:
+        verdict = "not clearly above its shuffled control"
+    return {
+        "score": figure(primary.value, task.percent),
+        "low": figure(primary.low, task.percent).removesuffix(" %"),
+        "high": figure(primary.high, task.percent),
+        "metric": task.metric.replace("_", " "),
+        "shuffled": "–" if shuffled is None else figure(shuffled.value, task.percent),
+        "chance": "–" if task.chance is None else figure(task.chance, task.percent),
+        "items": str(primary.num_items),
+        "verdict": verdict,
+        "good": "yes" if difference is not None and difference.low > 0 else "no",
+    }
+
+
+def task_chart(task: TaskResult) -> Markup:
+    """Bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
+    order = ["own", *(name for name in task.scores if name.startswith("only-")), "shuffled", "blank"]
+    bars: list[Bar] = []
+    for condition in order:
+        estimate = task.estimate(condition)
+        if estimate is not None:
+            kind = "own" if condition == "own" else "other" if condition.startswith("only-") else "control"
+            bars.append(Bar(condition_label(condition), estimate, kind, interval(estimate, task.percent)))
+    if task.probe is not None:
+        bars.append(Bar("linear probe", task.probe, "probe", interval(task.probe, percent=True)))
+    return bar_chart(bars, chance=task.chance, maximum=chart_maximum(task, bars), title=f"{task.name}: scores")
+
+
+def chart_maximum(task: TaskResult, bars: Sequence[Bar]) -> float:
+    """The right end of the scale: 100 %, or less where all is low, so that bars can be told apart."""
+    highest = max([bar.estimate.high for bar in bars if bar.estimate.high < float("inf")], default=1.0)
+    highest = max(highest, task.chance or 0.0, 1e-6) * 1.08
+    return min(1.0, highest) if task.percent else highest
+
+
+def _facts(task: TaskResult) -> list[tuple[str, str]]:
+    facts = [("scorer", task.scorer), ("task version", str(task.version))]
+    if task.difference is not None:
+        facts.append(("score minus shuffled", interval(task.difference, task.percent, sign=True)))
+    facts += [(f"headline of {condition_label(name)}", metric) for name, metric in task.control_metric.items()]
+    facts += [(name.replace("_", " "), _plain(value)) for name, value in task.settings.items()]
+    return facts + [(f"not computed: {part}", reason) for part, reason in task.not_computed.items()]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return str(value)
+
+
+def pick_items(items: Sequence[ItemAnswer], number: int) -> list[ItemAnswer]:
+    """At most `number` items, evenly spread over the data, so that the gallery shows right and wrong as they occur."""
+    if len(items) <= number:
+        return list(items)
+    return [items[index * len(items) // number] for index in range(number)]
+
+
+def _item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:
+    top = [
+        {"text": text, "percent": f"{100 * probability:.0f}", "right": text == item.target}
+        for text, probability in item.top
+    ]
+    return {
+        "id": item.id,
+        "media": [embedder.embed(part) for part in item.media],
+        "question": item.question,
+        "target": item.target,
+        "answer": item.answer,
+        "note": item.note,
+        "verdict": "right" if item.right > 0.5 else "wrong",
+        "top": top,
+    }

@@ -1,0 +1,57 @@
+"""`results.md`: the figures as tables."""
+
+from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
+from eval.results import RunResult, TaskResult
+
+
+def markdown_report(run: RunResult) -> str:
+    """The whole of `results.md`."""
+    lines = [f"# {run.suite or 'Evaluation'}", ""]
+    lines += [f"Model `{run.model.get('fingerprint', '?')[:12]}`; brackets are 95 % intervals.", ""]
+    lines += ["| task | metric | score | shuffled media | blank | chance | score - shuffled | linear probe | items |"]
+    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    lines += [_summary_row(task) for task in run.tasks]
+    for task in run.tasks:
+        lines += ["", *_task_lines(task)]
+    return "\n".join(lines) + "\n"
+
+
+def _summary_row(task: TaskResult) -> str:
+    if task.status != "computed":
+        return f"| {task.name} | | not computed: {_cell(task.reason)} | | | | | | |"
+    percent = task.percent
+    cells = [
+        task.name,
+        task.metric,
+        f"**{interval(task.primary, percent)}**",
+        interval(task.estimate("shuffled"), percent),
+        interval(task.estimate("blank"), percent),
+        "–" if task.chance is None else figure(task.chance, percent),
+        interval(task.difference, percent, sign=True),
+        interval(task.probe, percent=True),
+        str(task.num_items),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _task_lines(task: TaskResult) -> list[str]:
+    lines = [f"## {task.name}", "", f"{task.description} Scorer `{task.scorer}`, task version {task.version}."]
+    if task.status != "computed":
+        return [*lines, "", f"Not computed: {task.reason}"]
+    if warning := bad_items_warning(task):
+        lines += ["", f"**{warning}**" if warning.startswith("WARNING") else warning]
+    metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
+    lines += ["", "| condition | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    for condition, scores in task.scores.items():
+        cells = [interval(scores.get(metric), is_share(metric)) for metric in metrics]
+        lines.append(f"| {condition_label(condition)} | " + " | ".join(cells) + " |")
+    for condition, metric in task.control_metric.items():
+        lines += ["", f"The headline figure of {condition_label(condition)} is `{metric}`."]
+    for part, reason in task.not_computed.items():
+        lines += ["", f"Not computed: {part}: {reason}."]
+    settings = "; ".join(f"{name} = {_cell(str(value))}" for name, value in task.settings.items())
+    return [*lines, "", f"Settings: {settings}."]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,53 @@
+"""Figures as text, the same in Markdown and in HTML."""
+
+import math
+
+from eval.intervals import Estimate
+from eval.results import TaskResult
+
+CONDITION_LABELS = {
+    "own": "own media",
+    "shuffled": "shuffled media",
+    "blank": "no media (blank)",
+}
+
+
+def condition_label(condition: str) -> str:
+    """A condition in words."""
+    if condition.startswith("only-"):
+        return condition.removeprefix("only-").replace("+", " and ") + " only"
+    return CONDITION_LABELS.get(condition, condition)
+
+
+def figure(value: float, percent: bool, sign: bool = False) -> str:
+    """A value in percent with one decimal, or with three decimals."""
+    if math.isnan(value) or math.isinf(value):
+        return "?"
+    plus = "+" if sign else ""
+    return f"{100 * value:{plus}.1f} %" if percent else f"{value:{plus}.3f}"
+
+
+def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> str:
+    """A value with its 95 % interval, or a dash."""
+    if estimate is None:
+        return "–"
+    low, high = figure(estimate.low, percent, sign), figure(estimate.high, percent, sign)
+    low = low.removesuffix(" %")
+    return f"{figure(estimate.value, percent, sign)} [{low}, {high}]"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is shown in percent."""
+    return metric.startswith(("accuracy", "recall", "preference", "exact"))
+
+
+def bad_items_warning(result: TaskResult, loud_share: float = 0.05) -> str:
+    """A sentence about unusable items; loud above a share of them, empty without any."""
+    if not result.bad:
+        return ""
+    total = result.num_items + len(result.bad)
+    named = ", ".join(item["id"] for item in result.bad[:5]) + (", ..." if len(result.bad) > 5 else "")
+    text = f"{len(result.bad)} of {total} items could not be used ({named})"
+    if result.bad_share > loud_share:
+        return f"WARNING: {text}. The figures stand for the rest only."
+    return text + "."
