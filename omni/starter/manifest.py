@@ -29,8 +29,11 @@ def is_test(label: str) -> bool:
 
 
 def article(noun: str) -> str:
-    """The noun with its indefinite article, by its first letter: "an owl", "a red owl", "an 808 drum"."""
-    return f"{'an' if noun[:1].lower() in 'aeiou8' else 'a'} {noun}"
+    """The noun with its indefinite article as it is spoken: "an owl", "a unit", "an SUV", "an 808 drum"."""
+    spoken_as_consonant = re.match(r"(uni|uri|use|eu|one\b)", noun, re.IGNORECASE)
+    spoken_letter = re.match(r"[AEFHILMNORSX][A-Z]+\b|8", noun)
+    is_vowel = noun[:1].lower() in "aeiou" and not spoken_as_consonant
+    return f"an {noun}" if is_vowel or spoken_letter else f"a {noun}"
 
 
 def sentence(phrase: str) -> str:
@@ -43,7 +46,7 @@ def media(modality: str, path: str | Sequence[str]) -> dict[str, Any]:
     return {"type": modality, "path": path if isinstance(path, str) else list(path)}
 
 
-def row(identifier: str, parts: Sequence[dict[str, Any]], answer: str, **meta: str | int | float | None) -> Row:
+def row(identifier: str, parts: Sequence[dict[str, Any]], answer: str, **meta: str | float | None) -> Row:
     """A sample whose user turn holds only media (recipes draw the instruction) and whose labels are in `meta`."""
     return {
         "id": identifier,

@@ -1,7 +1,7 @@
 """YAMNet: the graph of the package, in float, for any number of clips, with the features before pooling as an output.
 
-The package's graph takes one clip and rounds every activation to 8 bits (QuantizeLinear, DequantizeLinear), although
-its weights are float. Without the rounding it is the float network again.
+The package's graph takes one clip in 8 bits and rounds every activation to 8 bits (QuantizeLinear, DequantizeLinear),
+although its weights are float. Without the rounding it is the float network again.
 """
 
 import json
@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -58,7 +59,8 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
     remove_rounding(model)
     take_any_number_of_clips(model)
     add_feature_output(model)
-    onnx.checker.check_model(model)
+    drop_unused_constants(model)
+    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, folder / "yamnet.onnx")
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=2) + "\n", "utf-8")
 
@@ -81,15 +83,13 @@ def remove_rounding(model: ModelProto) -> None:
 
     for node in kept:
         node.input[:] = [origin(name) for name in node.input]
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
     for output in graph.output:
         producer = next(node for node in kept if origin(output.name) in node.output)
         producer.output[0] = output.name
     del graph.node[:]
     graph.node.extend(kept)
-    used = {name for node in kept for name in node.input}
-    initializers = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(initializers)
     del graph.value_info[:]
 
 
@@ -99,8 +99,7 @@ def take_any_number_of_clips(model: ModelProto) -> None:
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "clips"
     (flatten,) = (node for node in graph.node if node.op_type == "Reshape")
-    sizes = numpy_helper.to_array(_initializer(model, flatten.input[1])).copy()
-    sizes[0] = -1
+    sizes = np.array([-1, FEATURE_CHANNELS], dtype=np.int64)
     graph.initializer.append(numpy_helper.from_array(sizes, "flat_shape"))
     flatten.input[1] = "flat_shape"
 
@@ -115,8 +114,12 @@ def add_feature_output(model: ModelProto) -> None:
     graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
 
 
-def _initializer(model: ModelProto, name: str) -> TensorProto:
-    return next(tensor for tensor in model.graph.initializer if tensor.name == name)
+def drop_unused_constants(model: ModelProto) -> None:
+    """Remove the initializers that no node reads any more."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _place_outer(inner: PurePosixPath) -> str | None:
