@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     Blip2QFormerConfig,
     Blip2QFormerModel,
@@ -47,7 +48,7 @@ def small_qformer(instruction_tokenizer: str | None, *, feature_norm: bool = Fal
     ).eval()
 
 
-def hugging_face_sizes() -> dict[str, int]:
+def hugging_face_sizes() -> dict[str, Any]:
     return {
         "vocab_size": 60,
         "hidden_size": HIDDEN_DIM,
@@ -116,10 +117,11 @@ def test_qformer_equals_lavis(golden: dict[str, Tensor], golden_qformer: QFormer
 @torch.no_grad()
 def test_every_layer_equals_lavis(golden: dict[str, Tensor], golden_qformer: QFormer) -> None:
     outputs: list[Tensor] = []
-    hooks = [
-        layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
-        for layer in golden_qformer.layers
-    ]
+
+    def keep_output(_layer: nn.Module, _inputs: tuple[Any, ...], output: Any) -> None:
+        outputs.append(output)
+
+    hooks = [layer.register_forward_hook(keep_output) for layer in golden_qformer.layers]
     instruction = Instruction(golden["input.text_ids"], golden["input.text_mask"].bool())
     golden_qformer.read(golden["input.encoder_states"], golden["input.encoder_mask"].bool(), instruction)
     for hook in hooks:
