@@ -1,0 +1,39 @@
+# The commands of the project; `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+RUN := runs/quickstart
+export VENV PYTHON
+
+.PHONY: help install quickstart demo test lint types check format clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+install: ## make .venv and install omni with what runs on any machine
+	@.ci/install all,dev
+
+quickstart: install ## fetch starter weights and data, train two adapters, evaluate, combine, report (DATA=folder for your own files)
+	@$(VENV)/bin/python -m demo.quickstart --output $(RUN) $(if $(DATA),--data "$(DATA)")
+
+demo: install ## chat with what the quickstart trained
+	@$(VENV)/bin/python -m demo --model $(RUN)/model
+
+test: install lint types check ## lint, types and tests: what CI runs
+
+lint: install
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+types: install
+	@$(VENV)/bin/pyright
+
+check: install
+	@$(VENV)/bin/python -m omni fetch all
+	@$(VENV)/bin/python -m pytest
+
+format: install ## apply the formatter
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+clean: ## remove the environment and what runs wrote
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache
