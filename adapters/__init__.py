@@ -1,4 +1,4 @@
-"""Adapters: trainable torch modules that turn the features of a frozen encoder into tokens for a frozen language model."""
+"""Adapters: trainable torch modules, from the features of a frozen encoder to tokens for a frozen language model."""
 
 from adapters.base import Adapter, Instruction
 from adapters.linear import Linear

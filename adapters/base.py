@@ -68,8 +68,8 @@ class Adapter(nn.Module):
             raise ValueError(f"features must be [batch, num_features, feature_dim], got {list(features.shape)}")
         if features.shape[-1] != self.feature_dim:
             raise ValueError(
-                f"{type(self).__name__} was built for features of width {self.feature_dim}, got width "
-                f"{features.shape[-1]}: build it with feature_dim={features.shape[-1]}, or use the encoder it was made for"
+                f"{type(self).__name__} was built for features of width {self.feature_dim}, got width {features.shape[-1]}: "
+                f"build it with feature_dim={features.shape[-1]}, or use the encoder it was made for"
             )
         if mask is None:
             mask = features.new_ones(features.shape[:2], dtype=torch.bool)

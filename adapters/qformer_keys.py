@@ -99,7 +99,7 @@ def load_qformer_weights(
     if problems:
         raise ValueError(
             f"the checkpoint does not fit this Q-Former ({len(problems)} weights):\n  " + "\n  ".join(problems) + "\n"
-            f"Build the Q-Former with the checkpoint's sizes, or name parts to keep as they are in fresh: {sorted(PARTS)}"
+            f"Build the Q-Former with the checkpoint's sizes, or name parts to keep in fresh: {sorted(PARTS)}"
         )
     adapter.load_state_dict(own | given)
 
