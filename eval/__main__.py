@@ -119,7 +119,7 @@ def summary(result: RunResult) -> str:
         if task.status != "computed":
             lines.append(f"{task.name:<32} not computed: {task.reason}")
             continue
-        chance = "–" if task.chance is None else figure(task.chance, task.percent)
+        chance = "-" if task.chance is None else figure(task.chance, task.percent)
         lines.append(
             f"{task.name:<32} {interval(task.primary, task.percent):<26} "
             f"{_short(task.estimate('shuffled'), task.percent):>9} {_short(task.estimate('blank'), task.percent):>9} "
@@ -131,7 +131,7 @@ def summary(result: RunResult) -> str:
 
 
 def _short(estimate: Estimate | None, percent: bool) -> str:
-    return "–" if estimate is None else figure(estimate.value, percent)
+    return "-" if estimate is None else figure(estimate.value, percent)
 
 
 def listing() -> str:

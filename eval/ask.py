@@ -8,13 +8,12 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from eval.cache import AnswerCache
-from eval.requests import Prefix, Requests
+from eval.requests import Requests
+from omni.conversation import IGNORED_LABEL
+from omni.messages import Message, Text
 from omni.model import OmniModel
 
 Value = TypeVar("Value")
-
-# Most sequences (prefixes x candidates) in one call, which bounds the memory of keys, values and logits.
-MAX_SEQUENCES = 128
 
 # What bad media or a too long prompt raise; anything else is a mistake in code and ends the run.
 ITEM_ERRORS = (ValueError, OSError, RuntimeError)
@@ -53,8 +52,8 @@ def ask(model: OmniModel, requests: Requests, cache: AnswerCache, *, batch_size:
     total = sum(len(candidates) for candidates in missing.values()) + sum(len(keys) for keys in pending.values())
     with tqdm(total=total, unit="answer", desc="asking the model", disable=not progress or total == 0) as bar:
         asker = _Asker(model, requests, cache, answers, bar)
-        for prefixes, candidates in _score_batches(missing, batch_size):
-            asker.score(prefixes, candidates)
+        for batch in _score_batches(missing, batch_size):
+            asker.score(batch)
         for settings_key, keys in pending.items():
             for start in range(0, len(keys), batch_size):
                 asker.generate(settings_key, keys[start : start + batch_size])
@@ -99,18 +98,22 @@ def _take_cached_texts(requests: Requests, cache: AnswerCache, answers: Answers)
     return pending
 
 
-def _score_batches(missing: dict[str, list[str]], batch_size: int) -> list[tuple[list[str], list[str]]]:
-    """Prefixes that need the same candidates share calls; long candidate lists are cut so that a call stays small."""
-    groups: dict[tuple[str, ...], list[str]] = {}
+def _score_batches(missing: dict[str, list[str]], batch_size: int) -> list[dict[str, list[str]]]:
+    """Prefixes that need equally many candidates share calls of the model, which takes lists of one length."""
+    groups: dict[int, list[str]] = {}
     for prefix_key, candidates in missing.items():
-        groups.setdefault(tuple(candidates), []).append(prefix_key)
-    batches: list[tuple[list[str], list[str]]] = []
-    for candidates, keys in groups.items():
-        rows = max(1, min(batch_size, MAX_SEQUENCES // len(candidates)))
-        for start in range(0, len(keys), rows):
-            for first in range(0, len(candidates), MAX_SEQUENCES):
-                batches.append((keys[start : start + rows], list(candidates[first : first + MAX_SEQUENCES])))
-    return batches
+        groups.setdefault(len(candidates), []).append(prefix_key)
+    return [
+        {key: missing[key] for key in keys[start : start + batch_size]}
+        for keys in groups.values()
+        for start in range(0, len(keys), batch_size)
+    ]
+
+
+def count_answer_tokens(model: OmniModel, candidate: str) -> int:
+    """How many tokens of a candidate count in its log-likelihood: its own and those that end the answer."""
+    turns = (Message("user", (Text("?"),)), Message("assistant", (Text(candidate),)))
+    return sum(label != IGNORED_LABEL for label in model.conversation.encode(turns, answer=True).labels)
 
 
 @dataclass
@@ -121,45 +124,44 @@ class _Asker:
     answers: Answers
     bar: "tqdm[Any]"
 
-    def score(self, keys: list[str], candidates: list[str]) -> None:
-        keys = [key for key in keys if key not in self.answers.failed]
-        for key, values in self._one_by_one_on_error(keys, lambda prefixes: self._score(prefixes, candidates)):
+    def score(self, batch: dict[str, list[str]]) -> None:
+        for key, values in self._one_by_one_on_error([*batch], lambda keys: self._score(keys, batch)):
             if not all(math.isfinite(value) for value in values):
                 self.answers.failed[key] = f"the model's log-likelihoods are not finite: {values}"
                 continue
-            found = dict(zip(candidates, values, strict=True))
+            found = dict(zip(batch[key], values, strict=True))
             self.cache.put({_score_key(self.cache, key, candidate): value for candidate, value in found.items()})
             self.answers.scores.update({(key, candidate): value for candidate, value in found.items()})
-            self.answers.num_asked += len(candidates)
-        self.bar.update(len(keys) * len(candidates))
+            self.answers.num_asked += len(values)
+        self.bar.update(sum(len(candidates) for candidates in batch.values()))
 
-    def _score(self, prefixes: Sequence[Prefix], candidates: list[str]) -> list[list[float]]:
-        return self.model.score_batch([prefix.messages for prefix in prefixes], candidates).double().tolist()
+    def _score(self, keys: Sequence[str], batch: dict[str, list[str]]) -> list[list[float]]:
+        messages = [self.requests.prefixes[key].messages for key in keys]
+        return self.model.score_batch(messages, [batch[key] for key in keys]).double().tolist()
 
     def generate(self, settings_key: str, keys: list[str]) -> None:
         settings = self.requests.generations[settings_key][0]
         # A sampled answer is another one next time, so only deterministic ones are kept.
         deterministic = not settings.get("do_sample", False)
         keys = [key for key in keys if key not in self.answers.failed]
-        for key, text in self._one_by_one_on_error(keys, lambda prefixes: self._generate(prefixes, settings)):
+        for key, text in self._one_by_one_on_error(keys, lambda keys: self._generate(keys, settings)):
             if deterministic:
                 self.cache.put({_text_key(self.cache, key, settings_key): text})
             self.answers.texts[settings_key, key] = text
             self.answers.num_asked += 1
         self.bar.update(len(keys))
 
-    def _generate(self, prefixes: Sequence[Prefix], settings: dict[str, Any]) -> list[str]:
-        texts = self.model.generate([prefix.messages for prefix in prefixes], **settings)
-        assert isinstance(texts, list)
+    def _generate(self, keys: Sequence[str], settings: dict[str, Any]) -> list[str]:
+        texts: list[str] = self.model.generate([self.requests.prefixes[key].messages for key in keys], **settings)
         return [text.strip() for text in texts]
 
     def _one_by_one_on_error(
-        self, keys: list[str], call: Callable[[Sequence[Prefix]], list[Value]]
+        self, keys: list[str], call: Callable[[Sequence[str]], list[Value]]
     ) -> list[tuple[str, Value]]:
         if not keys:
             return []
         try:
-            return list(zip(keys, call([self.requests.prefixes[key] for key in keys]), strict=True))
+            return list(zip(keys, call(keys), strict=True))
         except ITEM_ERRORS as error:
             if len(keys) == 1:
                 self.answers.failed[keys[0]] = f"{type(error).__name__}: {error}"

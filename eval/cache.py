@@ -1,6 +1,7 @@
 """The answer cache: what a model has answered is never asked again, also after a kill.
 
-One SQLite file; every batch is committed when it is answered. The key holds the model's fingerprint, so a changed model asks anew.
+One SQLite file; every batch is committed when it is answered. The key holds the model's fingerprint, so a changed model
+asks anew.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Controls: what a model scores when it cannot see the right media.
 
-- **blank** (`media-removed-v1`): the media and their cues are left out of the prompt; the text stays. What remains is what the
-  LLM guesses from the question alone.
-- **shuffled** (`derangement-v1`): each item is shown the media of another item that has another answer. What remains is what any
-  media of this kind would give. The requests are those of the other item, so answers are shared with it through the cache.
+- **blank** (`media-removed-v1`): the media and their cues are left out of the prompt; the text stays. What remains is
+  what the LLM guesses from the question alone.
+- **shuffled** (`derangement-v1`): each item is shown the media of another item that has another answer. What remains is
+  what any media of this kind would give. The requests are those of the other item, so answers are shared with it.
 """
 
 import random
@@ -16,8 +16,9 @@ SHUFFLED_CONTROL = "derangement-v1"
 def derangement(answers: Sequence[Hashable], seed: int) -> list[int] | None:
     """For each item the index of another item with a different answer, a permutation where one exists.
 
-    Where an answer belongs to more than half of the items no permutation can do this; then media are drawn with repetition
-    from the items with another answer. With a single answer overall there is nothing to shuffle, and None is returned.
+    Where an answer belongs to more than half of the items no permutation can do this; then media are drawn with
+    repetition from the items with another answer. With a single answer overall there is nothing to shuffle, and None
+    is returned.
 
     Args:
         answers: the right answer of each item (its caption or label).
@@ -33,8 +34,8 @@ def derangement(answers: Sequence[Hashable], seed: int) -> list[int] | None:
     largest = max(counts.values())
     if 2 * largest > number:
         return [generator.choice([j for j in range(number) if answers[j] != answer]) for answer in answers]
-    # Sort so that equal answers are neighbours, in random order otherwise; a rotation by the size of the largest group then
-    # moves every item out of its own group.
+    # Sort so that equal answers are neighbours, in random order otherwise; a rotation by at least the size of the
+    # largest group then moves every item out of its own group.
     order = {answer: rank for rank, answer in enumerate(generator.sample(sorted(counts, key=repr), len(counts)))}
     items = list(range(number))
     generator.shuffle(items)

@@ -1,4 +1,4 @@
-"""95 % intervals: Wilson for proportions, closed form for means, seeded bootstrap for corpus metrics; all with clusters.
+"""95 % intervals: Wilson for proportions, closed form for means, bootstrap for corpus metrics; all with clusters.
 
 Items that share a media file or a caption are not independent. Their cluster-robust standard error follows Miller 2024
 (arXiv:2411.00640, section 3): with residuals r of the mean over n items, SE = sqrt(sum over clusters (sum r)^2) / n.
@@ -68,8 +68,8 @@ def mean_interval(
     """Mean of per-item values with its 95 % interval.
 
     Values that are all 0 or 1 get a Wilson interval; with clusters its number of items is divided by the design effect
-    (clustered variance / independent variance, at least 1). Other values get mean +/- t * SE with clusters - 1 degrees of
-    freedom, clipped to `bounds`.
+    (clustered variance / independent variance, at least 1). Other values get mean +/- t * SE with clusters - 1 degrees
+    of freedom, clipped to `bounds`.
 
     Raises:
         ValueError: there are no values.
@@ -81,7 +81,7 @@ def mean_interval(
     num_clusters = len(set(groups))
     clustered = num_clusters < number
     mean = float(np.mean(values))
-    if set(values) <= {0, 1, 0.0, 1.0, True, False}:
+    if set(values) <= {0, 1}:
         effective = number / design_effect(values, groups) if clustered else float(number)
         low, high = wilson(mean * effective, effective)
         return Estimate(mean, low, high, number, "wilson-clustered" if clustered else "wilson")
@@ -94,8 +94,8 @@ def mean_interval(
 def design_effect(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
     """How many times larger the variance of the mean is because of clusters; at least 1, at most items per cluster.
 
-    With a constant 0 or 1 in all items the variances vanish and say nothing, so the cautious bound is taken: all items of a
-    cluster count as one.
+    With a constant 0 or 1 in all items the variances vanish and say nothing, so the cautious bound is taken: all
+    items of a cluster count as one.
     """
     number, num_clusters = len(values), len(set(clusters))
     upper = number / num_clusters

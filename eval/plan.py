@@ -80,7 +80,7 @@ def _sample(distinct: Sequence[str], target: str, item: Item, number: int, seed:
 
 
 def chance_level(task: Task, candidates: Sequence[Sequence[str]]) -> float | None:
-    """What guessing gives on average: one in the number of candidates, a half in a comparison, nothing for free text."""
+    """What guessing gives on average: one in the number of candidates, a half in a comparison, None for text."""
     if isinstance(task.kind, Choose):
         return sum(1 / len(own) for own in candidates) / len(candidates)
     return 0.5 if isinstance(task.kind, Match) else None

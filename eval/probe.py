@@ -1,10 +1,12 @@
 """Linear probe: ridge regression to one-hot labels on standardised, mean-pooled features of the frozen encoder.
 
-It says what the encoder's features hold about the labels, before any adapter or LLM: a ceiling of a kind for zero-shot scores. The
-strength of the ridge is chosen by leave-one-out error on the training split (closed form), so there is nothing to tune.
+It says what the encoder's features hold about the labels, before any adapter or LLM: a ceiling of a kind for zero-shot
+scores. The strength of the ridge is chosen by leave-one-out error on the training split (closed form), so there is
+nothing to tune.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +39,7 @@ def run_probe(
     assert task.probe is not None
     if len(task.modalities) != 1:
         raise ValueError(f"a probe takes one modality, the task shows {' and '.join(task.modalities)}")
-    encoder = model.modalities[task.modalities[0]].encoder
+    encoder = model.modality(task.modalities[0]).encoder
     training = load_items(task, task.probe.data, task.probe.limit, seed)
     total = len(training.items) + len(items)
     with tqdm(total=total, unit="item", desc=f"probe of {task.name}", disable=not progress) as bar:
@@ -64,7 +66,7 @@ def fit_and_score(
 
 
 def _features(
-    encoder: Encoder, items: Sequence[Item], cache: AnswerCache, bar: "tqdm[None]"
+    encoder: Encoder, items: Sequence[Item], cache: AnswerCache, bar: "tqdm[Any]"
 ) -> tuple[np.ndarray, list[str], list[int]]:
     rows: list[list[float]] = []
     used: list[Item] = []

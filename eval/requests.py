@@ -1,7 +1,8 @@
 """Requests to the model: a prefix (media and text) with candidates to score, or to be answered in free text.
 
-A request is named by its content (hashes of the media, text, settings), not by task or item. So the same question asked by two
-tasks, or by a control of one item and by another item itself, is asked once; and a task whose prompt changes asks anew.
+A request is named by its content (hashes of the media, text, settings), not by task or item. So the same question
+asked by two tasks, or by a control of one item and by another item itself, is asked once; and a task whose prompt
+changes asks anew.
 """
 
 import hashlib

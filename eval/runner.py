@@ -1,11 +1,12 @@
 """Run tasks on a model: plan all, ask everything once, then score each."""
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.ask import Answers, ask
+from eval.ask import Answers, ask, count_answer_tokens
 from eval.cache import AnswerCache
 from eval.plan import add_requests, plan_task
 from eval.probe import run_probe
@@ -121,7 +122,8 @@ def _score(model: OmniModel, plan: Plan, answers: Answers) -> TaskResult:
         failed.bad, failed.num_rows = result.bad, result.num_rows
         return failed
     if isinstance(plan.task.kind, Choose):
-        score_choice(plan, answers, model.count_answer_tokens)
+        count = functools.cache(functools.partial(count_answer_tokens, model))
+        score_choice(plan, answers, count)
     elif isinstance(plan.task.kind, Match):
         score_match(plan, answers)
     else:
@@ -151,6 +153,6 @@ def describe_model(model: OmniModel, fingerprint: str) -> dict[str, Any]:
     """What the results say about the model: its fingerprint and the classes of its parts."""
     parts = {
         name: f"{type(modality.encoder).__name__} + {type(modality.adapter).__name__}"
-        for name, modality in model.modalities.items()
+        for name, modality in ((name, model.modality(name)) for name in model.modalities)
     }
     return {"fingerprint": fingerprint, "modalities": parts}

@@ -1,13 +1,13 @@
-"""Scorers, each with a version in its name that is written into the result: the same answers give other figures elsewhere.
+"""Scorers, each with a version in its name that is written into the result.
 
-Choices are ranked by one of four scores, all computed from the same log-likelihoods and all reported; the scorer's name says which
-one is primary:
+Choices are ranked by one of four scores, all computed from the same log-likelihoods and all reported; the scorer's name
+says which one is primary:
 
     sum     log p(c | media, prompt)
     mean    sum / number of tokens of c, its end token included
     bytes   sum / number of UTF-8 bytes of c
-    pmi     log p(c | media, prompt) - log p(c | prompt), the pointwise mutual information of candidate and media, which takes out
-            that some candidates are likelier texts than others (Holtzman et al. 2021, arXiv:2104.08315)
+    pmi     log p(c | media, prompt) - log p(c | prompt), the pointwise mutual information of candidate and media,
+            which takes out that some candidates are likelier texts than others (Holtzman et al. 2021, arXiv:2104.08315)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -92,7 +92,7 @@ def _cider_d(
 ) -> tuple[Estimate, list[float]]:
     metric = CiderD([[reference] for reference in references])
     values = [metric.score(text, [reference]) for text, reference in zip(texts, references, strict=True)]
-    # The document frequencies stay those of the whole test set: the interval is about the items, not about the frequencies.
+    # The document frequencies stay those of the whole test set: the interval is about the items only.
     array = np.asarray(values)
     return bootstrap(lambda indices: float(array[indices].mean()), len(values), seed=seed, clusters=clusters), values
 
@@ -101,7 +101,8 @@ def _bleu_4(
     texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int
 ) -> tuple[Estimate, list[float]]:
     def statistic(indices: np.ndarray) -> float:
-        return bleu_4([texts[index] for index in indices], [[references[index]] for index in indices])
+        chosen = indices.tolist()
+        return bleu_4([texts[index] for index in chosen], [[references[index]] for index in chosen])
 
     return bootstrap(statistic, len(texts), seed=seed, clusters=clusters, num_resamples=200), []
 

@@ -139,7 +139,7 @@ def _choice_answer(plan: Plan, index: int, scores: dict[str, np.ndarray], primar
 
 
 def score_match(plan: Plan, answers: Answers) -> None:
-    """Share of comparisons in which the right answer is likelier with the item's own media than with mismatched ones."""
+    """Share of comparisons in which the right answer is likelier with its own media than with mismatched ones."""
     plan.result.metric = "preference"
     wins = _wins(plan, answers, plan.conditions[OWN], plan.conditions[MISMATCHED])
     control = _wins(plan, answers, plan.conditions[SHUFFLED], plan.conditions[SHUFFLED_MISMATCHED])
@@ -191,7 +191,8 @@ def score_texts(plan: Plan, answers: Answers) -> None:
     """Metrics of generated texts in each condition."""
     task = plan.task
     scorer = get_scorer(task.scorer)
-    assert isinstance(scorer, TextScorer) and isinstance(task.kind, Generate)
+    assert isinstance(scorer, TextScorer)
+    assert isinstance(task.kind, Generate)
     settings_key = digest(task.kind.settings)
     plan.result.metric = next(iter(scorer.metrics))
     plan.result.percent = scorer.percent

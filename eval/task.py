@@ -26,7 +26,7 @@ class Choose:
 
 @dataclass(frozen=True)
 class Generate:
-    """The model writes its answer. `settings` is a transformers generation config; greedy where it does not say otherwise."""
+    """The model writes its answer; `settings` are transformers' generation options (default: greedy)."""
 
     settings: dict[str, Any] = field(default_factory=lambda: {"max_new_tokens": 24})
 
@@ -37,7 +37,7 @@ class Match:
 
     Attributes:
         replaced: the modality that is taken from another item; the others stay.
-        num_mismatches: other items compared with, by seed; an item's value is the share of comparisons won (a tie is half).
+        num_mismatches: other items compared with, by seed; an item's value is the share of wins (a tie is half).
     """
 
     replaced: str

@@ -1,12 +1,13 @@
 """CIDEr-D: consensus-based caption evaluation (Vedantam, Zitnick, Parikh 2015, arXiv:1411.5726, section 8).
 
-For n = 1..4, g(x) is the vector of term frequency times inverse document frequency of the n-grams of x, where a document is the
-set of references of one item. With l(x) the number of words of x and m references s_j of a candidate c,
+For n = 1..4, g(x) is the vector of term frequency times inverse document frequency of the n-grams of x, where a
+document is the set of references of one item. With l(x) the number of words of x and m references s_j of a candidate
+c,
 
     CIDEr-D_n(c) = 10 / m * sum_j exp(-(l(c) - l(s_j))^2 / (2 * 6^2)) * <min(g(c), g(s_j)), g(s_j)> / (|g(c)| |g(s_j)|)
 
-and CIDEr-D is the mean over n. The minimum clips repeated n-grams, the Gaussian punishes a difference of length. As in the public
-COCO code, words are not stemmed and an n-gram of document frequency 0 counts as one of frequency 1.
+and CIDEr-D is the mean over n. The minimum clips repeated n-grams, the Gaussian punishes a difference of length. As
+in the public COCO code, words are not stemmed and an n-gram of document frequency 0 counts as one of frequency 1.
 """
 
 import math

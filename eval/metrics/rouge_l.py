@@ -20,7 +20,7 @@ def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int
 
 
 def rouge_l(candidate: str, references: Sequence[str]) -> float:
-    """ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of the best precision and the best recall over references.
+    """ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of the best precision and recall over references.
 
     Raises:
         ValueError: there is no reference.

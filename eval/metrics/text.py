@@ -1,4 +1,4 @@
-"""Text normalisations, each with a version in its name: changing one means adding `_v2`, so that old results stay readable.
+"""Text normalisations, each with a version in its name: changing one means adding a `_v2`.
 
 Public code normalises answers in at least four ways, which moves results by several points; hence the names.
 """
@@ -8,9 +8,8 @@ import unicodedata
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _ARTICLES = frozenset({"a", "an", "the"})
-_NUMBER_WORDS = {
-    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"none": "0"}
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBER_WORDS = {word: str(number) for number, word in enumerate(_NUMBERS)} | {"none": "0"}
 # A comma between digits groups thousands and goes; a full stop between digits is a decimal point and stays.
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _PUNCTUATION = re.compile(r"(?<!\d)\.|\.(?!\d)|[;/\[\]\"{}()=+\\_\-><@`,?!:]")
@@ -19,8 +18,8 @@ _PUNCTUATION = re.compile(r"(?<!\d)\.|\.(?!\d)|[;/\[\]\"{}()=+\\_\-><@`,?!:]")
 def words_v1(text: str) -> list[str]:
     """Lower-case words of a text; punctuation is dropped, apostrophes inside a word stay (`don't` is one word).
 
-    Stands in for the Penn Treebank tokenizer of the usual caption package, which needs Java; on plain captions both give
-    the same words after that package has removed punctuation.
+    Stands in for the Penn Treebank tokenizer of the usual caption package, which needs Java; on plain captions both
+    give the same words after that package has removed punctuation.
     """
     text = unicodedata.normalize("NFKC", text).replace("\u2019", "'").lower()
     return _WORD.findall(text)

@@ -1,4 +1,4 @@
-"""Charts as data for inline SVG: horizontal bars with intervals, and curves. Colours come from the page's style sheet."""
+"""Charts as inline SVG: horizontal bars with intervals, and curves. Colours come from the page's style sheet."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def bar_chart(bars: Sequence[Bar], *, chance: float | None, maximum: float, titl
 
     Where bounds lie outside [0, maximum] they are cut at the edge.
     """
-    plot = WIDTH - LABEL_WIDTH - VALUE_WIDTH
+    plot, value_x = WIDTH - LABEL_WIDTH - VALUE_WIDTH, WIDTH - VALUE_WIDTH + 10
     top = 22 if chance is not None else 6
     height = top + ROW_HEIGHT * len(bars) + 6
 
@@ -46,7 +46,7 @@ def bar_chart(bars: Sequence[Bar], *, chance: float | None, maximum: float, titl
             f'<rect class="track" x="{x(0)}" y="{y}" width="{plot}" height="{BAR_HEIGHT}" rx="3"/>',
             f'<rect class="bar {bar.kind}" x="{x(0)}" y="{y}" width="{width:.1f}" height="{BAR_HEIGHT}" rx="3"/>',
             f'<path class="whisker" d="M{low} {middle}H{high}M{low} {middle - 4}v8M{high} {middle - 4}v8"/>',
-            f'<text class="value {bar.kind}" x="{WIDTH - VALUE_WIDTH + 10}" y="{middle}">{escape(bar.value_text)}</text>',
+            f'<text class="value {bar.kind}" x="{value_x}" y="{middle}">{escape(bar.value_text)}</text>',
         ]
     if chance is not None:
         parts += [

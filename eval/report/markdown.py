@@ -26,7 +26,7 @@ def _summary_row(task: TaskResult) -> str:
         f"**{interval(task.primary, percent)}**",
         interval(task.estimate("shuffled"), percent),
         interval(task.estimate("blank"), percent),
-        "–" if task.chance is None else figure(task.chance, percent),
+        "-" if task.chance is None else figure(task.chance, percent),
         interval(task.difference, percent, sign=True),
         interval(task.probe, percent=True),
         str(task.num_items),

@@ -28,7 +28,7 @@ class Embedder:
     _done: dict[str, str] = field(default_factory=dict)
 
     def embed(self, part: dict[str, Any]) -> dict[str, str]:
-        """What the page shows for one JSON part: `kind` picture, sound or other, `uri` (empty when left out), `label`."""
+        """What the page shows for one JSON part: `kind` picture, sound or other, `uri` (empty if left out), `label`."""
         path = part.get("path")
         paths = path if isinstance(path, list) else [path] if path else []
         kind = _kind(str(part.get("type")), paths)

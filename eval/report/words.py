@@ -30,7 +30,7 @@ def figure(value: float, percent: bool, sign: bool = False) -> str:
 def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> str:
     """A value with its 95 % interval, or a dash."""
     if estimate is None:
-        return "–"
+        return "-"
     low, high = figure(estimate.low, percent, sign), figure(estimate.high, percent, sign)
     low = low.removesuffix(" %")
     return f"{figure(estimate.value, percent, sign)} [{low}, {high}]"

@@ -26,7 +26,8 @@ def get_task(name: str) -> Task:
         if not Path(location).is_file():
             raise FileNotFoundError(f"there is no file {location}, from which the task {attribute!r} was asked")
         spec = importlib.util.spec_from_file_location(Path(location).stem, location)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     else:

@@ -6,37 +6,24 @@ STAMPS_TEST = "starter:stamps/image-test.jsonl"
 STAMPS_TRAIN = "starter:stamps/image-train.jsonl"
 PROMPT = "Describe the picture."
 
-# The top folders of the stamps, as words that a caption would use.
+# The top folders of the stamps, put like a caption.
 STAMP_CATEGORIES = {
-    "animals": "an animal",
-    "clothes": "clothes",
-    "food": "food",
-    "hobbies": "a hobby or game",
-    "household": "a household object",
-    "medical": "something medical",
-    "military": "something military",
-    "naturalforces": "weather or a force of nature",
-    "people": "a person",
-    "plants": "a plant",
-    "seasonal": "a holiday or season",
-    "space": "something in space",
-    "sports": "a sport",
-    "town": "something in a town",
-    "vehicles": "a vehicle",
+    "animals": "An animal.",
+    "clothes": "Clothes.",
+    "food": "Food.",
+    "hobbies": "A hobby.",
+    "household": "A household object.",
+    "medical": "A medical object.",
+    "military": "A military object.",
+    "naturalforces": "A force of nature.",
+    "people": "A person.",
+    "plants": "A plant.",
+    "seasonal": "A holiday decoration.",
+    "space": "An object in space.",
+    "sports": "A sport.",
+    "town": "A building or a thing in town.",
+    "vehicles": "A vehicle.",
 }
-
-FASHION_CLASSES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
 
 TASKS = (
     Task(

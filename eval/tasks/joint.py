@@ -9,7 +9,7 @@ TASKS = (
     Task(
         name="joint-caption-choice-10",
         version=1,
-        description="Which of 10 captions belongs to the picture and its sound; beside it with the picture or the sound alone.",
+        description="Which of 10 captions belongs to picture and sound? Beside it: with one of them alone.",
         data=DATA,
         modalities=("image", "sound"),
         prompt=PROMPT,
@@ -21,7 +21,7 @@ TASKS = (
     Task(
         name="joint-sound-match",
         version=1,
-        description="Is the caption likelier with the picture and its own sound than with the picture and another stamp's sound?",
+        description="Is the caption likelier with the picture and its own sound than with another stamp's sound?",
         data=DATA,
         modalities=("image", "sound"),
         prompt=PROMPT,

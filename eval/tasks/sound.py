@@ -4,15 +4,33 @@ from eval.task import Choose, Probe, Task
 
 PROMPT = "Describe the sound."
 
+# The families of the samples, put like a caption.
+FAMILIES = {
+    "ambient sound": "An ambient sound.",
+    "bass drum": "A bass drum.",
+    "bass note": "A bass note.",
+    "drum kit": "A drum kit.",
+    "electric sound": "An electric sound.",
+    "everyday sound": "An everyday sound.",
+    "glitch": "A glitch.",
+    "guitar": "A guitar.",
+    "loop": "A loop.",
+    "percussion": "Percussion.",
+    "snare drum": "A snare drum.",
+    "tabla": "A tabla stroke.",
+    "toy electronics": "A toy sound.",
+    "vinyl record": "A vinyl record.",
+}
+
 TASKS = (
     Task(
         name="sound-family-choice",
         version=1,
-        description="Which family of samples does the sound belong to?",
+        description="Which of 14 families of samples does the sound belong to?",
         data="starter:sonic-pi/sound-test.jsonl",
         modalities=("sound",),
         prompt=PROMPT,
-        kind=Choose("labels"),
+        kind=Choose("labels", labels=FAMILIES),
         scorer="choice-pmi-v1",
         target="meta:family",
         clusters=("media",),
