@@ -1,0 +1,137 @@
+"""`python -m demo --model DIR`: chat with a trained model in the browser."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # what to open in a browser where the server listens everywhere
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve the page until Ctrl-C; returns the exit status (2: the arguments cannot be used)."""
+    started = time.perf_counter()
+    options = _parser().parse_args(arguments)
+    try:
+        check_model_directory(options.model)
+        check_port(options.host, options.port)
+        page, allowed = _load_page(options.model)
+        _serve(page, options, allowed, started)
+    except KeyboardInterrupt:
+        pass
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\nstopped")
+    return 0
+
+
+def check_model_directory(directory: Path) -> None:
+    """Check that `directory` looks like a saved model.
+
+    Raises:
+        FileNotFoundError: it does not exist or has no `config.yaml`.
+    """
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"there is no folder {directory}. --model takes the folder that training wrote, such as runs/NAME/best; "
+            "`make quickstart` trains a first one"
+        )
+    if not (directory / "config.yaml").is_file():
+        inside = [name for name in ("best", "last") if (directory / name / "config.yaml").is_file()]
+        hint = f"did you mean {directory / inside[0]}?" if inside else "give the folder that training wrote"
+        raise FileNotFoundError(f"{directory} holds no saved model: it has no config.yaml; {hint}")
+
+
+def check_port(host: str, port: int) -> None:
+    """Check, before the model is loaded, that the address is free.
+
+    Raises:
+        ValueError: it is in use or not one of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left by another server is free
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(
+                f"cannot listen on {host} port {port}: {error.strerror}. Choose another with --port, such as --port {port + 1}"
+            ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Chat with a trained model in the browser.")
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of a saved model")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 = every network (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--share", choices=("on", "off"), default="off", help="on = a public link through Gradio's tunnel (default: off)"
+    )
+    return parser
+
+
+def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
+    """The page over the model in `directory`, and the folders of its examples.
+
+    The model is read from disk while Gradio is imported: each takes seconds.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read while gradio is imported
+    with ThreadPoolExecutor(1) as pool:
+        importing = pool.submit(__import__, "gradio")
+        from demo.loading import load
+
+        loaded = load(directory)
+        importing.result()
+    from demo.app import build_page
+    from demo.examples import starter_examples
+
+    examples = starter_examples(list(loaded.uploads.by_modality))
+    page = build_page(loaded.model, loaded.uploads, loaded.llm, loaded.licence, examples)
+    return page, sorted({str(Path(file).parent) for example in examples for file in example.files})
+
+
+def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[str], started: float) -> None:
+    from demo import appearance
+
+    stop = Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    _, _, public_url = page.launch(
+        server_name=options.host,
+        server_port=options.port,
+        share=options.share == "on",
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        mcp_server=False,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        allowed_paths=allowed_paths,
+        max_file_size="500mb",
+        theme=appearance.theme(),
+        css=appearance.CSS,
+        head=appearance.HEAD,
+    )
+    try:
+        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{ANYWHERE.get(options.host, options.host)}:{options.port}")
+        if public_url:
+            print(f"anyone can reach it at {public_url}")
+        print("press Ctrl-C to stop", flush=True)
+        while not stop.wait(1.0):  # with a time limit, so that Ctrl-C is seen at once on every system
+            pass
+    finally:
+        page.close(verbose=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""From the chat's history to the model's messages, through Gradio's own conversion of the history."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from demo.conversation import AttachmentError, Upload, Uploads, notice, split_turn, to_messages, user_turn
+from omni.messages import Media, Message, Text
+from tests.tiny import SensorEncoder, recording
+
+
+def _uploads() -> Uploads:
+    encoder = SensorEncoder()
+    return Uploads(
+        [
+            Upload("image", (".png", ".jpg"), "image: ", encoder),
+            Upload("sound", (".wav", ".npy"), "", encoder),
+            Upload("speech", (".wav",), "", encoder),
+        ]
+    )
+
+
+def _through_gradio(history: list[dict[str, Any]]) -> Any:
+    chatbot = gr.Chatbot()
+    return chatbot.preprocess(chatbot.postprocess(history))  # pyright: ignore[reportArgumentType]
+
+
+def _answer(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": text}
+
+
+def test_media_and_text_of_every_turn_reach_the_model_in_order(tmp_path: Path) -> None:
+    picture, sound = str(tmp_path / "frog.png"), str(tmp_path / "frog.wav")
+    history = [user_turn("What is it?", [(picture, "image")]), _answer("A frog."), user_turn("And?", [(sound, "speech")])]
+    assert to_messages(_through_gradio(history), _uploads()) == (
+        Message("user", (Media("image", path=picture), Text("What is it?"))),
+        Message("assistant", (Text("A frog."),)),
+        Message("user", (Media("speech", path=sound), Text("And?"))),
+    )
+
+
+def test_the_model_never_sees_notices_nor_questions_without_answer() -> None:
+    history = [user_turn("first", []), notice("a failure"), user_turn("second", []), _answer("yes"), notice("x"), user_turn("third", [])]
+    assert [(message.role, message.text) for message in to_messages(_through_gradio(history), _uploads())] == [
+        ("user", "second"), ("assistant", "yes"), ("user", "third"),
+    ]  # fmt: skip
+
+
+def test_a_turn_taken_back_gives_text_and_files_again(tmp_path: Path) -> None:
+    turn = user_turn("  two\nlines", [(str(tmp_path / "a.png"), "image")])
+    assert split_turn(_through_gradio([turn])[0]) == ("  two\nlines", [str(tmp_path / "a.png")])
+
+
+def test_the_users_choice_decides_between_modalities_that_share_a_file_type() -> None:
+    uploads = _uploads()
+    assert uploads.ambiguous() == {("sound", "speech"): (".wav",)}
+    assert uploads.modality_of("a.WAV") == "sound"
+    assert uploads.modality_of("a.wav", ["speech"]) == "speech"
+    assert uploads.modality_of("a.png", ["speech"]) == "image"
+
+
+def test_an_unsupported_file_type_lists_the_accepted_ones() -> None:
+    with pytest.raises(AttachmentError, match=r"notes\.docx.*\.docx.*image \(\.png \.jpg\), sound \(\.wav \.npy\)"):
+        _uploads().check("/somewhere/notes.docx")
+
+
+def test_a_broken_file_is_named_without_its_path_on_the_server(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.npy", tmp_path / "bad.npy"
+    np.save(good, recording(0))
+    np.save(bad, np.zeros((4, 2)))
+    assert _uploads().check(str(good)) == "sound"
+    with pytest.raises(AttachmentError, match=r"bad\.npy.*\[T, 3\]") as caught:
+        _uploads().check(str(bad))
+    assert str(tmp_path) not in str(caught.value)
