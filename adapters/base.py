@@ -66,10 +66,11 @@ class Adapter(nn.Module):
         """
         if features.ndim != 3:
             raise ValueError(f"features must be [batch, num_features, feature_dim], got {list(features.shape)}")
-        if features.shape[-1] != self.feature_dim:
+        width = features.shape[-1]
+        if width != self.feature_dim:
             raise ValueError(
-                f"{type(self).__name__} was built for features of width {self.feature_dim}, got width {features.shape[-1]}: "
-                f"build it with feature_dim={features.shape[-1]}, or use the encoder it was made for"
+                f"{type(self).__name__} was built for features of width {self.feature_dim}, got width {width}: "
+                f"build it with feature_dim={width}, or use the encoder it was made for"
             )
         if mask is None:
             mask = features.new_ones(features.shape[:2], dtype=torch.bool)
