@@ -1,0 +1,1 @@
+"""Training of adapters (and LoRA) over frozen encoders and a frozen LLM: `accelerate launch -m train RECIPE.yaml`."""

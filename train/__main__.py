@@ -1,0 +1,51 @@
+"""`python -m train RECIPE.yaml [--KEY VALUE ...]`, or `accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]`."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from train.recipe import USAGE, describe_keys, load_recipe
+
+DONE, FAILED, WRONG_RECIPE = 0, 1, 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns the exit status (see `train.recipe.USAGE`)."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(describe_keys() if arguments else USAGE)
+        return DONE if arguments else WRONG_RECIPE
+    try:
+        recipe = load_recipe(arguments[0], arguments[1:])
+    except (FileNotFoundError, ValueError) as error:
+        return _fail(error, WRONG_RECIPE)
+    # Tokenizers used before data workers are forked would print a warning for each of them.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a recipe may name classes of the user's own files
+
+    # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
+    from train.bad_samples import TooManyBadSamples
+    from train.checkpoints import SaveError
+    from train.loop import Interrupted, NonFiniteLoss, Trainer
+
+    try:
+        Trainer(recipe).run()
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        return 128 + interrupted.signal_number
+    except KeyboardInterrupt:
+        print("stopped at once; what was not saved yet is lost. The same command continues from last/", file=sys.stderr)
+        return 130
+    except (TooManyBadSamples, SaveError, NonFiniteLoss, FileNotFoundError, ValueError) as error:
+        if os.environ.get("OMNI_TRACEBACK"):
+            raise
+        return _fail(error, FAILED)
+    return DONE
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"train: {error}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

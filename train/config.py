@@ -1,0 +1,164 @@
+"""What a training run is made of: the dataclasses that a recipe's YAML is read into, every field with its line.
+
+Values are checked twice: types and key names by `omni.config.from_dict`, ranges here in `__post_init__`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from omni.components import ComponentConfig
+from omni.config import ModelConfig
+from train.instructions import INSTRUCTIONS
+
+FP16_REFUSED = (
+    "train.precision: fp16 overflows in the LLM's activations and gives NaN losses (salesforce/LAVIS issues 111 and "
+    "267); use bf16 on hardware that has it, else no (float32)"
+)
+
+
+@dataclass
+class SourceConfig:
+    """One data set."""
+
+    # a file, folder, Hugging Face data set or starter:NAME, as omni.readers.open_dataset takes it
+    path: str
+    # share of this data set in the mix, relative to the others' weights; null = square root of its size
+    weight: float | None = None
+    # texts appended to user turns that have none: a name from train/instructions.py or a list; null = none
+    instructions: str | list[str] | None = None
+    # use only the first rows; null = all
+    limit: int | None = None
+    # further arguments of the reader, such as split or image_folder
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.instructions, str) and self.instructions not in INSTRUCTIONS:
+            raise ValueError(
+                f"data: instructions {self.instructions!r} of {self.path} is no known list; "
+                f"choose one of {sorted(INSTRUCTIONS)} or write a list of your own texts"
+            )
+        if isinstance(self.instructions, list) and not all(text.strip() for text in self.instructions):
+            raise ValueError(f"data: instructions of {self.path} holds an empty text")
+        if self.instructions == []:
+            raise ValueError(f"data: instructions of {self.path} is an empty list; write null for none")
+        if self.weight is not None:
+            _require(0 < self.weight < float("inf"), f"data: weight of {self.path}", self.weight, "above 0")
+        if self.limit is not None:
+            _require(self.limit >= 1, f"data: limit of {self.path}", self.limit, "at least 1, or null")
+
+
+@dataclass
+class DataConfig:
+    """What is trained and evaluated on."""
+
+    # data sets that are mixed for training
+    train: list[SourceConfig]
+    # held-out data sets for the evaluation loss during training; empty = no evaluation
+    evaluation: list[SourceConfig] = field(default_factory=list)
+    # stop when more than this share of the samples seen could not be used
+    max_bad_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        _require(len(self.train) > 0, "data.train", self.train, "a list of at least one data set")
+        _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", self.max_bad_share, "from 0 to 1")
+
+
+@dataclass
+class TrainConfig:
+    """How it is trained."""
+
+    # folder for checkpoints, metrics and the report of bad samples
+    output_dir: str
+    # seed of initial weights, data order, instructions and dropout
+    seed: int = 0
+    # optimiser steps; set exactly one of steps and epochs
+    steps: int | None = None
+    # passes over the mixed data; set exactly one of steps and epochs
+    epochs: float | None = None
+    # samples of one forward pass of one process
+    batch_size: int = 8
+    # forward passes of each process before an optimiser step
+    accumulation_steps: int = 1
+    # highest learning rate
+    lr: float = 1e-3
+    # steps over which the learning rate rises from 0
+    warmup_steps: int = 0
+    # what the learning rate does after the warm-up
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    # learning rate at the end, as a share of the highest
+    final_lr_share: float = 0.0
+    # AdamW's decay of the weights of linear and convolution layers
+    weight_decay: float = 0.05
+    # AdamW's decay rates of the running means of gradient and squared gradient
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    # the gradient is scaled down to this norm; null = never
+    max_grad_norm: float | None = 1.0
+    # number format of the forward pass: no = that of the weights, bf16 = automatic mixed precision
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    # several samples per row, without padding
+    packing: bool = False
+    # most tokens of a sample, media tokens included; longer ones count as bad; null = the LLM's context
+    max_length: int | None = None
+    # processes that read and preprocess data, for each training process
+    num_workers: int = 1
+    # keep the encoders' features on disk: true = in the shared cache folder, or a folder
+    feature_cache: bool | str = False
+    # steps between lines in metrics.jsonl
+    log_every: int = 10
+    # steps between evaluations; null = only at the end
+    evaluate_every: int | None = None
+    # steps between checkpoints; null = only at the end and when interrupted
+    save_every: int | None = None
+    # how many older checkpoints to keep as step-NUMBER, beside last and best
+    keep: int = 0
+    # continue the run in output_dir: auto = if there is one, must = fail if there is none, never = start anew
+    resume: Literal["auto", "never", "must"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.precision == "fp16":
+            raise ValueError(FP16_REFUSED)
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(
+                f"train: set exactly one of steps and epochs, not steps={self.steps} and epochs={self.epochs}"
+            )
+        for name in ("steps", "batch_size", "accumulation_steps", "log_every", "evaluate_every", "save_every"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"train.{name}", value, "at least 1")
+        if self.max_length is not None:
+            _require(self.max_length >= 2, "train.max_length", self.max_length, "at least 2, or null")
+        _require(self.epochs is None or self.epochs > 0, "train.epochs", self.epochs, "above 0")
+        _require(0 <= self.lr < float("inf"), "train.lr", self.lr, "at least 0")
+        _require(self.max_grad_norm is None or self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "> 0")
+        _require(0 <= self.final_lr_share <= 1, "train.final_lr_share", self.final_lr_share, "from 0 to 1")
+        betas_fit = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        _require(betas_fit, "train.betas", self.betas, "two numbers in [0, 1)")
+        for name in ("warmup_steps", "weight_decay", "num_workers", "keep", "seed"):
+            _require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
+
+
+@dataclass
+class Recipe:
+    """A whole run."""
+
+    # data sets
+    data: DataConfig
+    # loop, optimiser and output
+    train: TrainConfig
+    # encoders, adapters and LLM of a new model; set exactly one of model and init_from
+    model: ModelConfig | None = None
+    # folder of an earlier model whose weights the run begins with
+    init_from: str | None = None
+    # what is minimised: a class path and its arguments
+    objective: ComponentConfig = field(
+        default_factory=lambda: ComponentConfig("train.objectives.LanguageModelObjective")
+    )
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.init_from is None):
+            given = "both" if self.model is not None else "neither"
+            raise ValueError(f"recipe: set exactly one of model (a new one) and init_from (a folder); {given} is set")
+
+
+def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
+    if not holds:
+        raise ValueError(f"{key} is {value!r}, but must be {allowed}")

@@ -1,0 +1,124 @@
+"""From data sets to prepared examples: opens them, adds instructions, prepares in worker processes, sets bad ones apart."""
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from omni.batching import Example
+from omni.messages import SampleError, check_answer
+from omni.model import OmniModel
+from omni.readers import SampleDataset, open_dataset
+from train.bad_samples import BadSample
+from train.config import SourceConfig
+from train.instructions import add_instruction, resolve_instructions
+from train.interrupts import ignore_interrupts_in_worker
+from train.mixing import Draw
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened data set of a recipe."""
+
+    name: str
+    dataset: SampleDataset
+    size: int  # rows that are used
+    weight: float | None
+    instructions: tuple[str, ...]
+
+
+def open_sources(configs: Sequence[SourceConfig]) -> list[Source]:
+    """Open the data sets of a recipe.
+
+    Raises:
+        FileNotFoundError, ValueError: a data set is missing, unreadable or has no rows.
+    """
+    sources = []
+    for config in configs:
+        dataset = open_dataset(config.path, **config.options)
+        size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
+        if size == 0:
+            raise ValueError(f"data: {config.path} has no rows")
+        sources.append(
+            Source(config.path, dataset, size, config.weight, resolve_instructions(config.instructions)),
+        )
+    return sources
+
+
+class PreparedSamples(Dataset[Example | BadSample]):
+    """Gives for a draw the prepared example, or what is wrong with it. Runs in data-loading workers."""
+
+    def __init__(self, sources: Sequence[Source], model: OmniModel, seed: int, max_length: int | None) -> None:
+        self.sources = sources
+        self.model = model
+        self.seed = seed
+        self.max_length = max_length
+
+    def __getitem__(self, draw: Draw) -> Example | BadSample:
+        source = self.sources[draw.source]
+        sample_id = f"row {draw.row}"
+        try:
+            sample = source.dataset[draw.row]
+            if isinstance(sample, SampleError):
+                return BadSample(sample.sample_id, source.name, sample.reason)
+            sample_id = sample.id
+            check_answer(sample)
+            sample = add_instruction(sample, source.instructions, self.seed, draw.epoch)
+            example = self.model.prepare(sample, answer=True)
+        except SampleError as error:
+            return BadSample(sample_id, source.name, error.reason)
+        except Exception as error:  # whatever one sample does must not end a run; the share of bad ones is limited
+            return BadSample(sample_id, source.name, str(error) or type(error).__name__)
+        if self.max_length is not None and example.length > self.max_length:
+            reason = f"{example.length} tokens, media included; train.max_length allows {self.max_length}"
+            return BadSample(sample_id, source.name, reason)
+        if example.num_answer_tokens == 0:
+            return BadSample(sample_id, source.name, "the answer is empty: there is nothing to learn from it")
+        return example
+
+
+def split_bad(prepared: Iterable[Example | BadSample]) -> tuple[list[Example], list[BadSample]]:
+    """The examples and the bad samples of a micro-batch."""
+    examples, bad = [], []
+    for item in prepared:
+        if isinstance(item, BadSample):
+            bad.append(item)
+        else:
+            examples.append(item)
+    return examples, bad
+
+
+def load_batches(
+    samples: PreparedSamples, batches: Iterable[list[Draw]], num_workers: int
+) -> DataLoader[list[Example | BadSample]]:
+    """Iterates over prepared micro-batches in the order of `batches`, whatever the number of workers."""
+    return DataLoader(
+        samples,
+        batch_sampler=batches,  # type: ignore[arg-type]  # torch accepts any iterable of lists of keys
+        num_workers=num_workers,
+        collate_fn=_as_they_are,
+        worker_init_fn=ignore_interrupts_in_worker,
+        # Workers share the model's memory by forking; other start methods would pickle the whole LLM for each of them.
+        multiprocessing_context=multiprocessing.get_context("fork") if num_workers else None,
+        # A generator of its own, so that creating an iterator does not advance the global one (exact resume).
+        generator=torch.Generator(),
+    )
+
+
+def evaluation_batches(
+    sources: Sequence[Source], batch_size: int, process_index: int, num_processes: int
+) -> list[list[Draw]]:
+    """This process's batches of one pass over the held-out data, always in the same order."""
+    draws = [Draw(source, row, 0) for source in range(len(sources)) for row in range(sources[source].size)]
+    mine = iter(draws[process_index::num_processes])
+    batches = []
+    while batch := list(islice(mine, batch_size)):
+        batches.append(batch)
+    return batches
+
+
+def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:
+    return items

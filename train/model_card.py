@@ -1,0 +1,40 @@
+"""What a run writes into the model card: data with licences, figures, and how it was trained."""
+
+from collections.abc import Sequence
+from itertools import islice
+
+from omni.messages import Sample
+from omni.model_card import ModelCard, TrainingData
+from train.config import TrainConfig
+from train.data import Source
+
+_ROWS_ASKED_FOR_LICENCE = 200  # data sets of one kind rarely mix licences, and reading all rows of a large one is slow
+
+
+def training_card(
+    before: ModelCard,
+    sources: Sequence[Source],
+    config: TrainConfig,
+    *,
+    step: int,
+    global_batch_size: int,
+    evaluation_loss: float | None,
+) -> ModelCard:
+    """The card after `step` steps, on top of that of the model the run began with."""
+    card = ModelCard(
+        data=[TrainingData(source.name, source.size, licence_of(source)) for source in sources],
+        metrics={} if evaluation_loss is None else {"evaluation loss (nats per answer token)": evaluation_loss},
+        training=[
+            f"{step} steps of {global_batch_size} samples, AdamW, {config.schedule} schedule from {config.lr:g} after "
+            f"{config.warmup_steps} steps of warm-up, weight decay {config.weight_decay:g}, precision "
+            f"{'float32' if config.precision == 'no' else config.precision}, seed {config.seed}"
+        ],
+    )
+    return ModelCard.merge([before, card])
+
+
+def licence_of(source: Source) -> str | None:
+    """The licences that the rows of a data set state in their `meta`, joined; None if none does."""
+    rows = (source.dataset[index] for index in islice(range(source.size), _ROWS_ASKED_FOR_LICENCE))
+    stated = {str(row.meta["licence"]) for row in rows if isinstance(row, Sample) and row.meta.get("licence")}
+    return ", ".join(sorted(stated)) or None

@@ -1,0 +1,141 @@
+"""Reads a recipe: YAML and overrides from the command line (`--train.lr 1e-4`) into a checked `Recipe`."""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from omni.components import ComponentConfig
+from omni.config import from_dict
+from omni.files import write_atomically
+from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
+
+USAGE = """usage: python -m train RECIPE.yaml [--KEY VALUE ...]
+       accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]
+
+Trains what the recipe says. Every key of the recipe can be set on the command line, for example
+  --train.lr 1e-4 --train.output_dir runs/second --data.train.0.path my/manifest.jsonl
+Values are YAML: null, true, 8, "text", [a, list]. Exit status: 0 done, 1 failed, 2 wrong recipe,
+130 or 143 interrupted and saved (the same command continues).
+"""
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe at `path`; `overrides` are command-line words such as `["--train.lr", "1e-4"]`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: no YAML, an unknown key (the message names the closest allowed one), a wrong type or value.
+    """
+    path = Path(path)
+    if not path.is_file():
+        shipped = sorted(recipe.name for recipe in RECIPES.glob("*.yaml"))
+        raise FileNotFoundError(f"there is no recipe {path}; those in {RECIPES} are {shipped}")
+    values = _read_yaml(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
+    for key, value in parse_overrides(overrides):
+        _set(values, key, value)
+    return from_dict(Recipe, values, key="recipe")
+
+
+def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """`["--train.lr", "1e-4"]` or `["--train.lr=1e-4"]` -> `("train.lr", 1e-4)`."""
+    remaining = iter(words)
+    for word in remaining:
+        if not word.startswith("--") or len(word) == 2:
+            raise ValueError(f"unexpected {word!r} on the command line: write --KEY VALUE, such as --train.lr 1e-4")
+        key, equals, text = word[2:].partition("=")
+        if not equals:
+            text = next(remaining, None)
+            if text is None:
+                raise ValueError(f"--{key} needs a value; write --{key} VALUE")
+        yield key, _read_yaml(text, f"--{key}")
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe as YAML that `load_recipe` reads: overrides and defaults included."""
+    values = {name: value for name, value in dataclasses.asdict(recipe).items() if value is not None}
+    command = "# accelerate launch -m train recipe.yaml\n"
+    write_atomically(path, command + yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def describe_keys() -> str:
+    """Every key of a recipe with its type, default and meaning, for `--help`."""
+    lines = [USAGE]
+    sections = {"": Recipe, "data.": DataConfig, "data.train.0.": SourceConfig, "train.": TrainConfig}
+    for prefix, config_class in (sections | {"objective.": ComponentConfig}).items():
+        lines.append(f"{config_class.__doc__} ({prefix.rstrip('.') or 'top level'})")
+        comments = _field_comments(config_class)
+        hints = get_type_hints(config_class)
+        for item in dataclasses.fields(config_class):
+            hint = hints[item.name]
+            kind = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+            default = "" if item.default is dataclasses.MISSING else f" = {item.default!r}"
+            lines.append(f"  --{prefix}{item.name}: {kind}{default}\n        {comments[item.name]}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, as in YAML 1.2 (PyYAML reads it as text), and no key occurs twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} occurs twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def _read_yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is no valid YAML: {error}") from error
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested dictionaries and lists; missing dictionaries are made."""
+    *parents, name = key.split(".")
+    here: Any = values
+    for depth, parent in enumerate(parents):
+        where = ".".join(parents[: depth + 1])
+        if isinstance(here, list):
+            here = here[_list_index(here, parent, where)]
+        else:
+            if here.get(parent) is None:
+                here[parent] = {}
+            here = here[parent]
+        if not isinstance(here, dict | list):
+            raise ValueError(f"--{key}: {where} is {here!r}, which has no keys")
+    if isinstance(here, list):
+        here[_list_index(here, name, key)] = value
+    else:
+        here[name] = value
+
+
+def _list_index(values: list[Any], text: str, key: str) -> int:
+    if not text.isdigit() or int(text) >= len(values):
+        raise ValueError(f"--{key}: {text!r} must be a number from 0 to {len(values) - 1}, the place in the list")
+    return int(text)
+
+
+def _field_comments(config_class: type) -> dict[str, str]:
+    """The comment above each field of a dataclass: fields are documented once, where they are defined."""
+    pattern = re.compile(r"^    # (?P<comment>.+)\n    (?P<name>\w+):", re.MULTILINE)
+    return {match["name"]: match["comment"] for match in pattern.finditer(inspect.getsource(config_class))}
