@@ -4,6 +4,8 @@ Shapes: C clips of one item, B clips of a whole batch, N features of a clip, D f
 """
 
 import hashlib
+import inspect
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -11,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from omni.messages import Media
+from omni.media.item import Media
 
 
 class Features(NamedTuple):
@@ -30,6 +32,12 @@ class _FreezeWhenBuilt(type):
             encoder.requires_grad_(False)
             encoder.eval()
         return encoder
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of the constructor, which `__call__` above would hide from whoever builds by class path."""
+        signature = inspect.signature(cls.__init__)  # pyright: ignore[reportGeneralTypeIssues]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
@@ -95,28 +103,25 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
 
     def fingerprint(self) -> str:
         """64 hex digits that change with the class, the preprocessing settings or any weight; the feature cache's key."""
-        tensors = list(self._weight_tensors())
-        # A tensor's version counts in-place changes, so weights loaded later are noticed without hashing each time.
-        state = [
-            (name, tensor.data_ptr(), tensor.dtype, 0 if tensor.is_inference() else tensor._version)
-            for name, tensor in tensors
-        ]
+        # A tensor's version counts changes in place, so weights that are loaded later are noticed without hashing.
+        tensors = itertools.chain(self.parameters(), self.buffers())
+        state = [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
         settings = json.dumps(self.preprocessing_config(), sort_keys=True, default=str)
         key = (state, settings)
         if self._fingerprint is None or self._fingerprint[0] != key:
             digest = hashlib.sha256()
             digest.update(f"{type(self).__module__}.{type(self).__qualname__} {self.version} {settings}".encode())
-            for name, tensor in tensors:
-                digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-                digest.update(_tensor_bytes(tensor))
+            for name, content in self._weight_bytes():
+                digest.update(name.encode())
+                digest.update(content)
             self._fingerprint = (key, digest.hexdigest())
         return self._fingerprint[1]
 
-    def _weight_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Names and tensors of all weights, buffers included; encoders whose weights are no parameters override it."""
+    def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
+        """Description and bytes of all weights and buffers; an encoder whose weights are no tensors overrides it."""
         for name, value in sorted(self.state_dict().items()):
             if isinstance(value, Tensor):
-                yield name, value
+                yield f"{name} {value.dtype} {list(value.shape)}", _tensor_bytes(value)
 
 
 def _tensor_bytes(tensor: Tensor) -> memoryview:
