@@ -65,17 +65,23 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ValueError(
-                f"cannot listen on {host} port {port}: {error.strerror}. Choose another with --port, such as --port {port + 1}"
+                f"cannot listen on {host} port {port}: {error.strerror}. "
+                f"Choose another with --port, such as --port {port + 1}"
             ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Chat with a trained model in the browser.")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of a saved model")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 = every network (default: %(default)s)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 = every network (default: %(default)s)"
+    )
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     parser.add_argument(
-        "--share", choices=("on", "off"), default="off", help="on = a public link through Gradio's tunnel (default: off)"
+        "--share",
+        choices=("on", "off"),
+        default="off",
+        help="on = a public link through Gradio's tunnel (default: off)",
     )
     return parser
 
@@ -123,7 +129,8 @@ def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[s
         head=appearance.HEAD,
     )
     try:
-        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{ANYWHERE.get(options.host, options.host)}:{options.port}")
+        host = ANYWHERE.get(options.host, options.host)
+        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{host}:{options.port}")
         if public_url:
             print(f"anyone can reach it at {public_url}")
         print("press Ctrl-C to stop", flush=True)

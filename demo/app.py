@@ -25,7 +25,7 @@ class Chat:
     uploads: Uploads
 
     def send(self, typed: dict[str, Any], history: History, *choices: str) -> tuple[Any, History]:
-        """Move what was typed from the text box into the chat, or say what is wrong with it and leave the rest where it is."""
+        """Move what was typed into the chat, or say what is wrong with it and leave the rest in the text box."""
         text, files = typed["text"] or "", typed["files"] or []
         if not text.strip() and not files:
             return _idle(), history
@@ -40,7 +40,7 @@ class Chat:
             kept = "Your text is" if not good else f"Your text and the other {_count(len(good), 'file')} are"
             advice = f"{kept} still in the box below: press Enter to ask without, or attach something else."
             box = _idle(value={"text": text, "files": [path for path, _ in good]})
-            return box, [*history, notice("\n\n".join([*errors, advice]))]
+            return box, [*history, notice("⚠️ " + "\n\n".join([*errors, advice]))]
         return _busy(), [*history, user_turn(text, good)]
 
     def answer(self, history: History, max_new_tokens: int, temperature: float) -> Iterator[History]:
@@ -57,10 +57,13 @@ class Chat:
                 yield [*history, {"role": "assistant", "content": text}]
         except (ValueError, OSError, RuntimeError) as error:
             partial = [{"role": "assistant", "content": text}] if text else []
-            yield [*history, *partial, notice(f"No answer: {error}")]
+            yield [*history, *partial, notice(f"⚠️ No answer: {error}")]
             return
         if not text.strip():
-            yield [*history, notice("The model ended its answer before the first word. Ask in other words, or try again.")]
+            yield [
+                *history,
+                notice("The model ended its answer before the first word. Ask in other words, or try again."),
+            ]
 
     def undo(self, history: History) -> tuple[Any, History]:
         """Take the last user turn and all after it out of the chat, back into the text box."""
@@ -98,7 +101,8 @@ def build_page(
             elem_id="chat",
             show_label=False,
             placeholder=appearance.welcome(uploads),
-            examples=[{"text": item.text, "files": item.files, "display_text": item.label} for item in examples] or None,  # pyright: ignore[reportArgumentType]
+            examples=[{"text": item.text, "files": item.files, "display_text": item.label} for item in examples]
+            or None,  # pyright: ignore[reportArgumentType]
             buttons=["copy"],
             allow_tags=False,
             layout="bubble",
@@ -137,7 +141,9 @@ def build_page(
     return page.queue(default_concurrency_limit=1, api_open=False)
 
 
-def _wire(chat: Chat, chatbot: gr.Chatbot, box: gr.MultimodalTextbox, choices: list[gr.Radio], settings: list[gr.Slider]) -> None:
+def _wire(
+    chat: Chat, chatbot: gr.Chatbot, box: gr.MultimodalTextbox, choices: list[gr.Radio], settings: list[gr.Slider]
+) -> None:
     """Connect what the user does to what happens."""
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     answering: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}

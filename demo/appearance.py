@@ -1,10 +1,11 @@
-"""How the chat page looks: theme, style sheet, icon and the parts in HTML. Everything is served from this machine: no web fonts, no CDN."""
+"""How the chat page looks: theme, style sheet, icon and the parts in HTML. Nothing is fetched: no web fonts, no CDN."""
+# ruff: noqa: E501 (style sheet and drawings read better unbroken)
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
-import gradio as gr
+from gradio.themes import Base, Soft
 
 from demo.conversation import Upload, Uploads
 
@@ -19,7 +20,9 @@ _STROKES = {
     "thermal": '<path d="M10 13.5V5a2 2 0 0 1 4 0v8.5a4.5 4.5 0 1 1-4 0z"/>',
     "imu": '<circle cx="12" cy="12" r="9"/><path d="M15.5 8.5l-2 5-5 2 2-5z"/>',
 }
-_OTHER_STROKES = '<path d="M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.4 3.4 0 0 1 4.8 4.8l-8.4 8.4a1.7 1.7 0 0 1-2.4-2.4l7.6-7.6"/>'
+_OTHER_STROKES = (
+    '<path d="M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.4 3.4 0 0 1 4.8 4.8l-8.4 8.4a1.7 1.7 0 0 1-2.4-2.4l7.6-7.6"/>'
+)
 NUM_EXTENSIONS_SHOWN = 4  # the rest is in the tooltip
 
 _ICON_SVG = (
@@ -66,7 +69,7 @@ svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent)
 .choice > span { background: none !important; padding: 0 !important; margin: 0 !important; }
 .choice > span, .choice > span * { color: var(--body-text-color-subdued) !important; font-size: .82rem !important; font-weight: 500 !important; }
 .form:has(.choice), .styler:has(> .choice) { background: transparent !important; border: none !important; box-shadow: none !important; }
-#chat .message img { max-height: 240px; width: auto; object-fit: contain; }
+#chat .message img { max-height: 180px; width: auto; object-fit: contain; }
 #chat button[aria-label="Share"], #chat button[title="Share"] { display: none; }
 .choice label { padding: 4px 12px !important; font-size: .85rem; }
 #chat .example { border: 1px solid var(--border-color-primary); border-radius: 14px; }
@@ -79,11 +82,20 @@ svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent)
 """
 
 
-def theme() -> gr.themes.Base:
+def theme() -> Base:
     """Teal and indigo on slate, in the fonts of the system."""
-    sans = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif")
+    sans = (
+        "ui-sans-serif",
+        "system-ui",
+        "-apple-system",
+        "Segoe UI",
+        "Roboto",
+        "Helvetica Neue",
+        "Noto Sans",
+        "sans-serif",
+    )
     mono = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-    return gr.themes.Soft(
+    return Soft(
         primary_hue="teal", secondary_hue="indigo", neutral_hue="slate", radius_size="lg", font=sans, font_mono=mono
     )
 

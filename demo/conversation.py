@@ -1,7 +1,7 @@
 """From what the chat page holds to the messages that the model takes.
 
-Nothing here knows Gradio beyond the shape of its chat history: a list of `{"role", "content", "metadata"}`, where content is a list
-of `{"type": "text", "text": ...}` and `{"type": "file", "file": {"path": ...}, "alt_text": ...}`.
+It knows of Gradio only the shape of its chat history: a list of `{"role", "content", "metadata"}`, where content
+is a list of `{"type": "text", "text": ...}` and `{"type": "file", "file": {"path": ...}, "alt_text": ...}`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from omni.encoders.base import Encoder
 from omni.media.item import Media
 from omni.messages import Message, Text
 
-NOTICE = {"title": "⚠️ That did not work", "id": "notice"}  # metadata of what the page itself says; the model never sees such a message
+NOTICE = {"id": "notice"}  # metadata of what the page itself says; the model never sees such a message
 
 
 class AttachmentError(ValueError):
@@ -93,14 +93,14 @@ class Uploads:
         try:
             upload.encoder.preprocess(upload.media(path))
         except (ValueError, OSError) as error:
-            # Errors of the library name the file by its path; here the path is the page's own, which says nothing to anyone.
+            # Errors name the file by its path; here that is the page's own upload folder, which tells the user nothing.
             reason = str(error).replace(path, Path(path).name)
             raise AttachmentError(f"**{Path(path).name}** cannot be used as {modality}: {reason}") from error
         return modality
 
 
 def user_turn(text: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """A new turn for the chat history: `files` are (path, modality); the modality is kept, whatever the user chooses later."""
+    """A new turn: `files` are (path, modality); the modality is kept, whatever the user chooses later."""
     content: list[dict[str, Any]] = [{"path": path, "alt_text": modality} for path, modality in files]
     if text.strip():
         content.append({"type": "text", "text": text})
@@ -121,8 +121,8 @@ def split_turn(turn: Mapping[str, Any]) -> tuple[str, list[str]]:
 def to_messages(history: Sequence[Mapping[str, Any]], uploads: Uploads) -> tuple[Message, ...]:
     """The chat history as the model's messages, media kept where they occurred.
 
-    Left out are the page's own notices and the user turns that got no answer (an error, or stopped before the first word): chat templates
-    want user and assistant to take turns. The last user turn is the one to be answered.
+    Left out are the page's own notices and the user turns that got no answer (an error, or stopped before the first
+    word): chat templates want user and assistant to take turns. The last user turn is the one to be answered.
     """
     messages: list[Message] = []
     for turn in history:

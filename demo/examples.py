@@ -1,4 +1,4 @@
-"""Something to click on in an empty chat: held-out starter media of the loaded modalities, where they have been fetched."""
+"""Something to click on in an empty chat: held-out starter media, where they have been fetched."""
 
 from demo.app import Example
 from omni.messages import Media
@@ -16,7 +16,7 @@ MAX_EXAMPLES = 4
 
 
 def starter_examples(modalities: list[str]) -> list[Example]:
-    """Up to four examples for a model of these modalities; none where no starter data is present (nothing is fetched)."""
+    """Up to four examples for these modalities; none where no starter data is present (nothing is fetched)."""
     examples = []
     if {"image", "sound"} <= set(modalities):
         reference, question = BOTH

@@ -11,7 +11,7 @@ from omni.messages import Message
 from omni.model import OmniModel
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     """Unwinds a generation that nobody waits for any more."""
 
 
@@ -25,7 +25,7 @@ class _StoppableStreamer(TextIteratorStreamer):
 
     def put(self, value: torch.Tensor) -> None:
         if self.stopped.is_set():
-            raise _Stopped
+            raise _StoppedError
         if value.numel():  # generation begins by putting the token ids of the prompt: none
             super().put(value.reshape(-1))
 
@@ -42,7 +42,7 @@ def stream_answer(model: OmniModel, messages: Sequence[Message], **generation_co
     def generate() -> None:
         try:
             model.generate(messages, streamer=streamer, **generation_config)
-        except _Stopped:
+        except _StoppedError:
             pass
         except Exception as error:  # handed to the caller below: a thread has nobody to raise to
             errors.append(error)

@@ -34,7 +34,11 @@ def _answer(text: str) -> dict[str, Any]:
 
 def test_media_and_text_of_every_turn_reach_the_model_in_order(tmp_path: Path) -> None:
     picture, sound = str(tmp_path / "frog.png"), str(tmp_path / "frog.wav")
-    history = [user_turn("What is it?", [(picture, "image")]), _answer("A frog."), user_turn("And?", [(sound, "speech")])]
+    history = [
+        user_turn("What is it?", [(picture, "image")]),
+        _answer("A frog."),
+        user_turn("And?", [(sound, "speech")]),
+    ]
     assert to_messages(_through_gradio(history), _uploads()) == (
         Message("user", (Media("image", path=picture), Text("What is it?"))),
         Message("assistant", (Text("A frog."),)),
@@ -43,7 +47,14 @@ def test_media_and_text_of_every_turn_reach_the_model_in_order(tmp_path: Path) -
 
 
 def test_the_model_never_sees_notices_nor_questions_without_answer() -> None:
-    history = [user_turn("first", []), notice("a failure"), user_turn("second", []), _answer("yes"), notice("x"), user_turn("third", [])]
+    history = [
+        user_turn("first", []),
+        notice("a failure"),
+        user_turn("second", []),
+        _answer("yes"),
+        notice("x"),
+        user_turn("third", []),
+    ]
     assert [(message.role, message.text) for message in to_messages(_through_gradio(history), _uploads())] == [
         ("user", "second"), ("assistant", "yes"), ("user", "third"),
     ]  # fmt: skip

@@ -55,10 +55,13 @@ def server(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     environment = {**os.environ, "OMNI_HOME": str(folder / "home"), "OMP_NUM_THREADS": "2"}
     log = folder / "server.txt"
     with log.open("w") as output:
-        process = subprocess.Popen(_command(model, port), stdout=output, stderr=output, text=True, cwd=ROOT, env=environment)
+        process = subprocess.Popen(
+            _command(model, port), stdout=output, stderr=output, text=True, cwd=ROOT, env=environment
+        )
     deadline = time.monotonic() + START_SECONDS
     while "press Ctrl-C" not in log.read_text():
-        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
     assert f"http://127.0.0.1:{port}" in log.read_text()
     try:
@@ -76,7 +79,12 @@ def page(server: Server) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
         elsewhere: list[str] = []
-        page.on("request", lambda request: None if request.url.startswith((server.url, "data:", "blob:")) else elsewhere.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((server.url, "data:", "blob:")) else elsewhere.append(request.url)
+            ),
+        )
         page.goto(server.url)
         expect(page.locator("#ask textarea")).to_be_visible(timeout=ANSWER_MILLISECONDS)
         yield page
@@ -102,7 +110,11 @@ def _recording(folder: Path, name: str, seed: int) -> Path:
 def test_the_page_shows_the_loaded_model(page: Page) -> None:
     assert page.title() == "omni"
     header = page.inner_text("#header")
-    assert "llm" in header and "image" in header and "sound" in header and ".npy" in header and "licence" in header
+    assert "llm" in header
+    assert "image" in header
+    assert "sound" in header
+    assert ".npy" in header
+    assert "licence" in header
 
 
 def test_two_files_and_a_question_get_a_streamed_answer(page: Page, tmp_path: Path) -> None:
@@ -133,7 +145,15 @@ def test_bad_files_are_explained_and_nothing_typed_is_lost(page: Page, tmp_path:
 
 def test_a_port_in_use_and_a_missing_model_are_clear_errors(server: Server, tmp_path: Path) -> None:
     port = int(server.url.rpartition(":")[2])
-    taken = subprocess.run(_command(server.model, port), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS)
-    assert taken.returncode == 2 and f"port {port}" in taken.stderr and "--port" in taken.stderr
-    missing = subprocess.run(_command(tmp_path / "no", 0), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS)
-    assert missing.returncode == 2 and "there is no folder" in missing.stderr and "Traceback" not in missing.stderr
+    taken = subprocess.run(
+        _command(server.model, port), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
+    )
+    assert taken.returncode == 2
+    assert f"port {port}" in taken.stderr
+    assert "--port" in taken.stderr
+    missing = subprocess.run(
+        _command(tmp_path / "no", 0), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
+    )
+    assert missing.returncode == 2
+    assert "there is no folder" in missing.stderr
+    assert "Traceback" not in missing.stderr
