@@ -1,5 +1,6 @@
-"""Unpacking wheels and Debian packages, streaming and only the wanted members, with nothing but the standard library."""
+"""Unpacking wheels and Debian packages: streaming, only the wanted members, with the standard library alone."""
 
+import io
 import lzma
 import shutil
 import tarfile
@@ -20,10 +21,11 @@ Placement = Callable[[PurePosixPath], str | None]
 """Member path inside the package -> path below the target folder, or None to leave the member out."""
 
 
-class CountingReader:
+class CountingReader(io.RawIOBase):
     """A binary file that reports how far it has been read."""
 
     def __init__(self, file: BinaryIO, report: Callable[[int], None]) -> None:
+        super().__init__()
         self.file = file
         self.report = report
 
@@ -45,6 +47,7 @@ def unpack_deb(package: Path, folder: Path, place: Placement, progress: Progress
     try:
         with package.open("rb") as file, progress.bytes(f"unpack {package.name}", package.stat().st_size) as report:
             _seek_data_member(file, package)
+            report(file.tell())
             with tarfile.open(fileobj=CountingReader(file, report), mode="r|*") as archive:
                 for member in archive:
                     inner = PurePosixPath(member.name.removeprefix("./"))
@@ -57,6 +60,7 @@ def unpack_deb(package: Path, folder: Path, place: Placement, progress: Progress
                         shutil.copyfileobj(content, output, 1 << 20)
                     if not target_name.startswith(LICENCE_FOLDER):
                         written.append(target)
+            report(package.stat().st_size - file.tell())  # padding that tarfile need not read
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise FetchError(f"{package} is damaged ({error}); delete it and fetch again") from error
     return written

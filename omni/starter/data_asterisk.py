@@ -37,7 +37,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def parse_transcripts(listing: str) -> dict[str, str]:
-    """Prompt name -> transcript. Entries that describe a noise instead of giving words are left out, remarks are cut off."""
+    """Prompt name -> transcript. Entries that describe a noise are left out, remarks after the words cut off."""
     transcripts: dict[str, str] = {}
     for line in listing.splitlines():
         name, separator, text = line.partition(":")

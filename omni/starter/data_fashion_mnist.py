@@ -22,7 +22,7 @@ SEED = 0
 
 
 def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> None:
-    """Fill `folder` with `media/{train,test}/NNNNN.png` (number in the official order) and `image-{train,test}.jsonl`."""
+    """Fill `folder` with `media/SPLIT/NNNNN.png` (number in the official order) and `image-SPLIT.jsonl`."""
     files = {file.name: file for file in unpack_deb(packages["dataset-fashion-mnist"], folder, _place, progress)}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         pictures = read_idx(files[f"{prefix}-images-idx3-ubyte.gz"])

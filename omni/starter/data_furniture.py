@@ -19,7 +19,7 @@ PROPER_NAMES = frozenset(("Yamaha", "Rubik's", "French", "Christmas", "Oriental"
 
 
 def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> None:
-    """Fill `folder` with `media/` (models, materials, textures, icons) and `object-{train,test}.jsonl`, split by maker."""
+    """Fill `folder` with `media/` (models, materials, textures, icons) and `object-{train,test}.jsonl`."""
     train: list[Row] = []
     test: list[Row] = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

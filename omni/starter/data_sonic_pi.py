@@ -41,7 +41,23 @@ WORDS = {
     "drop": "dropping",
     "generic": "plain",
 }
-QUALITIES = frozenset("soft hard high low middle open closed heavy dark fuzz hollow filtered haunted full".split())
+QUALITIES = frozenset(
+    (
+        "soft",
+        "hard",
+        "high",
+        "low",
+        "middle",
+        "open",
+        "closed",
+        "heavy",
+        "dark",
+        "fuzz",
+        "hollow",
+        "filtered",
+        "haunted",
+    )
+)
 """Words that go before the family: `drum_cymbal_soft` -> "a soft drum cymbal"."""
 PLURALS = frozenset({"guitar harmonics", "guitar fifths in E"})
 

@@ -38,7 +38,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def _place(inner: PurePosixPath) -> str | None:
-    """Keep pictures, captions, effect sounds and English descriptions; leave out letters, mirrored copies and translations."""
+    """Keep pictures, captions, effect sounds and English descriptions; not letters, mirror images, translations."""
     if not inner.is_relative_to(PACKAGE_FOLDER):
         return None
     below = inner.relative_to(PACKAGE_FOLDER)

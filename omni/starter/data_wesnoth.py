@@ -28,8 +28,36 @@ ACTIONS: dict[str, frozenset[str]] = {
         ("ranged", "range", "bow", "crossbow", "throw", "throwknife", "javelin", "jarid", "spit")
     ),
     "attacking": frozenset(
-        ("attack", "melee", "staff", "sword", "axe", "blade", "bite", "claws", "kick", "pincer", "spear", "pierce")
-        + ("ftouch", "mace", "stinger", "sting", "slash", "impact", "tail", "horn", "fist", "hand", "lance", "shield")
+        (
+            *(
+                "attack",
+                "melee",
+                "staff",
+                "sword",
+                "axe",
+                "blade",
+                "bite",
+                "claws",
+                "kick",
+                "pincer",
+                "spear",
+                "pierce",
+            ),
+            *(
+                "ftouch",
+                "mace",
+                "stinger",
+                "sting",
+                "slash",
+                "impact",
+                "tail",
+                "horn",
+                "fist",
+                "hand",
+                "lance",
+                "shield",
+            ),
+        )
     ),
     "flying": frozenset(("fly", "flying", "takeoff", "soar", "hover", "launch")),
     "running": frozenset(("run", "moving", "charge")),

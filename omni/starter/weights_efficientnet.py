@@ -11,7 +11,7 @@ from omni.starter.archives import unpack_zip
 from omni.starter.progress import Progress
 
 STAGES = [
-    # repeats, kernel, stride of the first block, expansion, output channels: EfficientNet-B0 without squeeze-and-excitation
+    # As EfficientNet-B0, without squeeze-and-excitation; the stride is that of a stage's first block
     {"repeats": 1, "kernel_size": 3, "stride": 1, "expansion": 1, "channels": 16},
     {"repeats": 2, "kernel_size": 3, "stride": 2, "expansion": 6, "channels": 24},
     {"repeats": 2, "kernel_size": 5, "stride": 2, "expansion": 6, "channels": 40},
@@ -34,12 +34,13 @@ CONFIG = {
     "num_classes": 1000,
     "keys": {
         "stem": "_conv_stem.weight, _bn0.*",
-        "blocks": "_blocks.I.{_expand_conv, _bn0 (both absent in block 0), _depthwise_conv, _bn1, _project_conv, _bn2}.*",
+        "blocks": "_blocks.I.{_expand_conv, _bn0, _depthwise_conv, _bn1, _project_conv, _bn2}.* (first two not in 0)",
         "head": "_conv_head.weight, _bn1.*",
         "classifier": "_fc.weight, _fc.bias",
     },
 }
-"""Input: RGB as (pixel - 127) / 128. Convolutions pad like TensorFlow's "same": with stride 2 more on the right and below."""
+"""Input: RGB as (pixel - 127) / 128. Convolutions pad like TensorFlow's "same":
+with stride 2, more on the right and below."""
 
 
 def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> None:

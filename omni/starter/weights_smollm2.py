@@ -108,7 +108,7 @@ def _weight(tensor: ReaderTensor, config: LlamaConfig) -> torch.Tensor:
 
 
 def _half_split_rotary(weight: np.ndarray, num_heads: int) -> np.ndarray:
-    """Undo llama.cpp's row order of queries and keys: rotary pairs side by side there, half a head apart in transformers."""
+    """Undo llama.cpp's row order: rotary pairs are side by side there, half a head apart in transformers."""
     rows, columns = weight.shape
     pairs = weight.reshape(num_heads, rows // num_heads // 2, 2, columns)
     return pairs.swapaxes(1, 2).reshape(rows, columns)

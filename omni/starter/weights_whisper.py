@@ -1,9 +1,9 @@
 """Whisper tiny.en: from CTranslate2's `model.bin` back to a Hugging Face folder (encoder and decoder, float32).
 
 The binary format, version 6 (CTranslate2, `python/ctranslate2/specs/model_spec.py`), little-endian throughout:
-version u32, specification name, revision u32, number of variables u32; each variable: name, rank u8, dimensions u32 each,
-data type u8, number of bytes u32, data; then the number of aliases u32, each alias: name, name of the variable it stands for.
-A name is its length u16, with the closing zero byte, and the bytes.
+version u32, specification name, revision u32, number of variables u32; each variable: name, rank u8, dimensions u32
+each, data type u8, number of bytes u32, data; then the number of aliases u32, each alias: name, name of the
+variable that it stands for. A name is its length u16, with the closing zero byte, and the bytes.
 """
 
 import json
@@ -73,8 +73,8 @@ def read_variables(file: Path) -> dict[str, np.ndarray]:
 def transformers_state(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """The state dict of WhisperForConditionalGeneration.
 
-    CTranslate2 fuses the projections that read the same input: queries, keys and values of self-attention in `linear_0`,
-    keys and values of cross-attention in `linear_1`. Whisper's keys have no bias; the fused bias is zero there.
+    CTranslate2 fuses the projections that read the same input: queries, keys and values of self-attention in `linear_0`
+    and keys and values of cross-attention in `linear_1`. Whisper's keys have no bias; the fused bias is zero there.
     """
     state: dict[str, torch.Tensor] = {}
 
