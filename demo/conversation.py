@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.encoders.base import Encoder
+from omni.encoders.precomputed import PrecomputedFeatures
 from omni.media.item import Media
 from omni.messages import Message, Text
 
@@ -31,7 +32,7 @@ class Upload:
 
     def media(self, path: str) -> Media:
         """The file as a media item of this modality."""
-        if any(base.__name__ == "PrecomputedFeatures" for base in type(self.encoder).__mro__):
+        if isinstance(self.encoder, PrecomputedFeatures):
             return Media(self.modality, features=path)
         return Media(self.modality, path=path)
 
