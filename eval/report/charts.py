@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from eval.intervals import Estimate
 
-WIDTH, LABEL_WIDTH, VALUE_WIDTH = 720, 170, 150
+WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 150, 190
 ROW_HEIGHT, BAR_HEIGHT = 30, 16
 
 

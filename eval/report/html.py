@@ -99,6 +99,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
             "wrong": sum(item.right <= 0.5 for item in shown),
         },
         "total": len(task.items),
+        "question": common_question(shown),
     }
 
 
@@ -213,6 +214,12 @@ def pick_items(items: Sequence[ItemAnswer], number: int) -> list[ItemAnswer]:
     if len(items) <= number:
         return list(items)
     return [items[index * len(items) // number] for index in range(number)]
+
+
+def common_question(items: Sequence[ItemAnswer]) -> str:
+    """The question that all items share, shown once above them; empty where they differ."""
+    questions = {item.question for item in items}
+    return questions.pop() if len(questions) == 1 else ""
 
 
 def _item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:

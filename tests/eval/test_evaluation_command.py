@@ -1,0 +1,87 @@
+"""`python -m eval`: listing, errors, a whole run, and a task in a user's own file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.__main__ import main
+from eval.suites import SUITES, get_tasks
+from eval.task import Choose, Task
+from eval.tasks import TASKS
+from tests.tiny import recording, tiny_model
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_model(tiny_llm).save(folder)
+    return folder
+
+
+@pytest.fixture
+def own_task(tmp_path: Path) -> str:
+    lines = []
+    for index, answer in enumerate(["A frog.", "A dog.", "A drum."]):
+        np.save(tmp_path / f"{index}.npy", recording(index))
+        content = [{"type": "image", "path": f"{index}.npy"}]
+        messages = [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
+        lines.append(json.dumps({"id": str(index), "messages": messages}))
+    (tmp_path / "test.jsonl").write_text("\n".join(lines))
+    (tmp_path / "my_tasks.py").write_text(
+        "from eval.task import Choose, Task\n"
+        f"TASK = Task('mine', 2, 'My own.', {str(tmp_path / 'test.jsonl')!r}, ('image',), 'What?', Choose('answers'), "
+        "'choice-mean-v1')\n"
+    )
+    return f"{tmp_path / 'my_tasks.py'}:TASK"
+
+
+def test_list_names_every_suite_and_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in (*SUITES, *TASKS))
+
+
+def test_a_users_own_task_runs_and_writes_three_files(own_task: str, model_folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert main([own_task, "--model", str(model_folder), "--output", str(output), "--limit", "2"]) == 0
+    result = json.loads((output / "results.json").read_text())
+    assert (result["tasks"][0]["name"], result["tasks"][0]["version"]) == ("mine", 2)
+    assert result["tasks"][0]["num_items"] == 2
+    assert result["tasks"][0]["settings"]["items_used"] == "2 of 3"
+    assert "mine" in (output / "results.md").read_text()
+    assert (output / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_prompt_and_data_of_a_task_can_be_replaced(own_task: str, model_folder: Path, tmp_path: Path) -> None:
+    arguments = ["image-caption-choice-10", "--data", str(tmp_path / "test.jsonl"), "--prompt", "Say."]
+    assert main([*arguments, "--model", str(model_folder), "--output", str(tmp_path / "out")]) == 0
+    task = json.loads((tmp_path / "out" / "results.json").read_text())["tasks"][0]
+    assert task["items"][0]["question"] == "Say."
+    assert task["chance"] == pytest.approx(1 / 3)  # three captions are all there are
+
+
+def test_a_named_task_without_its_modality_is_an_error_that_says_what_it_needs(
+    model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["speech-transcription-choice-10", "--model", str(model_folder)]) == 2
+    assert "needs speech, and this model takes image, sound" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["imagenet", "my_tasks.py:TASK", ","])
+def test_an_unknown_task_is_an_error(name: str, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--model", str(model_folder)]) == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_a_suite_and_a_task_of_it_are_run_once() -> None:
+    names = [task.name for task in get_tasks("starter-joint,joint-sound-match,starter-joint")]
+    assert names == list(SUITES["starter-joint"])
+
+
+def test_a_task_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_candidates"):
+        Task("bad", 1, "", "x.jsonl", ("image",), "", Choose("sampled", num_candidates=1), "choice-sum-v1")
+    with pytest.raises(ValueError, match="meta:KEY"):
+        Task("bad", 1, "", "x.jsonl", ("image",), "", Choose("answers"), "choice-sum-v1", target="label")
