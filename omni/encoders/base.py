@@ -102,7 +102,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         }
 
     def fingerprint(self) -> str:
-        """64 hex digits that change with the class, the preprocessing settings or any weight; the feature cache's key."""
+        """64 hex digits that change with class, preprocessing settings or any weight; key of the feature cache."""
         # A tensor's version counts changes in place, so weights that are loaded later are noticed without hashing.
         tensors = itertools.chain(self.parameters(), self.buffers())
         state = [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
@@ -121,10 +121,13 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         """Description and bytes of all weights and buffers; an encoder whose weights are no tensors overrides it."""
         for name, value in sorted(self.state_dict().items()):
             if isinstance(value, Tensor):
-                yield f"{name} {value.dtype} {list(value.shape)}", _tensor_bytes(value)
+                yield f"{name} {value.dtype} {list(value.shape)}", tensor_bytes(value)
 
 
-def _tensor_bytes(tensor: Tensor) -> memoryview:
+def tensor_bytes(tensor: Tensor) -> memoryview:
     """The raw bytes of a tensor of any dtype, without a copy where it is contiguous and on the CPU."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
+
+
+_tensor_bytes = tensor_bytes

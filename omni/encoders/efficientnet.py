@@ -24,7 +24,9 @@ from omni.media.item import Media
 STRIDE = 32  # pixels of the input per position of the feature map, each way
 HEAD_WIDTH = 1280
 NUM_CLASSES = 1000
-CPU_CHUNK = 8  # pictures at a time; with more, the activations leave the processor's caches (measured: half the speed at 32)
+CPU_CHUNK = (
+    8  # pictures at a time; with more, the activations leave the processor's caches (measured: half the speed at 32)
+)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,9 @@ class EfficientNetLite(Encoder):
         # A lone picture takes another path through the matrix products and so differs in the last bits; as two it gives
         # the same bits as within any batch, which makes cached features equal to live ones.
         if len(chunk) == 1:
-            return self.network.feature_map(chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last))[:1]
+            return self.network.feature_map(chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last))[
+                :1
+            ]
         return self.network.feature_map(chunk)
 
 
@@ -203,9 +207,7 @@ class SamePaddingConv(nn.Conv2d):
         if height == width and height % 2 == 0:  # symmetric: the convolution pads by itself, without a copy
             return functional.conv2d(input, self.weight, self.bias, self.stride, height // 2, 1, self.groups)
         padding = (width // 2, width - width // 2, height // 2, height - height // 2)
-        return functional.conv2d(
-            functional.pad(input, padding), self.weight, self.bias, self.stride, 0, 1, self.groups
-        )
+        return functional.conv2d(functional.pad(input, padding), self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 def _build_blocks(variant: Variant) -> list[InvertedResidual]:

@@ -1,0 +1,98 @@
+"""YAMNet: a MobileNet over log-mel patches, trained on AudioSet's 521 classes of sound.
+
+Source: the YAMNet of TensorFlow's model garden (`params.py`, `features.py`), whose settings are the defaults here.
+Shapes: C patches of a sound, F frames, M mel bands, N features, D feature width.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omni.encoders.base import Features
+from omni.encoders.log_mel import LogMel
+from omni.encoders.onnx_encoder import OnnxEncoder
+from omni.media.item import Media
+from omni.media.sound import load_sound
+
+PATCH_FRAMES = 96  # 0.96 s
+TIME_STEPS, BANDS = 3, 2  # positions of the last feature map of a patch: 0.32 s each, low and high pitch
+SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
+
+
+class YamNet(OnnxEncoder):
+    """Features before pooling: per patch of 0.96 s 3 steps of time x 2 of pitch (in this order), each 1024 wide.
+
+    weights: folder of the starter asset, or its `.onnx` file: input `audio` [C, 1, 96, 64] (log-mel), outputs `features`
+        [C, 1024, 3, 2] and `class_scores` [C, 521].
+    max_seconds: sounds longer than this give evenly spread patches of it, so that the end counts as much as the start.
+
+    Sounds of any length: what is shorter than a patch is filled up with silence, and the mask says which features hold
+    sound. At least the first step of time is always real.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        max_seconds: float = 9.6,
+        modality: str = "sound",
+        licence: str | None = "Apache-2.0",
+    ) -> None:
+        super().__init__(
+            weights,
+            modality,
+            output="features",
+            layout="channels_first",
+            file_extensions=SOUND_EXTENSIONS,
+            licence=licence,
+        )
+        self.log_mel = LogMel()
+        self.patch_hop = PATCH_FRAMES * self.log_mel.hop  # samples between the beginnings of patches
+        self.patch_length = (PATCH_FRAMES - 1) * self.log_mel.hop + self.log_mel.window  # samples that a patch sees
+        self.max_patches = int(max_seconds * self.log_mel.sampling_rate / self.patch_hop)
+        if self.max_patches < 1:
+            raise ValueError(f"max_seconds is {max_seconds}; it must be at least one patch, 0.96 s")
+        self.max_features = self.max_patches * TIME_STEPS * BANDS
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One sound -> audio [C, 1, 96, 64] (log-mel patches) and mask [C, 6]."""
+        samples = load_sound(media, self.log_mel.sampling_rate).samples
+        patches, real = zip(*map(self._patch, self._chosen_parts(samples)), strict=True)
+        return {
+            "audio": torch.from_numpy(np.stack(patches))[:, None],
+            "mask": torch.from_numpy(np.repeat(np.stack(real), BANDS, axis=1)),
+        }
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """audio [B, 1, 96, 64], mask [B, 6] -> [B, 6, 1024]."""
+        return super().encode(inputs)
+
+    def classify(self, inputs: dict[str, Tensor]) -> Tensor:
+        """What `preprocess` gives -> logits [B, 521] of each patch, in the order of `class_names`."""
+        return self.run(inputs, ["class_scores"])[0]
+
+    def class_names(self) -> list[str]:
+        """The 521 names of AudioSet's classes, from the class map beside the graph."""
+        with (self._graph.parent / "class_map.csv").open(encoding="utf-8", newline="") as file:
+            return [row["display_name"] for row in csv.DictReader(file)]
+
+    def preprocessing_config(self) -> dict[str, object]:
+        return {**super().preprocessing_config(), "max_patches": self.max_patches, "log_mel": repr(self.log_mel)}
+
+    def _chosen_parts(self, samples: np.ndarray) -> list[np.ndarray]:
+        """The samples of each patch, evenly spread if there are too many; the last may be short."""
+        # A tail that fills less than half a step of time would only add a patch of silence.
+        shortest_tail = self.patch_hop // TIME_STEPS // 2
+        count = max(1, (len(samples) - shortest_tail) // self.patch_hop + 1)
+        chosen = np.arange(count)
+        if count > self.max_patches:
+            chosen = np.linspace(0, count - 1, self.max_patches).round().astype(int)
+        return [samples[i * self.patch_hop : i * self.patch_hop + self.patch_length] for i in chosen]
+
+    def _patch(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Samples -> log-mel [F, M], and which steps of time [3] begin within the sound."""
+        filled = np.pad(part, (0, self.patch_length - len(part)))
+        starts = np.arange(TIME_STEPS) * self.patch_hop // TIME_STEPS
+        return self.log_mel(filled), starts < max(1, len(part))
