@@ -1,0 +1,107 @@
+"""JSON lines (one sample per line) and JSON arrays, in the messages form."""
+
+import json
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omni.messages import Sample, SampleError, parse_sample
+from omni.readers.dataset import InMemoryDataset, SampleDataset
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class JsonlDataset(SampleDataset):
+    """Samples of a JSON-lines file. Only the places of its lines are in memory; a line is read when it is asked for.
+
+    The file is opened anew for every line (some 20 microseconds), so no file position is shared between processes.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[Any, str], Sample]) -> None:
+        self.path = path
+        self.parse = parse
+        self._starts, self._sizes, self._line_numbers = _index_lines(path)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def _read(self, index: int) -> Sample:
+        line_id = f"{self.path.name}:{self._line_numbers[index]}"
+        with open(self.path, "rb") as file:
+            file.seek(int(self._starts[index]))
+            line = file.read(int(self._sizes[index]))
+        try:
+            row = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise SampleError(line_id, f"the line is not UTF-8 text ({error}); save the file as UTF-8") from None
+        except (ValueError, RecursionError) as error:
+            raise SampleError(line_id, f"the line is not valid JSON ({error}); correct or remove it") from None
+        return self.parse(row, line_id)
+
+
+def read_jsonl(path: str | Path, modalities: Collection[str] | None = None) -> JsonlDataset:
+    """Read a manifest: one JSON object per line; relative paths in it start from its folder.
+
+    A malformed line is a `SampleError` with its number (`train.jsonl:17`), which is also the id of rows that have none.
+    Blank lines, a byte order mark and Windows line ends are fine.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = existing_file(path)
+    return JsonlDataset(path, partial(_parse, base=path.parent, modalities=modalities))
+
+
+def read_json(path: str | Path, modalities: Collection[str] | None = None) -> SampleDataset:
+    """Read a JSON file that is one list of rows in the messages form.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is no JSON list.
+    """
+    path = existing_file(path)
+    parse = partial(_parse, base=path.parent, modalities=modalities)
+    return InMemoryDataset(load_json_list(path), parse, path.name)
+
+
+def load_json_list(path: Path) -> list[Any]:
+    """The list that a JSON file holds. Raises ValueError if it holds anything else."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); a file of one object per line must end in .jsonl"
+        ) from error
+    if not isinstance(rows, list):
+        raise ValueError(f"{path} must hold a list of rows, but holds a {type(rows).__name__}")
+    return rows
+
+
+def existing_file(path: str | Path) -> Path:
+    """`path`, absolute. Raises FileNotFoundError if it is no file."""
+    path = Path(path).absolute()
+    if not path.is_file():
+        reason = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"the data file {path} {reason}")
+    return path
+
+
+def _parse(row: Any, default_id: str, base: Path, modalities: Collection[str] | None) -> Sample:
+    return parse_sample(row, base, modalities, default_id=default_id)
+
+
+def _index_lines(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start (in bytes), size (in bytes) and number (from 1) of every line that is not blank."""
+    starts, sizes, numbers = [], [], []
+    position = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            skipped = len(_BYTE_ORDER_MARK) if number == 1 and line.startswith(_BYTE_ORDER_MARK) else 0
+            if line[skipped:].strip():
+                starts.append(position + skipped)
+                sizes.append(len(line) - skipped)
+                numbers.append(number)
+            position += len(line)
+    return np.array(starts, np.int64), np.array(sizes, np.int64), np.array(numbers, np.int64)

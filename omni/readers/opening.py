@@ -1,0 +1,91 @@
+"""One function that opens any data set, by what its source looks like."""
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omni.readers.dataset import SampleDataset
+from omni.readers.folder import read_captions, read_folder
+from omni.readers.huggingface import read_datasets
+from omni.readers.jsonl import read_json, read_jsonl
+from omni.readers.llava import read_llava
+from omni.starter import resolve
+
+HUB_SCHEME = "hf:"
+READERS: dict[str, Callable[..., SampleDataset]] = {
+    "jsonl": read_jsonl,
+    "json": read_json,
+    "llava": read_llava,
+    "captions": read_captions,
+    "folder": read_folder,
+    "datasets": read_datasets,
+}
+_FORMAT_OF_SUFFIX = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "captions",
+    ".tsv": "captions",
+    ".parquet": "datasets",
+    ".arrow": "datasets",
+}
+
+
+def open_dataset(source: str | Path, *, format: str | None = None, **options: Any) -> SampleDataset:
+    """Open a data set.
+
+    Args:
+        source: a `.jsonl` manifest, a `.json` file (LLaVA or a list of samples), a table of captions (`.csv`, `.tsv`),
+        a `.parquet`
+            file, a folder (of files and captions, or of the `datasets` library), `hf:OWNER/NAME` for the hub, or
+            `starter:NAME/FILE`.
+        format: one of jsonl, json, llava, captions, folder, datasets, where the name does not say it.
+        options: arguments of that format's reader, such as `image_folder` for llava or `split` for datasets.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: its format is not known, or an option does not belong to it.
+    """
+    text = str(source)
+    if text.startswith(HUB_SCHEME):
+        format, text = format or "datasets", text.removeprefix(HUB_SCHEME).removeprefix("//")
+    else:
+        text = resolve(text)
+        if not Path(text).exists():
+            raise FileNotFoundError(
+                f"the data set {text!r} does not exist (seen from {Path.cwd()}); for one on the Hugging Face hub write "
+                f"{HUB_SCHEME}OWNER/NAME"
+            )
+        format = format or _guess_format(Path(text))
+    if format not in READERS:
+        raise ValueError(f"unknown format {format!r} of the data set {text!r}; allowed are {', '.join(READERS)}")
+    allowed = list(inspect.signature(READERS[format]).parameters)[1:]
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise ValueError(f"unknown option {', '.join(unknown)} for {text!r}; {format} takes {', '.join(allowed)}")
+    return READERS[format](text, **options)
+
+
+def _guess_format(path: Path) -> str:
+    if path.is_dir():
+        is_saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+        has_tables = not is_saved and any(path.rglob("*.parquet"))
+        return "datasets" if is_saved or has_tables else "folder"
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return "llava" if _first_row_has_conversations(path) else "json"
+    if suffix not in _FORMAT_OF_SUFFIX:
+        known = ", ".join([*_FORMAT_OF_SUFFIX, ".json"])
+        raise ValueError(f"cannot tell the format of {path} by its ending; known are {known}; or say it with `format`")
+    if suffix == ".jsonl" and _first_row_has_conversations(path):
+        return "llava"
+    return _FORMAT_OF_SUFFIX[suffix]
+
+
+def _first_row_has_conversations(path: Path) -> bool:
+    """Whether the keys of the first rows are LLaVA's; read from the file's beginning, so that a large one is not parsed
+    twice."""
+    with open(path, "rb") as file:
+        head = file.read(1 << 16)
+    return b'"conversations"' in head and b'"messages"' not in head
