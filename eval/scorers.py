@@ -101,7 +101,7 @@ def _bleu_4(
     texts: Sequence[str], references: Sequence[str], clusters: Sequence[int], seed: int
 ) -> tuple[Estimate, list[float]]:
     def statistic(indices: np.ndarray) -> float:
-        chosen = indices.tolist()
+        chosen = [int(index) for index in indices]
         return bleu_4([texts[index] for index in chosen], [[references[index]] for index in chosen])
 
     return bootstrap(statistic, len(texts), seed=seed, clusters=clusters, num_resamples=200), []
