@@ -10,8 +10,8 @@ from torch.nn import functional
 def attendable(mask: Tensor) -> Tensor:
     """A key mask [B, K] that leaves no row without a key.
 
-    Softmax over no key at all is undefined (NaN before torch 2.5; zero on CPU since), so an item without a single real feature attends to all its
-    (zeroed) features instead; its tokens are masked afterwards.
+    Softmax over no key at all is undefined (NaN before torch 2.5; zero on CPU since), so an item without a single
+    real feature attends to all its (zeroed) features instead; its tokens are masked afterwards.
     """
     return mask | ~mask.any(dim=1, keepdim=True)
 
