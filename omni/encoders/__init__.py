@@ -2,8 +2,20 @@
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.efficientnet import EfficientNetLite
+from omni.encoders.huggingface import HuggingFaceEncoder
+from omni.encoders.nested import FrameEncoder, MultiViewEncoder
 from omni.encoders.onnx_encoder import OnnxEncoder
 from omni.encoders.precomputed import PrecomputedFeatures
 from omni.encoders.yamnet import YamNet
 
-__all__ = ["EfficientNetLite", "Encoder", "Features", "OnnxEncoder", "PrecomputedFeatures", "YamNet"]
+__all__ = [
+    "EfficientNetLite",
+    "Encoder",
+    "Features",
+    "FrameEncoder",
+    "HuggingFaceEncoder",
+    "MultiViewEncoder",
+    "OnnxEncoder",
+    "PrecomputedFeatures",
+    "YamNet",
+]

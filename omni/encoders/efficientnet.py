@@ -1,7 +1,7 @@
 """EfficientNet-Lite (0 to 4): a small image network without squeeze-and-excitation, made for slow devices.
 
-Architecture: Tan and Le 2019 (EfficientNet, arXiv:1905.11946), in the "Lite" form of the TensorFlow model garden: ReLU6,
-no squeeze-and-excitation, stem and head of fixed width. Key names are those of the published PyTorch checkpoints.
+Architecture: Tan and Le 2019 (EfficientNet, arXiv:1905.11946), in the "Lite" form of the TensorFlow authors: ReLU6, no
+squeeze-and-excitation, stem and head of fixed width. Key names are those of the published PyTorch checkpoints.
 Shapes: B pictures, S side in pixels, N features, D feature width.
 """
 
@@ -24,9 +24,7 @@ from omni.media.item import Media
 STRIDE = 32  # pixels of the input per position of the feature map, each way
 HEAD_WIDTH = 1280
 NUM_CLASSES = 1000
-CPU_CHUNK = (
-    8  # pictures at a time; with more, the activations leave the processor's caches (measured: half the speed at 32)
-)
+CPU_CHUNK = 8  # pictures at a time; at 32 the activations leave the processor's caches: measured at half the speed
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,10 @@ class EfficientNetLite(Encoder):
     weights: file (`.pth` or `.safetensors`) of the published checkpoint, or a folder with one such file.
     variant: lite0, lite1, lite2, lite3 or lite4; it must match the checkpoint.
     image_size: side in pixels; default: what the variant was trained with.
+    modality: another name where pictures mean something else (depth, thermal, ...).
     Pictures are padded with white to a square, resized (bicubic) and scaled to (x - 127) / 128.
     """
 
-    modality = "image"
     file_extensions = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
     def __init__(
@@ -75,11 +73,13 @@ class EfficientNetLite(Encoder):
         weights: str | Path,
         variant: str = "lite0",
         image_size: int | None = None,
+        modality: str = "image",
         licence: str | None = "Apache-2.0",
     ) -> None:
         super().__init__(licence=licence)
         if variant not in VARIANTS:
             raise ValueError(f"variant is {variant!r}; allowed: {', '.join(VARIANTS)}")
+        self.modality = modality
         self.variant = variant
         self.image_size = image_size or VARIANTS[variant].image_size
         self.dim = HEAD_WIDTH
@@ -120,9 +120,8 @@ class EfficientNetLite(Encoder):
         # A lone picture takes another path through the matrix products and so differs in the last bits; as two it gives
         # the same bits as within any batch, which makes cached features equal to live ones.
         if len(chunk) == 1:
-            return self.network.feature_map(chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last))[
-                :1
-            ]
+            twice = chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            return self.network.feature_map(twice)[:1]
         return self.network.feature_map(chunk)
 
 
@@ -161,7 +160,7 @@ class EfficientNetLiteNetwork(nn.Module):
         return self._fc(feature_map.mean(dim=(2, 3)))
 
     def fold_batch_norms(self) -> None:
-        """Moves every batch norm into the convolution before it: the same function, a third fewer passes over memory."""
+        """Moves every batch norm into the convolution before it: the same function, fewer passes over memory."""
         _fold(self, "_conv_stem", "_bn0")
         for block in self._blocks:
             _fold(block, "_expand_conv", "_bn0")

@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class LogMel:
-    """Settings of a log-mel spectrogram; the defaults are YAMNet's (Gemmeke et al. 2017 and the released `params.py`)."""
+    """Settings of a log-mel spectrogram; the defaults are YAMNet's (`params.py` of its release)."""
 
     sampling_rate: int = 16000  # Hz
     window: int = 400  # samples; 25 ms

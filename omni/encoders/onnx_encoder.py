@@ -214,9 +214,9 @@ def _same_alone_and_together(fixed: bytes, free: bytes) -> bool:
                 return False  # sizes to try it with are unknown
             values = generator.uniform(0, 2, (2, *item.shape[1:]))
             feed[item.name] = torch.from_numpy(values).to(_TORCH_TYPES[item.type]).numpy()
-        pair = together.run(None, feed)
+        pair = cast(list[np.ndarray], together.run(None, feed))
         for i in range(2):
-            single = alone.run(None, {name: array[i : i + 1] for name, array in feed.items()})
+            single = cast(list[np.ndarray], alone.run(None, {name: array[i : i + 1] for name, array in feed.items()}))
             if not all(np.allclose(one, two[i : i + 1], atol=1e-4) for one, two in zip(single, pair, strict=True)):
                 return False
     except Exception as error:  # onnxruntime's errors have no common class of their own

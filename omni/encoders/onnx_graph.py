@@ -18,7 +18,7 @@ def has_fixed_batch(model: ModelProto) -> bool:
 def with_free_batch(model: ModelProto) -> ModelProto:
     """A copy whose inputs and outputs begin with a symbolic dimension, and whose reshapes keep it.
 
-    A reshape to a constant [1, ...] becomes one to [0, ...] (take the dimension over), if it reshapes something computed.
+    A reshape of something computed to a constant [1, ...] becomes one to [0, ...] (take the dimension over).
     Whether the graph now treats the clips of a batch independently is for the caller to verify.
     """
     changed = ModelProto()

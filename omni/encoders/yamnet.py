@@ -25,8 +25,8 @@ SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 class YamNet(OnnxEncoder):
     """Features before pooling: per patch of 0.96 s 3 steps of time x 2 of pitch (in this order), each 1024 wide.
 
-    weights: folder of the starter asset, or its `.onnx` file: input `audio` [C, 1, 96, 64] (log-mel), outputs `features`
-        [C, 1024, 3, 2] and `class_scores` [C, 521].
+    weights: folder of the starter asset, or its `.onnx` file: input `audio` [C, 1, 96, 64] (log-mel), outputs
+        `features` [C, 1024, 3, 2] and `class_scores` [C, 521].
     max_seconds: sounds longer than this give evenly spread patches of it, so that the end counts as much as the start.
 
     Sounds of any length: what is shorter than a patch is filled up with silence, and the mask says which features hold

@@ -1,0 +1,153 @@
+"""Encoders of the transformers library: vision, audio, speech and video, by hub id or local folder.
+
+Shapes: B clips, N features of a clip, D feature width.
+"""
+
+import json
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+from omni.encoders.base import Encoder, Features
+from omni.encoders.huggingface_inputs import inputs_for
+from omni.media.item import Media
+from omni.starter import resolve
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+# Weights that a checkpoint may lack because hidden states do not depend on them.
+_UNUSED_WEIGHTS = ("pooler", "head", "mask_token", "masked_spec_embed", "logit_scale")
+
+
+class HuggingFaceEncoder(Encoder):
+    """Hidden states of a transformers model: CLIP, SigLIP, DINOv2, Hiera, ViT, AST, CLAP, Whisper, wav2vec 2.0, HuBERT,
+    VideoMAE and their kin. Of a model of two towers the one that sees or hears is taken, of an encoder-decoder the
+    encoder.
+
+    name: hub id, local folder, or `starter:NAME`.
+    layers: which hidden states, as indices into those that the model gives (0 = embeddings); several are joined by
+        width. The last one (-1) is the model's own output, after its final norm.
+    keep_class_token: whether the positions before the patches (class token, registers) are features too.
+    max_seconds: of sound; a longer one is cut into clips, of which evenly spread ones are taken.
+    trim_padding: cut off positions that are padding in all clips of a batch (Whisper pads to 30 s = 1500 positions).
+    dtype: float32, float16 or bfloat16.
+    modality: default: what the model was made for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layers: int | list[int] = -1,
+        keep_class_token: bool = True,
+        max_seconds: float = 30.0,
+        trim_padding: bool = True,
+        dtype: str = "float32",
+        modality: str | None = None,
+        revision: str | None = None,
+        licence: str | None = None,
+    ) -> None:
+        super().__init__(licence=licence)
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
+        self.tower = _load_tower(resolve(name), DTYPES[dtype], revision)
+        self._inputs = inputs_for(self.tower, resolve(name), max_seconds, revision=revision)
+        self.modality = modality or self._inputs.modality
+        self.file_extensions = self._inputs.file_extensions
+        self.keep_class_token = keep_class_token
+        self.trim_padding = trim_padding
+        self.max_seconds = max_seconds
+        self.layers = [layers] if isinstance(layers, int) else list(layers)
+        example = self._inputs(self._inputs.example())
+        with torch.device("meta"):  # shapes only: nothing is computed
+            shapes = type(self.tower)(self.tower.config).eval()
+            states = self._hidden_states(shapes, {key: value.to("meta") for key, value in example.items()})
+        self._num_prefix = _num_prefix_tokens(self.tower.config, example, states.shape[1])
+        self.dim = states.shape[2]
+        num_features = states.shape[1] - (0 if keep_class_token else self._num_prefix)
+        self.max_features = self._inputs.max_clips * num_features
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        return self._inputs(media)
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """What the model's processor gives, and `mask` [B, N] where there is padding -> [B, N, D]."""
+        values = self._hidden_states(self.tower, inputs)
+        mask = inputs.get("mask")
+        if mask is None:
+            mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+        if not self.keep_class_token:
+            values, mask = values[:, self._num_prefix :], mask[:, self._num_prefix :]
+        if self.trim_padding and not mask.all():
+            length = int(mask.any(dim=0).nonzero().max()) + 1
+            values, mask = values[:, :length], mask[:, :length]
+        return Features(values.contiguous(), mask.contiguous())
+
+    def preprocessing_config(self) -> dict[str, Any]:
+        processor = json.loads(self._inputs.processor.to_json_string())
+        model = self.tower.config.to_dict()
+        # What is stored beside the settings says where a model is from, not what it computes.
+        origin = ("_name_or_path", "transformers_version", "architectures", "mel_filters")
+        return {
+            "layers": self.layers,
+            "keep_class_token": self.keep_class_token,
+            "trim_padding": self.trim_padding,
+            "max_seconds": self.max_seconds,
+            "processor": {key: value for key, value in processor.items() if key not in origin},
+            "model": {key: value for key, value in model.items() if key not in origin},
+        }
+
+    def _hidden_states(self, tower: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
+        """The chosen layers [B, N, D], joined by width."""
+        arguments = {
+            name: tensor.to(tower.dtype) if tensor.is_floating_point() else tensor
+            for name, tensor in inputs.items()
+            if name != "mask"
+        }
+        every = self.layers != [-1]
+        output = tower(**arguments, output_hidden_states=every)
+        states = [*output.hidden_states[:-1], output.last_hidden_state] if every else [output.last_hidden_state]
+        wrong = [layer for layer in self.layers if not -len(states) <= layer < len(states)]
+        if wrong and every:
+            raise ValueError(f"layers {wrong} do not exist; the model has 0 (embeddings) to {len(states) - 1}")
+        chosen = [_as_sequence(states[layer]) for layer in self.layers]
+        counts = sorted({state.shape[1] for state in chosen})
+        if len(counts) > 1:
+            raise ValueError(f"layers {self.layers} have {counts} positions and cannot be joined: choose one of them")
+        return torch.cat(chosen, dim=-1)
+
+
+def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
+    """The part of a model that takes media; the rest is freed."""
+    config = AutoConfig.from_pretrained(name, revision=revision)
+    model, report = AutoModel.from_pretrained(name, revision=revision, dtype=dtype, output_loading_info=True)
+    model = cast(PreTrainedModel, model)
+    if config.is_encoder_decoder:
+        tower, prefix = model.get_encoder(), "encoder."
+    else:
+        parts = {"vision_config": "vision_model", "audio_config": "audio_model"}
+        part = next((parts[key] for key in parts if key in config.sub_configs), None)
+        tower, prefix = (model, "") if part is None else (model.get_submodule(part), f"{part}.")
+    missing = sorted(
+        key for key in report["missing_keys"] if key.startswith(prefix) and not any(s in key for s in _UNUSED_WEIGHTS)
+    )
+    if missing:
+        raise ValueError(f"{name} lacks the weights {', '.join(missing[:5])}{' and more' if len(missing) > 5 else ''}")
+    return cast(PreTrainedModel, tower)
+
+
+def _as_sequence(state: Tensor) -> Tensor:
+    """[B, N, D] as it is; a map [B, D, height, width] row by row."""
+    return state if state.ndim == 3 else state.flatten(2).transpose(1, 2)
+
+
+def _num_prefix_tokens(config: Any, inputs: dict[str, Tensor], num_positions: int) -> int:
+    """How many positions stand before those of the patches: class and distillation tokens, registers."""
+    settings = config.to_dict()
+    if config.model_type == "audio-spectrogram-transformer":
+        return 2
+    pixels, patch_size = inputs.get("pixel_values"), settings.get("patch_size")
+    if pixels is None or pixels.ndim != 4 or not isinstance(patch_size, int):
+        return 0
+    num_patches = (pixels.shape[2] // patch_size) * (pixels.shape[3] // patch_size)
+    return max(0, num_positions - num_patches)  # fewer positions than patches: a model that merges them, without tokens

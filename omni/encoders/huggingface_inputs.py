@@ -1,0 +1,228 @@
+"""From a media item to the inputs of a transformers encoder, family by family, through the model's own processor.
+
+Every class is called with a media item and gives the tensors that the model takes, each with a leading dimension of
+clips, and where features can lie outside the media a `mask` (bool [C, N], True = real).
+Shapes: C clips of one item, T samples, N features of a clip.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel
+
+from omni.encoders.sound_windows import overlapping_windows, spread_windows
+from omni.media.frames import load_frames
+from omni.media.image import load_image
+from omni.media.item import Media
+from omni.media.sound import load_sound
+
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
+VIDEO_EXTENSIONS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
+
+VIDEO_MODELS = ("videomae", "vivit", "timesformer")
+SECONDS_PER_WAVEFORM = 10.0  # of wav2vec 2.0 and its kin, whose attention grows with the square; trained on up to 16 s
+
+
+@dataclass
+class ImageInputs:
+    """One picture, one clip."""
+
+    processor: Any
+    modality = "image"
+    file_extensions = IMAGE_EXTENSIONS
+    max_clips = 1
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        return {"pixel_values": self.processor(images=load_image(media), return_tensors="pt")["pixel_values"]}
+
+    def example(self) -> Media:
+        """A media item to learn shapes from."""
+        return Media(self.modality, data=np.zeros((64, 64, 3), dtype=np.uint8))
+
+
+@dataclass
+class VideoInputs:
+    """One video, one clip of `num_frames` frames, evenly spread (or repeated if it has fewer)."""
+
+    processor: Any
+    num_frames: int
+    modality = "video"
+    file_extensions = VIDEO_EXTENSIONS
+    max_clips = 1
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        frames = load_frames(media, self.num_frames).images
+        chosen = np.linspace(0, len(frames) - 1, self.num_frames).round().astype(int)
+        pixels = self.processor([frames[i] for i in chosen], return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels.reshape(1, self.num_frames, *pixels.shape[-3:])}
+
+    def example(self) -> Media:
+        """A media item to learn shapes from."""
+        return Media(self.modality, data=np.zeros((2, 64, 64, 3), dtype=np.uint8))
+
+
+@dataclass
+class SoundInputs:
+    """What all families of sound have in common."""
+
+    processor: Any
+    max_seconds: float
+    config: Any
+    modality = "sound"
+    file_extensions = SOUND_EXTENSIONS
+
+    @property
+    def window(self) -> int:
+        """Samples of a clip."""
+        raise NotImplementedError
+
+    @property
+    def max_clips(self) -> int:
+        """Most clips of one item; at least one."""
+        return max(1, int(self.max_seconds * self.processor.sampling_rate / self.window + 1e-6))
+
+    def example(self) -> Media:
+        """A media item to learn shapes from: as long as a clip can be."""
+        silence = np.zeros(self.window, dtype=np.float32)
+        return Media(self.modality, data=silence, sampling_rate=self.processor.sampling_rate)
+
+    def _load(self, media: Media) -> np.ndarray:
+        return load_sound(media, self.processor.sampling_rate).samples
+
+    def _clips(self, media: Media) -> list[np.ndarray]:
+        # Tails under a tenth of a second would be clips of padding.
+        shortest_tail = self.processor.sampling_rate // 10
+        return spread_windows(self._load(media), self.window, self.max_clips, shortest_tail)
+
+
+class WhisperInputs(SoundInputs):
+    """Clips of 30 s, filled up with silence as Whisper was trained; the mask ends with the sound."""
+
+    modality = "speech"
+
+    @property
+    def window(self) -> int:
+        return self.processor.n_samples
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        clips = self._clips(media)
+        inputs = self.processor(clips, sampling_rate=self.processor.sampling_rate, return_tensors="pt")
+        positions = np.arange(self.config.max_source_positions)
+        # Each position is two frames of the spectrogram, because the second convolution has stride 2.
+        starts = positions * 2 * self.processor.hop_length
+        mask = np.stack([starts < max(1, len(clip)) for clip in clips])
+        return {"input_features": inputs["input_features"], "mask": torch.from_numpy(mask)}
+
+
+class AudioSpectrogramTransformerInputs(SoundInputs):
+    """Clips of the length that the AST was trained with (10.24 s); the mask ends with the sound."""
+
+    @property
+    def window(self) -> int:
+        return self.processor.max_length * self.processor.sampling_rate // 100  # frames of 10 ms
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        clips = self._clips(media)
+        shortest = self.processor.sampling_rate // 40  # one analysis window, 25 ms
+        filled = [np.pad(clip, (0, max(0, shortest - len(clip)))) for clip in clips]
+        inputs = self.processor(filled, sampling_rate=self.processor.sampling_rate, return_tensors="pt")
+        return {
+            "input_values": inputs["input_values"],
+            "mask": torch.from_numpy(np.stack([self._mask(clip) for clip in clips])),
+        }
+
+    def _mask(self, clip: np.ndarray) -> np.ndarray:
+        """Positions: class and distillation token, then patches, frequency by frequency."""
+        num_times = (self.config.max_length - self.config.patch_size) // self.config.time_stride + 1
+        num_bands = (self.config.num_mel_bins - self.config.patch_size) // self.config.frequency_stride + 1
+        frames = len(clip) * 100 / self.processor.sampling_rate
+        real = np.arange(num_times) * self.config.time_stride < max(1.0, frames)
+        return np.concatenate([np.ones(2, dtype=bool), np.tile(real, num_bands)])
+
+
+class ClapInputs(SoundInputs):
+    """Clips of CLAP's length (10 s); a shorter sound is repeated to fill it, as CLAP was trained, so all is real."""
+
+    @property
+    def window(self) -> int:
+        return self.processor.nb_max_samples
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        rate = self.processor.sampling_rate
+        encoded = [self.processor(clip, sampling_rate=rate, return_tensors="pt") for clip in self._clips(media)]
+        return {
+            "input_features": torch.cat([clip["input_features"] for clip in encoded]),
+            "is_longer": torch.cat([torch.as_tensor(clip["is_longer"]).reshape(1, 1) for clip in encoded]),
+        }
+
+
+class WaveformInputs(SoundInputs):
+    """wav2vec 2.0, HuBERT and their kin: the samples themselves, in clips of at most 10 s and never padded.
+
+    Padding would change the features where a model normalises over time. So sounds of different length are encoded
+    apart, and the last clip of a long one begins early; its mask leaves out what the clip before it holds already.
+    """
+
+    modality = "speech"
+
+    @property
+    def window(self) -> int:
+        return round(min(SECONDS_PER_WAVEFORM, self.max_seconds) * self.processor.sampling_rate)
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        samples = self._load(media)
+        samples = np.pad(samples, (0, max(0, self._shortest() - len(samples))))
+        clips, repeated = overlapping_windows(samples, self.window, self.max_clips)
+        rate = self.processor.sampling_rate
+        inputs = self.processor(list(clips), sampling_rate=rate, return_tensors="pt")
+        stride = int(np.prod(self.config.conv_stride))
+        starts = np.arange(self._num_positions(clips.shape[1])) * stride
+        mask = np.stack([starts >= overlap for overlap in repeated])
+        return {"input_values": inputs["input_values"], "mask": torch.from_numpy(mask)}
+
+    def _num_positions(self, length: int) -> int:
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            length = (length - kernel) // stride + 1
+        return length
+
+    def _shortest(self) -> int:
+        """Fewest samples that give one position."""
+        length = 1
+        for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
+            length = (length - 1) * stride + kernel
+        return length
+
+
+Inputs = ImageInputs | VideoInputs | WhisperInputs | AudioSpectrogramTransformerInputs | ClapInputs | WaveformInputs
+
+
+def inputs_for(tower: PreTrainedModel, name: str, max_seconds: float, **download: Any) -> Inputs:
+    """The inputs of an encoder, with the processor that is stored beside its weights.
+
+    Raises ValueError for a family whose inputs are not known here.
+    """
+    config = tower.config
+    if tower.main_input_name == "pixel_values":
+        # "pil": the other backend needs torchvision.
+        processor = AutoImageProcessor.from_pretrained(name, backend="pil", **download)
+        if config.model_type in VIDEO_MODELS:
+            return VideoInputs(processor, config.num_frames)
+        return ImageInputs(processor)
+    families = {
+        "whisper": WhisperInputs,
+        "audio-spectrogram-transformer": AudioSpectrogramTransformerInputs,
+        "clap_audio_model": ClapInputs,
+    }
+    is_waveform = tower.main_input_name == "input_values" and "conv_kernel" in config.to_dict()
+    family = WaveformInputs if is_waveform else families.get(config.model_type)
+    if family is None:
+        raise ValueError(
+            f"{name} is a {config.model_type!r}, which takes {tower.main_input_name!r}; known are models that take "
+            f"pictures (pixel_values), waveforms (wav2vec 2.0, HuBERT, WavLM), and {', '.join(families)}. "
+            "Subclass HuggingFaceEncoder and override preprocess for another"
+        )
+    return family(AutoFeatureExtractor.from_pretrained(name, **download), max_seconds, config)

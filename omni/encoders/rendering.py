@@ -1,0 +1,138 @@
+"""Pictures of a mesh or point cloud from all sides, in NumPy: no window system, no OpenGL, the same bits everywhere.
+
+Shapes: V vertices, F faces, P pairs of a face and a pixel that it may cover, S side of a picture in pixels.
+"""
+
+import numpy as np
+from PIL import Image
+
+from omni.media.mesh import Mesh
+
+_OVERSAMPLING = 2  # pixels each way per pixel of the result, for smooth edges
+_MOST_PAIRS = 2_000_000  # at a time, to bound memory
+_AMBIENT = 0.35  # share of light that comes from everywhere, so that nothing is black
+_GREY = 0.75  # brightness of what has no colour of its own
+_FILL = 0.95  # of the picture, taken by the object's bounding sphere
+
+
+def render_views(mesh: Mesh, num_views: int, size: int, elevation: float = 30.0, up: str = "y") -> list[Image.Image]:
+    """RGB pictures [size, size] on white, by parallel projection, from `num_views` directions evenly around the object.
+
+    elevation: of the camera over the horizon, in degrees. up: the axis that points up, "x", "y" or "z".
+    A mesh is lit from beside the camera; a point cloud without colours is the darker the nearer.
+    """
+    vertices = _upright(_centred(mesh.vertices), up)
+    resolution = size * _OVERSAMPLING
+    pictures = []
+    for azimuth in np.arange(num_views) * 360.0 / num_views:
+        seen = vertices @ _camera(azimuth, elevation).T
+        pixels = _to_pixels(seen, resolution)
+        if mesh.faces is None or len(mesh.faces) == 0:
+            colors = _depth_colors(seen) if mesh.colors is None else mesh.colors
+            canvas = _splat(pixels, colors, resolution)
+        else:
+            canvas = _rasterise(pixels, mesh.faces, _lambert(seen, mesh.faces), mesh.colors, resolution)
+        averaged = canvas.reshape(size, _OVERSAMPLING, size, _OVERSAMPLING, 3).mean(axis=(1, 3))
+        pictures.append(Image.fromarray((averaged * 255).round().astype(np.uint8)))
+    return pictures
+
+
+def _centred(vertices: np.ndarray) -> np.ndarray:
+    """Moved and scaled into the unit sphere around the middle of the bounding box."""
+    points = vertices.astype(np.float64)
+    points = points - (points.min(axis=0) + points.max(axis=0)) / 2
+    radius = np.linalg.norm(points, axis=1).max()
+    return points / (radius if radius > 0 else 1.0)
+
+
+def _upright(points: np.ndarray, up: str) -> np.ndarray:
+    """Axes turned (never mirrored) so that y points up."""
+    return {"x": points[:, [1, 0, 2]] * [-1, 1, 1], "y": points, "z": points[:, [0, 2, 1]] * [1, 1, -1]}[up]
+
+
+def _camera(azimuth: float, elevation: float) -> np.ndarray:
+    """Rotation [3, 3] into the camera's axes: right, up, towards the camera."""
+    a, e = np.radians(azimuth), np.radians(elevation)
+    around = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
+    down = np.array([[1, 0, 0], [0, np.cos(e), -np.sin(e)], [0, np.sin(e), np.cos(e)]])
+    return down @ around
+
+
+def _to_pixels(seen: np.ndarray, resolution: int) -> np.ndarray:
+    """Camera axes -> column, row and depth (small is near) [V, 3]."""
+    half = resolution / 2
+    return np.stack([half + seen[:, 0] * half * _FILL, half - seen[:, 1] * half * _FILL, -seen[:, 2]], axis=1)
+
+
+def _lambert(seen: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Brightness [F] of faces lit from up and right behind the camera; both sides of a face are lit alike."""
+    first, second, third = (seen[faces[:, corner]] for corner in range(3))
+    normals = np.cross(second - first, third - first)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    light = np.array([0.35, 0.5, 0.79])
+    return _AMBIENT + (1 - _AMBIENT) * np.abs(normals @ (light / np.linalg.norm(light)))
+
+
+def _depth_colors(seen: np.ndarray) -> np.ndarray:
+    nearness = (seen[:, 2] + 1) / 2
+    return np.repeat(0.8 - 0.7 * nearness[:, None], 3, axis=1)
+
+
+def _rasterise(
+    pixels: np.ndarray, faces: np.ndarray, brightness: np.ndarray, colors: np.ndarray | None, resolution: int
+) -> np.ndarray:
+    """Colours [S, S, 3] of the nearest face at each pixel's centre; white where there is none."""
+    corners = pixels[faces]  # [F, 3, 3]
+    low = np.clip(np.ceil(corners[:, :, :2].min(axis=1) - 0.5), 0, resolution).astype(np.int64)
+    high = np.clip(np.floor(corners[:, :, :2].max(axis=1) - 0.5), -1, resolution - 1).astype(np.int64)
+    extent = np.maximum(high - low + 1, 0)
+    counts = extent[:, 0] * extent[:, 1]
+    depth = np.full(resolution * resolution, np.inf)
+    canvas = np.ones((resolution * resolution, 3))
+    covering = np.flatnonzero(counts)
+    for part in _parts(covering, counts):
+        face = np.repeat(part, counts[part])
+        offset = np.arange(len(face)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
+        column = low[face, 0] + offset % extent[face, 0]
+        row = low[face, 1] + offset // extent[face, 0]
+        weights = _barycentric(corners[face], column + 0.5, row + 0.5)
+        inside = (weights >= -1e-9).all(axis=1)
+        face, weights, pixel = face[inside], weights[inside], (row * resolution + column)[inside]
+        distance = (weights * corners[face, :, 2]).sum(axis=1)
+        np.minimum.at(depth, pixel, distance)
+        nearest = distance == depth[pixel]
+        face, weights, pixel = face[nearest], weights[nearest], pixel[nearest]
+        base = _GREY if colors is None else (colors[faces[face]] * weights[:, :, None]).sum(axis=1)
+        canvas[pixel] = np.clip(base * brightness[face, None], 0, 1)
+    return canvas.reshape(resolution, resolution, 3)
+
+
+def _parts(covering: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Faces in groups whose pairs fit into memory."""
+    if len(covering) == 0:
+        return []
+    group = np.cumsum(counts[covering]) // _MOST_PAIRS
+    return np.split(covering, np.flatnonzero(np.diff(group)) + 1)
+
+
+def _barycentric(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weights [P, 3] of the corners at the points; those of a face seen from the edge are NaN, so it covers nothing."""
+    (ax, ay), (bx, by), (cx, cy) = (corners[:, corner, :2].T for corner in range(3))
+    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
+        third = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
+        return np.stack([1 - second - third, second, third], axis=1)
+
+
+def _splat(pixels: np.ndarray, colors: np.ndarray, resolution: int) -> np.ndarray:
+    """Points as squares, the nearest in front; the fewer points, the larger the squares."""
+    radius = max(1, round(resolution / np.sqrt(len(pixels)) / 3))
+    steps = np.arange(-radius, radius + 1)
+    order = np.argsort(-pixels[:, 2], kind="stable")  # far to near: what is written later stays
+    column = (pixels[order, 0].astype(np.int64)[:, None, None] + steps[None, :, None]).clip(0, resolution - 1)
+    row = (pixels[order, 1].astype(np.int64)[:, None, None] + steps[None, None, :]).clip(0, resolution - 1)
+    canvas = np.ones((resolution, resolution, 3))
+    color = np.broadcast_to(colors[order][:, None, None, :], (len(order), len(steps), len(steps), 3))
+    canvas[np.broadcast_to(row, color.shape[:3]), np.broadcast_to(column, color.shape[:3])] = color
+    return canvas
