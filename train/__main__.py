@@ -23,19 +23,19 @@ def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a recipe may name classes of the user's own files
 
     # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
-    from train.bad_samples import TooManyBadSamples
+    from train.bad_samples import TooManyBadSamplesError
     from train.checkpoints import SaveError
-    from train.loop import Interrupted, NonFiniteLoss, Trainer
+    from train.loop import NonFiniteLossError, RunInterruptedError, Trainer
 
     try:
         Trainer(recipe).run()
-    except Interrupted as interrupted:
+    except RunInterruptedError as interrupted:
         print(interrupted, file=sys.stderr)
         return 128 + interrupted.signal_number
     except KeyboardInterrupt:
         print("stopped at once; what was not saved yet is lost. The same command continues from last/", file=sys.stderr)
         return 130
-    except (TooManyBadSamples, SaveError, NonFiniteLoss, FileNotFoundError, ValueError) as error:
+    except (TooManyBadSamplesError, SaveError, NonFiniteLossError, FileNotFoundError, ValueError) as error:
         if os.environ.get("OMNI_TRACEBACK"):
             raise
         return _fail(error, FAILED)
@@ -44,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _fail(error: Exception, status: int) -> int:
     print(f"train: {error}", file=sys.stderr)
+    if status == FAILED:
+        print("(OMNI_TRACEBACK=1 shows where in the code)", file=sys.stderr)
     return status
 
 

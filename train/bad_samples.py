@@ -18,7 +18,7 @@ class BadSample:
     reason: str
 
 
-class TooManyBadSamples(RuntimeError):
+class TooManyBadSamplesError(RuntimeError):
     """More samples than allowed could not be used."""
 
 
@@ -37,7 +37,7 @@ class BadSampleLog:
         """Count one step's samples of all processes; returns those that are bad and new.
 
         Raises:
-            TooManyBadSamples: the share is above the limit.
+            TooManyBadSamplesError: the share is above the limit.
         """
         bad = list(bad)
         self.num_seen += num_seen
@@ -48,7 +48,7 @@ class BadSampleLog:
                 for sample in new:
                     stream.write(json.dumps({"step": step, **vars(sample)}, ensure_ascii=False) + "\n")
         if self.num_bad >= MINIMUM_TO_STOP and self.num_bad > self.max_share * self.num_seen:
-            raise TooManyBadSamples(self.summary())
+            raise TooManyBadSamplesError(self.summary())
         return new
 
     def summary(self) -> str:

@@ -1,4 +1,4 @@
-"""From data sets to prepared examples: opens them, adds instructions, prepares in worker processes, sets bad ones apart."""
+"""From data sets to prepared examples: opened, given instructions, prepared in worker processes, bad ones set apart."""
 
 import multiprocessing
 from collections.abc import Iterable, Sequence

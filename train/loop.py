@@ -5,7 +5,9 @@ The loss of a step is the mean over all answer tokens of the global batch, howev
 """
 
 import math
+import os
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -40,11 +42,11 @@ from train.step import TrainingStep, seed_everything
 Value = TypeVar("Value")
 
 
-class NonFiniteLoss(RuntimeError):
+class NonFiniteLossError(RuntimeError):
     """The loss or its gradient became NaN or infinite."""
 
 
-class Interrupted(Exception):
+class RunInterruptedError(Exception):
     """SIGINT or SIGTERM: the run was saved."""
 
     def __init__(self, signal_number: int, message: str) -> None:
@@ -109,7 +111,10 @@ class Trainer:
         if checkpoint is not None:
             checkpoints.load_optimizer(checkpoint, optimizer, self.accelerator.device)
         # The model was built on its device; moving it again is not possible for quantised ones.
-        self.wrapped_step = self.accelerator.prepare_model(self.training_step, device_placement=False)
+        with warnings.catch_warnings():
+            # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
+            warnings.simplefilter("ignore", FutureWarning)
+            self.wrapped_step = self.accelerator.prepare_model(self.training_step, device_placement=False)
         self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.trainable = [p for p in self.training_step.parameters() if p.requires_grad]
 
@@ -128,8 +133,8 @@ class Trainer:
         """Train to the end.
 
         Raises:
-            Interrupted: SIGINT or SIGTERM came, the step was finished and saved.
-            TooManyBadSamples, NonFiniteLoss, SaveError: the run cannot go on; last/ holds the latest checkpoint.
+            RunInterruptedError: SIGINT or SIGTERM came, the step was finished and saved.
+            TooManyBadSamplesError, NonFiniteLossError, SaveError: it cannot go on; last/ holds the latest checkpoint.
         """
         with Interrupts() as interrupts, self._progress() as self.progress:
             if self.state.step == self.num_steps:
@@ -144,7 +149,7 @@ class Trainer:
                 signal_number = self._train_step(micro_batches, interrupts, started)
                 if signal_number:
                     self._save()
-                    raise Interrupted(signal_number, self._how_to_resume())
+                    raise RunInterruptedError(signal_number, self._how_to_resume())
                 self._evaluate_if_due()
                 self._save_if_due()
             self._finish()
@@ -169,14 +174,9 @@ class Trainer:
     def _train_step(self, micro_batches: list[list[Example]], interrupts: Interrupts, started: float) -> int:
         """One update of the weights; returns the number of the signal that asks to stop, or 0."""
         step = self.state.step
-        counts = self._from_all(
-            (
-                sum(example.num_answer_tokens for batch in micro_batches for example in batch),
-                sum(map(len, micro_batches)),
-            )
-        )
-        num_tokens = sum(tokens for tokens, _ in counts)
-        num_samples = sum(samples for _, samples in counts)
+        mine = [example.num_answer_tokens for batch in micro_batches for example in batch]
+        counts = [count for found in self._from_all(mine) for count in found]
+        num_tokens, num_samples = sum(counts), len(counts)
         rate = learning_rate(step, self.num_steps, self.config)
         set_learning_rate(self.optimizer, rate)
         loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0
@@ -239,7 +239,7 @@ class Trainer:
             all_ids = self._from_all([example.id for batch in micro_batches for example in batch])
             suspects = [name for names in all_ids for name in names]
         what = f"loss is {loss}" if not math.isfinite(loss) else f"norm of the gradient is {gradient_norm}"
-        raise NonFiniteLoss(
+        raise NonFiniteLossError(
             f"step {self.state.step + 1}: the {what}. The samples are among {suspects}. Look for broken values in "
             "their media, lower train.lr, or raise train.warmup_steps; last/ holds the latest checkpoint"
         )
@@ -438,9 +438,11 @@ class Trainer:
 def make_accelerator(precision: str) -> Accelerator:
     """Accelerate for this machine."""
     has_device = torch.accelerator.is_available()
-    handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]  # frozen: equal everywhere
-    if not has_device:
-        handlers.append(InitProcessGroupKwargs(backend="gloo"))  # on CPU nothing chooses a backend by itself
+    # Buffers are frozen and equal everywhere. Broadcasting them would also make encoders hash their weights again.
+    handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    if not has_device and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
     return Accelerator(cpu=not has_device, mixed_precision=precision, kwargs_handlers=handlers)
 
 

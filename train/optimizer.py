@@ -25,7 +25,9 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
         {"params": [p for p in trainable if id(p) in decayed_ids], "weight_decay": config.weight_decay},
         {"params": [p for p in trainable if id(p) not in decayed_ids], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.lr, betas=tuple(config.betas))
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.lr, betas=(config.betas[0], config.betas[1])
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:

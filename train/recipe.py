@@ -16,6 +16,7 @@ from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
 
 USAGE = """usage: python -m train RECIPE.yaml [--KEY VALUE ...]
        accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]
+       accelerate launch --multi_gpu --num_processes 2 -m train ...    (several processes; on CPUs too)
 
 Trains what the recipe says. Every key of the recipe can be set on the command line, for example
   --train.lr 1e-4 --train.output_dir runs/second --data.train.0.path my/manifest.jsonl
@@ -39,7 +40,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
     for key, value in parse_overrides(overrides):
-        _set(values, key, value)
+        values = _with_value(values, key.split("."), value, key)
     return from_dict(Recipe, values, key="recipe")
 
 
@@ -104,29 +105,26 @@ _Loader.add_implicit_resolver(
 
 def _read_yaml(text: str, where: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{where} is no valid YAML: {error}") from error
 
 
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in nested dictionaries and lists; missing dictionaries are made."""
-    *parents, name = key.split(".")
-    here: Any = values
-    for depth, parent in enumerate(parents):
-        where = ".".join(parents[: depth + 1])
-        if isinstance(here, list):
-            here = here[_list_index(here, parent, where)]
-        else:
-            if here.get(parent) is None:
-                here[parent] = {}
-            here = here[parent]
-        if not isinstance(here, dict | list):
-            raise ValueError(f"--{key}: {where} is {here!r}, which has no keys")
-    if isinstance(here, list):
-        here[_list_index(here, name, key)] = value
-    else:
-        here[name] = value
+def _with_value(values: Any, names: Sequence[str], value: Any, key: str) -> Any:
+    """A copy of nested dictionaries and lists with `value` at the path `names`; missing dictionaries are made.
+
+    A copy, because YAML's anchors make one object stand in several places, of which only one is meant.
+    """
+    if not names:
+        return value
+    name, *rest = names
+    if isinstance(values, list):
+        index = _list_index(values, name, key)
+        return [*values[:index], _with_value(values[index], rest, value, key), *values[index + 1 :]]
+    if not isinstance(values, dict | None):
+        raise ValueError(f"--{key}: what {name!r} should be set in is {values!r}, which has no keys")
+    values = values or {}
+    return values | {name: _with_value(values.get(name), rest, value, key)}
 
 
 def _list_index(values: list[Any], text: str, key: str) -> int:

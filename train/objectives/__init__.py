@@ -1,6 +1,8 @@
 """What training minimises; a recipe names one by class path."""
 
+from train.objectives.align import AlignObjective
 from train.objectives.base import Objective
 from train.objectives.language_model import LanguageModelObjective
+from train.objectives.weighted_sum import WeightedSum
 
-__all__ = ["LanguageModelObjective", "Objective"]
+__all__ = ["AlignObjective", "LanguageModelObjective", "Objective", "WeightedSum"]
