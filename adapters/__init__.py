@@ -3,7 +3,8 @@
 from adapters.base import Adapter, Instruction
 from adapters.linear import Linear
 from adapters.mlp import MLP
+from adapters.pooled import PooledMLP
 from adapters.qformer import QFormer
 from adapters.resampler import Resampler
 
-__all__ = ["MLP", "Adapter", "Instruction", "Linear", "QFormer", "Resampler"]
+__all__ = ["MLP", "Adapter", "Instruction", "Linear", "PooledMLP", "QFormer", "Resampler"]
