@@ -6,7 +6,7 @@ keys, two sources for one item) and liberal in the spellings of one and the same
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -209,9 +209,7 @@ class _Parser:
     def message(self, message: Mapping[str, Any] | Message, index: int) -> Message:
         where = f"message {index + 1}"
         if isinstance(message, Message):
-            for media in message.media:
-                self._check_modality(media.modality, where)
-            return message
+            return Message(message.role, tuple(self._checked(part, where) for part in message.content))
         if not isinstance(message, Mapping):
             raise SampleError(
                 self.sample_id, f"{where} must be an object with 'role' and 'content', got {shorten(message)}"
@@ -232,11 +230,10 @@ class _Parser:
         )
 
     def _part(self, part: Any, where: str) -> Text | Media:
-        if isinstance(part, Text | str):
-            return Text(part) if isinstance(part, str) else part
-        if isinstance(part, Media):
-            self._check_modality(part.modality, where)
-            return part
+        if isinstance(part, str):
+            return Text(part)
+        if isinstance(part, Text | Media):
+            return self._checked(part, where)
         if not isinstance(part, Mapping):
             raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {shorten(part)}")
         # Tables (parquet, arrow) give every part all keys of all parts, None where they do not apply.
@@ -276,10 +273,15 @@ class _Parser:
         media = _media_from_source(modality, sources[0], part[sources[0]], self.base, part.get("sampling_rate"))
         return _with_details(media, part)
 
-    def _check_modality(self, modality: str, where: str) -> None:
-        if self.modalities is not None and modality not in self.modalities:
-            allowed = ", ".join(sorted(map(repr, self.modalities)))
-            raise SampleError(self.sample_id, f"{where}: unknown modality {modality!r}; allowed are {allowed}")
+    def _checked(self, part: Text | Media, where: str) -> Text | Media:
+        """A part that is parsed already, of an allowed modality."""
+        if isinstance(part, Text):
+            return part
+        try:
+            modality = resolve_modality(part.modality, self.modalities)
+        except ValueError as error:
+            raise SampleError(self.sample_id, f"{where}: {error}") from error
+        return part if modality == part.modality else replace(part, modality=modality)
 
 
 def _media_from_source(modality: str, key: str, value: Any, base: Path | None, rate: Any) -> Media:

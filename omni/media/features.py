@@ -25,7 +25,7 @@ def load_features(
 
     Raises:
         MediaError: the file is missing or damaged, row or key are not in it, the rank is wrong, or values are not
-        finite.
+            finite.
     """
     name = describe_source(source)
     if isinstance(source, Media):

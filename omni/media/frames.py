@@ -16,8 +16,7 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_image, to_rgb
-from omni.media.item import Media
-from omni.media.source import content_of, describe_source, option, what_it_looks_like
+from omni.media.source import Source, content_of, describe_source, option, what_it_looks_like
 
 VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv")
 
@@ -36,7 +35,7 @@ class Frames:
 
 
 def load_frames(
-    source: Media | str | Path | bytes | np.ndarray | Sequence[str | Path],
+    source: Source | Sequence[str | Path],
     num_frames: int | None = None,
     *,
     start: float | None = None,
@@ -48,8 +47,7 @@ def load_frames(
 
     Args:
         source: a video file, an animated GIF, PNG or WebP, a list of picture files in order, a folder of them (in
-        natural order:
-            2 before 10), an array `[T, H, W, 3]`, or a still picture (one frame).
+            natural order: 2 before 10), an array `[T, H, W, 3]`, or a still picture (one frame).
         num_frames: how many at most; default: the item's option `num_frames`, or all.
         start, end: only from this part, in seconds (default: the item's options, or all).
         frames_per_second: of pictures without times (default: the item's option, or 10).
@@ -124,6 +122,8 @@ def _animation_frames(
         times = np.zeros(count)
         for index in range(count - 1):
             image.seek(index)
+            if image.format == "WEBP":
+                image.load()  # it tells a frame's duration only then (and APNG cannot go back after this)
             times[index + 1] = times[index] + (float(image.info.get("duration", 0)) / 1000 or 1 / rate)
         chosen = _choose(times, num_frames, window, name)
         images = []
@@ -145,7 +145,7 @@ def _container_frames(
     try:
         with av.open(io.BytesIO(content) if isinstance(content, bytes) else content) as container:
             if not container.streams.video:
-                raise MediaError(name, f"holds no pictures{looks}")
+                raise MediaError(name, f"holds no pictures that can be read; it is a sound, damaged or cut off{looks}")
             return _sampled(container, num_frames, window, rate, name)
     except MediaError:
         raise

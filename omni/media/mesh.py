@@ -44,8 +44,8 @@ def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
 
     Args:
         source: a file; an array `[N, 3]` of points or `[N, 6]` of points with colours (0-1 or 0-255); or bytes, for
-        which the item's
-            option `format` ("obj", "stl", ...) says what they are, unless they begin like PLY, GLB or OFF.
+            which the item's option `format` ("obj", "stl", ...) says what they are, unless they begin like PLY, GLB or
+            OFF.
 
     Raises:
         MediaError: the file is missing, damaged or of another kind; there are no vertices; coordinates are not finite.
@@ -176,9 +176,12 @@ def _vertex_colors(part: Any) -> np.ndarray | None:
         colors = np.asarray(part.colors)
     elif part.visual is None or not part.visual.defined:
         return None
+    elif part.visual.kind == "texture" and part.visual.uv is not None:
+        colors = np.asarray(part.visual.to_color().vertex_colors)
+    elif part.visual.kind == "texture":
+        colors = np.tile(part.visual.material.main_color, (len(part.vertices), 1))
     else:
-        visual = part.visual.to_color() if part.visual.kind == "texture" else part.visual
-        colors = np.asarray(visual.vertex_colors)
+        colors = np.asarray(part.visual.vertex_colors)
     is_complete = colors.ndim == 2 and len(colors) == len(part.vertices)
     return colors[:, :3].astype(np.float32) / 255 if is_complete else None
 

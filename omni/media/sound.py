@@ -68,18 +68,19 @@ def load_sound(
     """Load a sound as mono float32.
 
     Args:
-        source: an item, path, bytes of a file, or `(array, sampling rate in Hz)`. Arrays are `[T]`, `[T, C]` or `[C,
-        T]` (the
-            shorter axis is the channels); int16, int32 and uint8 are scaled to -1..1, floats are taken as they are.
+        source: an item, path, bytes of a file, or `(array, sampling rate in Hz)`. Arrays are `[T]`, `[T, C]` or
+            `[C, T]` (the shorter axis is the channels); int16, int32 and uint8 are scaled to -1..1, floats are taken as
+            they are.
         sampling_rate: of the result, in Hz; None keeps that of the source.
         start, end: take only this window, in seconds (default: the item's options `start` and `end`, or all). Only the
-        window
-            is decoded. An `end` after the sound's own end is cut to it.
+            window is decoded. An `end` after the sound's own end is cut to it.
+
+    The window of a container is exact to its time stamps (1 ms in WebM). A WAV or Ogg file that was cut off gives the
+    part that is there.
 
     Raises:
         MediaError: the file is missing, damaged or no sound; there are no samples (in the window); samples are NaN or
-        infinite; the
-            sampling rate of an array is not given.
+            infinite; the sampling rate of an array is not given.
     """
     name = describe_source(source[0] if isinstance(source, tuple) else source)
     window = _window(option(source, "start", start), option(source, "end", end), name)

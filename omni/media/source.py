@@ -48,7 +48,7 @@ def content_of(source: Any) -> Content:
 
     Raises:
         MediaError: the file is missing, empty or not readable; there are zero bytes; or features stand where media is
-        needed.
+            needed.
     """
     name = describe_source(source)
     if isinstance(source, Media):

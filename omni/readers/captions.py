@@ -91,8 +91,8 @@ def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
     caption_column = next((names[name] for name in CAPTION_COLUMNS if name in names), None)
     if file_column is None or caption_column is None:
         raise ValueError(
-            f"{path} needs a first line that names its columns: one of {', '.join(FILE_COLUMNS)} for the file, and one of "
-            f"{', '.join(CAPTION_COLUMNS)} for the caption; it has {', '.join(names) or 'none'}"
+            f"{path} needs a first line that names its columns: one of {', '.join(FILE_COLUMNS)} for the file, "
+            f"and one of {', '.join(CAPTION_COLUMNS)} for the caption; it has {', '.join(names) or 'none'}"
         )
     for row in reader:
         yield _row(f"{path.name}:{reader.line_num}", row.get(file_column), row.get(caption_column))

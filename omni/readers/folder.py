@@ -26,11 +26,15 @@ MODALITY_OF_EXTENSION = {
 def read_folder(folder: str | Path, modality: str | None = None) -> SampleDataset:
     """Read a folder of files and captions; each pair becomes a sample of one user turn (the file) and one answer.
 
-    The captions are the first of these that is there: 1. `manifest.jsonl`: samples in the messages form, read as they
-    are; 2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`): a table with a column of files and one of captions; 3.
-    a text file of the same name beside the file (`fox.png`, `fox.txt`): once there is one, every file needs one; 4. the
-    files' names: `red_fox-01.png` -> "red fox". Subfolders are searched; hidden files and folders are skipped. `meta`
-    holds the `caption` and, for files in subfolders, the `category` (the first folder).
+    The captions are the first of these that is there:
+
+    1. `manifest.jsonl`: samples in the messages form, read as they are;
+    2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`): a table with a column of files and one of captions;
+    3. text files of the same names (`fox.png`, `fox.txt`): once there is one, every file needs one;
+    4. the files' names: `red_fox-01.png` -> "red fox".
+
+    Subfolders are searched; hidden files and folders are skipped. `meta` holds the `caption` and, for files in
+    subfolders, the `category` (the first folder).
 
     Args:
         folder: the folder.
@@ -50,8 +54,7 @@ def read_folder(folder: str | Path, modality: str | None = None) -> SampleDatase
 
 
 def read_captions(table: str | Path, modality: str | None = None) -> SampleDataset:
-    """Read a table of captions (`.csv`, `.tsv`, `.jsonl`), whose files are named relative to its folder; see
-    `read_folder`.
+    """Read a table of captions (`.csv`, `.tsv`, `.jsonl`) that names files relative to its folder; see `read_folder`.
 
     Raises:
         FileNotFoundError, ValueError: there is no such table, or it lacks a column.

@@ -129,11 +129,12 @@ def read_datasets(
 
     Args:
         source: a folder (of `save_to_disk`, or of data files), a `.parquet` or `.arrow` file, an id on the hub, or an
-        opened data set. split: which split of it. messages: column of conversations; default: `messages`, where there
-        is one. media: column -> modality; default: columns of pictures and sounds, by their type or name. caption:
-        column of the answers, if there are no conversations: text, class labels, or lists of texts (of which the first
-        one is
-            taken); default: the first there is of caption, text, transcription, ...
+            opened data set.
+        split: which split of it.
+        messages: column of conversations; default: `messages`, where there is one.
+        media: column -> modality; default: columns of pictures and sounds, by their type or name.
+        caption: column of the answers, if there are no conversations: text, class labels, or lists of texts (of which
+            the first is taken); default: the first there is of caption, text, transcription, ...
         instruction: column of the user's text that goes with the media; default: none.
         id_column: column of ids; default: `id` where there is one, else the number of the row.
         config: the configuration's name (the hub calls it subset).

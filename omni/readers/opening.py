@@ -1,7 +1,6 @@
 """One function that opens any data set, by what its source looks like."""
 
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,9 +36,8 @@ def open_dataset(source: str | Path, *, format: str | None = None, **options: An
 
     Args:
         source: a `.jsonl` manifest, a `.json` file (LLaVA or a list of samples), a table of captions (`.csv`, `.tsv`),
-        a `.parquet`
-            file, a folder (of files and captions, or of the `datasets` library), `hf:OWNER/NAME` for the hub, or
-            `starter:NAME/FILE`.
+            a `.parquet` file, a folder (of files and captions, or of the `datasets` library), `hf:OWNER/NAME` for the
+            hub, or `starter:NAME/FILE`.
         format: one of jsonl, json, llava, captions, folder, datasets, where the name does not say it.
         options: arguments of that format's reader, such as `image_folder` for llava or `split` for datasets.
 
