@@ -3,6 +3,7 @@
 Shapes: C clips of one item, B clips of a batch, N features of a clip, D feature width.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -84,8 +85,8 @@ class FrameEncoder(_PicturesEncoder):
         values, mask = super().encode(pictures)
         positions = sinusoidal_positions(inputs["frame_number"].to(values.device), self.dim).to(values.dtype)[:, None]
         # Relative to the features of the same frame, because encoders differ in scale by orders of magnitude.
-        size = values.square().mean(dim=(1, 2), keepdim=True).sqrt() / positions.square().mean().sqrt()
-        return Features(values + self.position_scale * size * positions, mask)
+        root_mean_square = values.square().mean(dim=(1, 2), keepdim=True).sqrt()
+        return Features(values + self.position_scale * root_mean_square * math.sqrt(2) * positions, mask)
 
     def preprocessing_config(self) -> dict[str, Any]:
         own = {"num_frames": self.num_frames, "position_scale": self.position_scale}
@@ -129,7 +130,10 @@ class MultiViewEncoder(_PicturesEncoder):
 
 
 def sinusoidal_positions(numbers: Tensor, dim: int) -> Tensor:
-    """Numbers [B] -> [B, dim]: sines, then cosines, of wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017, 3.5)."""
+    """Numbers [B] -> [B, dim]: sines, then cosines, of wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017).
+
+    Their root mean square is 1 / sqrt(2) where dim is even.
+    """
     half = (dim + 1) // 2
     frequencies = torch.exp(-torch.log(torch.tensor(10000.0)) * torch.arange(half, device=numbers.device) / half)
     angles = numbers.float()[:, None] * frequencies

@@ -3,6 +3,8 @@
 Shapes: V vertices, F faces, P pairs of a face and a pixel that it may cover, S side of a picture in pixels.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 
@@ -82,52 +84,79 @@ def _rasterise(
     pixels: np.ndarray, faces: np.ndarray, brightness: np.ndarray, colors: np.ndarray | None, resolution: int
 ) -> np.ndarray:
     """Colours [S, S, 3] of the nearest face at each pixel's centre; white where there is none."""
-    corners = pixels[faces]  # [F, 3, 3]
-    low = np.clip(np.ceil(corners[:, :, :2].min(axis=1) - 0.5), 0, resolution).astype(np.int64)
-    high = np.clip(np.floor(corners[:, :, :2].max(axis=1) - 0.5), -1, resolution - 1).astype(np.int64)
-    extent = np.maximum(high - low + 1, 0)
-    counts = extent[:, 0] * extent[:, 1]
-    depth = np.full(resolution * resolution, np.inf)
+    corners = pixels[faces]
+    visible = np.abs(_double_area(corners)) > 1e-12  # a face seen from its edge covers nothing
+    corners, faces, brightness = corners[visible], faces[visible], brightness[visible]
+    planes = _barycentric_planes(corners)
     canvas = np.ones((resolution * resolution, 3))
-    covering = np.flatnonzero(counts)
-    for part in _parts(covering, counts):
-        face = np.repeat(part, counts[part])
-        offset = np.arange(len(face)) - np.repeat(np.cumsum(counts[part]) - counts[part], counts[part])
-        column = low[face, 0] + offset % extent[face, 0]
-        row = low[face, 1] + offset // extent[face, 0]
-        weights = _barycentric(corners[face], column + 0.5, row + 0.5)
-        inside = (weights >= -1e-9).all(axis=1)
-        face, weights, pixel = face[inside], weights[inside], (row * resolution + column)[inside]
-        distance = (weights * corners[face, :, 2]).sum(axis=1)
+    depth = np.full(resolution * resolution, np.inf)
+    depth_planes = (planes * corners[:, :, 2:]).sum(axis=1)
+    for face, column, row in _covered_pixels(corners, planes, resolution):
+        pixel = row * resolution + column
+        at = np.stack([column + 0.5, row + 0.5, np.ones(len(face))], axis=1)
+        distance = (depth_planes[face] * at).sum(axis=1)
         np.minimum.at(depth, pixel, distance)
         nearest = distance == depth[pixel]
-        face, weights, pixel = face[nearest], weights[nearest], pixel[nearest]
-        base = _GREY if colors is None else (colors[faces[face]] * weights[:, :, None]).sum(axis=1)
+        face, pixel = face[nearest], pixel[nearest]
+        base: np.ndarray | float = _GREY
+        if colors is not None:
+            weights = (planes[face] * at[nearest, None]).sum(axis=2, keepdims=True)
+            base = (colors[faces[face]] * weights).sum(axis=1)
         canvas[pixel] = np.clip(base * brightness[face, None], 0, 1)
     return canvas.reshape(resolution, resolution, 3)
 
 
-def _parts(covering: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
-    """Faces in groups whose pairs fit into memory."""
-    if len(covering) == 0:
-        return []
-    group = np.cumsum(counts[covering]) // _MOST_PAIRS
-    return np.split(covering, np.flatnonzero(np.diff(group)) + 1)
+def _double_area(corners: np.ndarray) -> np.ndarray:
+    first, second = (corners[:, corner, :2] - corners[:, 0, :2] for corner in (1, 2))
+    return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
 
 
-def _barycentric(corners: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Weights [P, 3] of the corners at the points; those of a face seen from the edge are NaN, so it covers nothing."""
+def _barycentric_planes(corners: np.ndarray) -> np.ndarray:
+    """Coefficients [F, corner, 3] whose product with (x, y, 1) is the corner's weight at that point."""
+    area = _double_area(corners)
     (ax, ay), (bx, by), (cx, cy) = (corners[:, corner, :2].T for corner in range(3))
-    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+    second = np.stack([(cy - ay) / area, (ax - cx) / area, (cx * ay - ax * cy) / area], axis=1)
+    third = np.stack([(ay - by) / area, (bx - ax) / area, (ax * by - bx * ay) / area], axis=1)
+    return np.stack([np.array([0.0, 0.0, 1.0]) - second - third, second, third], axis=1)
+
+
+def _covered_pixels(
+    corners: np.ndarray, planes: np.ndarray, resolution: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Face, column and row [P] of all pixels whose centre lies in a face: row by row, from edge to edge."""
+    top = np.ceil(corners[:, :, 1].min(axis=1) - 0.5).clip(0, resolution).astype(np.int64)
+    bottom = np.floor(corners[:, :, 1].max(axis=1) - 0.5).clip(-1, resolution - 1).astype(np.int64)
+    face, offset = _repeated(np.maximum(bottom - top + 1, 0))
+    row = top[face] + offset
+    slope = planes[face, :, 0]
+    rest = planes[face, :, 1] * (row + 0.5)[:, None] + planes[face, :, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
-        second = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
-        third = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
-        return np.stack([1 - second - third, second, third], axis=1)
+        crossing = -rest / slope  # where a weight changes its sign
+    left = np.where(slope > 0, crossing, -np.inf).max(axis=1)
+    right = np.where(slope < 0, crossing, np.inf).min(axis=1)
+    # A trace beyond the edges is allowed for, so that rounding leaves no gaps between neighbours.
+    first = np.ceil(left - 0.5 - 1e-9).clip(0, resolution).astype(np.int64)
+    last = np.floor(right - 0.5 + 1e-9).clip(-1, resolution - 1).astype(np.int64)
+    counts = np.maximum(last - first + 1, 0)
+    for part in np.split(np.arange(len(counts)), _part_ends(counts)):
+        span, offset = _repeated(counts[part])
+        yield face[part][span], first[part][span] + offset, row[part][span]
+
+
+def _repeated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each index as often as its count, and the number of the repetition: [2, 1] -> [0, 0, 1], [0, 1, 0]."""
+    index = np.repeat(np.arange(len(counts)), counts)
+    return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
+
+
+def _part_ends(counts: np.ndarray) -> np.ndarray:
+    """Where to split so that the counts of a part add up to about `_MOST_PAIRS`."""
+    return np.flatnonzero(np.diff(np.cumsum(counts) // _MOST_PAIRS)) + 1
 
 
 def _splat(pixels: np.ndarray, colors: np.ndarray, resolution: int) -> np.ndarray:
     """Points as squares, the nearest in front; the fewer points, the larger the squares."""
-    radius = max(1, round(resolution / np.sqrt(len(pixels)) / 3))
+    radius = max(1, round(resolution / np.sqrt(len(pixels)) / 2))
     steps = np.arange(-radius, radius + 1)
     order = np.argsort(-pixels[:, 2], kind="stable")  # far to near: what is written later stays
     column = (pixels[order, 0].astype(np.int64)[:, None, None] + steps[None, :, None]).clip(0, resolution - 1)
