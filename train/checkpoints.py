@@ -18,6 +18,7 @@ from omni.checkpoint import write_model
 from omni.files import recover_directory, replace_directory
 from omni.model import OmniModel
 from train.config import Recipe
+from train.step import TrainingStep
 
 LAST, BEST = "last", "best"
 _STATE = "trainer_state"
@@ -42,21 +43,25 @@ class SaveError(RuntimeError):
     """A checkpoint could not be written; the one before is whole."""
 
 
-def save_checkpoint(folder: Path, model: OmniModel, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Write model, optimiser and `state` (JSON values) to `folder`; the old content stays whole until then.
+def save_checkpoint(
+    folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write model, optimiser, weights of the objective (if it has any) and `state` (JSON values) to `folder`.
+
+    The old content stays whole until then.
 
     Raises:
         SaveError: the disk is full or not writable.
     """
     try:
         with replace_directory(folder) as temporary:
-            write_model(model, temporary)
+            write_model(training_step.model, temporary)
             trainer_state = temporary / _STATE
             trainer_state.mkdir()
             # Serialised in memory first: torch's own file writer turns a full disk into an obscure RuntimeError.
             buffer = io.BytesIO()
-            torch.save(optimizer.state_dict(), buffer)
-            (trainer_state / "optimizer.pt").write_bytes(buffer.getvalue())
+            torch.save([optimizer.state_dict(), training_step.objective_state()], buffer)
+            (trainer_state / "weights.pt").write_bytes(buffer.getvalue())
             (trainer_state / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
     except (OSError, safetensors.SafetensorError) as error:
         raise _save_error(folder, error) from error
@@ -98,9 +103,15 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged ({error}); begin anew with --train.resume never") from error
 
 
-def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Load the optimiser's state."""
-    optimizer.load_state_dict(torch.load(folder / _STATE / "optimizer.pt", map_location=device, weights_only=True))
+def load_training_state(
+    folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer, device: torch.device
+) -> None:
+    """Load the state of the optimiser and the weights of the objective."""
+    optimizer_state, objective_state = torch.load(
+        folder / _STATE / "weights.pt", map_location=device, weights_only=True
+    )
+    optimizer.load_state_dict(optimizer_state)
+    training_step.load_objective_state(objective_state)
 
 
 def check_same_run(recipe: Recipe, global_batch_size: int, state: dict[str, Any], folder: Path) -> None:

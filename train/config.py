@@ -55,11 +55,14 @@ class DataConfig:
     train: list[SourceConfig]
     # held-out data sets for the evaluation loss during training; empty = no evaluation
     evaluation: list[SourceConfig] = field(default_factory=list)
+    # share of the answers in data.train that is kept out of training and added to the evaluation instead
+    held_out_share: float = 0.0
     # stop when more than this share of the samples seen could not be used
     max_bad_share: float = 0.05
 
     def __post_init__(self) -> None:
         _require(len(self.train) > 0, "data.train", self.train, "a list of at least one data set")
+        _require(0 <= self.held_out_share < 1, "data.held_out_share", self.held_out_share, "at least 0 and below 1")
         _require(0 <= self.max_bad_share <= 1, "data.max_bad_share", self.max_bad_share, "from 0 to 1")
 
 

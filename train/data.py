@@ -1,15 +1,16 @@
 """From data sets to prepared examples: opened, given instructions, prepared in worker processes, bad ones set apart."""
 
+import hashlib
 import multiprocessing
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from omni.batching import Example
-from omni.messages import SampleError, check_answer
+from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
 from omni.readers import SampleDataset, open_dataset
 from train.bad_samples import BadSample
@@ -25,9 +26,13 @@ class Source:
 
     name: str
     dataset: SampleDataset
-    size: int  # rows that are used
+    rows: Sequence[int]  # those that are used
     weight: float | None
     instructions: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
 
 
 def open_sources(configs: Sequence[SourceConfig]) -> list[Source]:
@@ -43,9 +48,28 @@ def open_sources(configs: Sequence[SourceConfig]) -> list[Source]:
         if size == 0:
             raise ValueError(f"data: {config.path} has no rows")
         sources.append(
-            Source(config.path, dataset, size, config.weight, resolve_instructions(config.instructions)),
+            Source(config.path, dataset, range(size), config.weight, resolve_instructions(config.instructions)),
         )
     return sources
+
+
+def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], list[Source]]:
+    """Split data sets in two by the hash of the answer, so that no answer is on both sides; `share` goes to the second.
+
+    Raises:
+        ValueError: nothing is left on one side.
+    """
+    kept, held_out = [], []
+    for source in sources:
+        is_held_out = [share > 0 and _hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
+        for target, wanted in ((kept, False), (held_out, True)):
+            rows = [row for row, found in zip(source.rows, is_held_out, strict=True) if found is wanted]
+            if rows:
+                target.append(replace(source, rows=rows))
+    if not kept or (share > 0 and not held_out):
+        side = "training" if not kept else "evaluation"
+        raise ValueError(f"data.held_out_share {share} leaves nothing for {side}: there are too few different answers")
+    return kept, held_out
 
 
 class PreparedSamples(Dataset[Example | BadSample]):
@@ -59,9 +83,9 @@ class PreparedSamples(Dataset[Example | BadSample]):
 
     def __getitem__(self, draw: Draw) -> Example | BadSample:
         source = self.sources[draw.source]
-        sample_id = f"row {draw.row}"
+        sample_id = f"row {source.rows[draw.row]}"
         try:
-            sample = source.dataset[draw.row]
+            sample = source.dataset[source.rows[draw.row]]
             if isinstance(sample, SampleError):
                 return BadSample(sample.sample_id, source.name, sample.reason)
             sample_id = sample.id
@@ -122,3 +146,20 @@ def evaluation_batches(
 
 def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:
     return items
+
+
+def _answer(sample: Sample | SampleError) -> str | None:
+    if isinstance(sample, SampleError):
+        return None
+    return next((message.text for message in reversed(sample.messages) if message.role == "assistant"), None)
+
+
+def _hash_as_number(text: str | None) -> float:
+    """A number in [0, 1) that depends on the text alone; 1 for rows without one: they stay, and are counted as bad.
+
+    Salted, because starter manifests are themselves one side of a split by the hash of the caption.
+    """
+    if text is None:
+        return 1.0
+    digest = hashlib.sha256(f"held out: {text.strip().lower()}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48

@@ -28,7 +28,7 @@ from omni.starter import home
 from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
-from train.data import PreparedSamples, evaluation_batches, load_batches, open_sources, split_bad
+from train.data import PreparedSamples, evaluation_batches, hold_out, load_batches, open_sources, split_bad
 from train.interrupts import Interrupts
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MicroBatches, MixingPlan
@@ -96,8 +96,8 @@ class Trainer:
             checkpoints.check_same_run(recipe, self.global_batch_size, saved, checkpoint)
         self.state = RunState() if saved is None else RunState(**saved["run"])
 
-        self.train_sources = open_sources(recipe.data.train)
-        self.evaluation_sources = open_sources(recipe.data.evaluation)
+        self.train_sources, held_out = hold_out(open_sources(recipe.data.train), recipe.data.held_out_share)
+        self.evaluation_sources = open_sources(recipe.data.evaluation) + held_out
         sizes = [source.size for source in self.train_sources]
         self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed)
         self.num_steps, self.num_draws = self._length_of_run()
@@ -106,10 +106,12 @@ class Trainer:
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
         self._set_feature_cache()
         objective = build(recipe.objective, "objective")
+        if isinstance(objective, torch.nn.Module):
+            objective.to(self.accelerator.device)
         self.training_step = TrainingStep(self.model, objective, self.config.packing)
         optimizer = build_optimizer(self.training_step, self.config)
         if checkpoint is not None:
-            checkpoints.load_optimizer(checkpoint, optimizer, self.accelerator.device)
+            checkpoints.load_training_state(checkpoint, self.training_step, optimizer, self.accelerator.device)
         # The model was built on its device; moving it again is not possible for quantised ones.
         with warnings.catch_warnings():
             # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
@@ -326,7 +328,7 @@ class Trainer:
                 "bad_evaluation_samples": self.bad_evaluation_samples.state_dict(),
             }
             folder = self.output_dir / checkpoints.LAST
-            checkpoints.save_checkpoint(folder, self.model, self.optimizer, state)
+            checkpoints.save_checkpoint(folder, self.training_step, self.optimizer, state)
             checkpoints.keep_step(self.output_dir, self.state.step, self.config.keep)
             if self.metrics is not None:
                 self.metrics.draw_loss()

@@ -35,6 +35,6 @@ def training_card(
 
 def licence_of(source: Source) -> str | None:
     """The licences that the rows of a data set state in their `meta`, joined; None if none does."""
-    rows = (source.dataset[index] for index in islice(range(source.size), _ROWS_ASKED_FOR_LICENCE))
+    rows = (source.dataset[row] for row in islice(source.rows, _ROWS_ASKED_FOR_LICENCE))
     stated = {str(row.meta["licence"]) for row in rows if isinstance(row, Sample) and row.meta.get("licence")}
     return ", ".join(sorted(stated)) or None

@@ -26,11 +26,20 @@ class TrainingStep(nn.Module):
 
     def forward(self, batch: Sequence[Example], num_answer_tokens: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the micro-batch (see `Objective`), and metrics; of an empty one: zero, with zero gradients."""
-        anchor = touch_all_parameters(self.model)
+        anchor = touch_all_parameters(self)
         if not batch:
             return anchor, {}
         loss, metrics = self.objective(self.model, batch, num_answer_tokens, packed=self.packed)
         return loss + anchor.to(loss.device), metrics
+
+    def objective_state(self) -> dict[str, Tensor]:
+        """Weights of the objective itself: those of a projection that only training needs, for example; often none."""
+        return self.objective.state_dict() if isinstance(self.objective, nn.Module) else {}
+
+    def load_objective_state(self, state: dict[str, Tensor]) -> None:
+        """Load what `objective_state` gave."""
+        if isinstance(self.objective, nn.Module):
+            self.objective.load_state_dict(state)
 
 
 def touch_all_parameters(module: nn.Module) -> Tensor:

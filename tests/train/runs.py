@@ -12,8 +12,12 @@ import numpy as np
 import yaml
 from safetensors.numpy import load_file
 
-from tests.tiny import MLP, RESAMPLER, recording
+from tests.tiny import MLP, recording
 
+RESAMPLER = {
+    "class_path": "adapters.Resampler",
+    "init_args": {"num_queries": 3, "num_layers": 1, "num_heads": 2, "width": 32},
+}
 REPOSITORY = Path(__file__).parents[2]
 WORDS = ["frog", "dog", "drum", "bell", "picture", "sound"]
 

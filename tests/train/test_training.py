@@ -5,6 +5,7 @@ import re
 import resource
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(
     assert all(".adapter." in name for name in trained)
     assert all(not torch.equal(before[name], after[name]) for name in trained)
     losses = metrics(trainer.output_dir, "loss")
-    assert losses[30] < losses[1] - 1.0
+    first, last = ([losses[step] for step in steps] for steps in (range(1, 5), range(27, 31)))
+    assert sum(last) / 4 < sum(first) / 4 - 0.5
     assert set(weights(trainer.output_dir / "last")) == trained
 
 
@@ -100,36 +102,31 @@ def test_every_subset_of_modalities_trains(tmp_path: Path, tiny_llm: Path, modal
     assert moved == set(modalities)
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3, 5])
-def test_stopped_and_resumed_equals_never_stopped(
-    tmp_path: Path, tiny_llm: Path, data: Path, stopped_after: int
-) -> None:
+def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
     held_out = write_manifest(tmp_path / "held_out", mixed_rows(4, "held-out-"))
     settings: dict[str, Any] = {"steps": 6, "save_every": 1, "keep": 9, "evaluate_every": 2, "log_every": 2}
     recipe = write_recipe(
         tmp_path / "whole", tiny_llm, data, lora=LORA, evaluation=[{"path": str(held_out)}], **settings
     )
     whole = train(recipe).output_dir
-    # what a run killed some time after that step leaves: its checkpoint, and metrics of later steps
-    killed = tmp_path / "killed"
-    shutil.copytree(whole, killed)
-    for name in ("last", "best"):
-        shutil.rmtree(killed / name)
-    (killed / f"step-000000{stopped_after}").rename(killed / "last")
-    for folder in killed.glob("step-*"):
-        shutil.rmtree(folder)
+    for stopped_after in (1, 3, 4):
+        killed = tmp_path / f"killed-after-{stopped_after}"
+        leave_as_killed(whole, killed, stopped_after)
+        resumed = train(recipe, "--train.output_dir", str(killed), "--train.resume", "must")
+        assert resumed.state.step == 6
+        for name in ("adapter.safetensors", "lora/adapter_model.safetensors", "lora/adapter_config.json"):
+            for model in ("last", "best"):
+                assert (killed / model / name).read_bytes() == (whole / model / name).read_bytes(), (model, name)
+        for name in ("loss", "lr", "gradient_norm", "answer_tokens", "evaluation_loss", "samples"):
+            assert metrics(killed, name) == metrics(whole, name), name
+
+
+def leave_as_killed(whole: Path, killed: Path, step: int) -> None:
+    """Make of a finished run what one killed some time after `step` leaves: its checkpoint, and metrics of later steps."""
+    shutil.copytree(whole, killed, ignore=shutil.ignore_patterns("last", "step-*"))
+    shutil.copytree(whole / f"step-{step:07d}", killed / "last")
     with (killed / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "lo')  # cut short by the crash
-
-    resumed = train(recipe, "--train.output_dir", str(killed), "--train.resume", "must")
-
-    assert resumed.state.step == 6
-    for model in ("last", "best") if stopped_after < 5 else ("last",):
-        names = ["adapter.safetensors", "lora/adapter_model.safetensors", "lora/adapter_config.json"]
-        for name in names:
-            assert (killed / model / name).read_bytes() == (whole / model / name).read_bytes(), name
-    for name in ("loss", "lr", "gradient_norm", "answer_tokens", "evaluation_loss", "samples"):
-        assert metrics(killed, name) == metrics(whole, name), name
 
 
 def test_resuming_with_the_global_batch_cut_up_otherwise_goes_on_with_the_same_samples(
@@ -202,6 +199,20 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
     assert losses[best] == pytest.approx(float(model(examples)), rel=1e-4)
 
 
+def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
+    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.4"]))
+    sides = [
+        {source.dataset[row].messages[-1].text for source in sources for row in source.rows}  # type: ignore[union-attr]
+        for sources in (trainer.train_sources, trainer.evaluation_sources)
+    ]
+    assert sides[0]
+    assert sides[1]
+    assert not sides[0] & sides[1]
+    assert sum(source.size for source in trainer.train_sources + trainer.evaluation_sources) == 16
+    with pytest.raises(ValueError, match=r"held_out_share 1e-09 leaves nothing for evaluation"):
+        Trainer(load_recipe(tmp_path / "a/recipe.yaml", ["--data.held_out_share", "1.e-9"]))
+
+
 def test_nan_in_a_recording_stops_the_run_naming_the_samples(tmp_path: Path, tiny_llm: Path) -> None:
     rows = [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(8)]
     data = write_manifest(tmp_path / "data", rows)
@@ -258,7 +269,7 @@ def test_schedule_warms_up_to_the_highest_rate_and_ends_at_its_share() -> None:
     rates = [learning_rate(step, 100, config) for step in range(100)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[9] == max(rates)
-    assert all(later < earlier for earlier, later in zip(rates[9:], rates[10:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(rates[9:]))
     middle = 9 + 91 // 2
     assert rates[middle] == pytest.approx(0.55, abs=0.02)
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
@@ -277,5 +288,5 @@ def test_weight_decay_reaches_layers_but_not_norms_biases_and_queries(
     decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
     spared = {names[id(p)] for group in groups if not group["weight_decay"] for p in group["params"]}
     assert decayed | spared == set(trainer.model.trainable_parameters())
-    assert not any("quer" in name.rsplit(".", 1)[-1] or "norm" in name or name.endswith("bias") for name in decayed)
-    assert any("queries" in name for name in spared)
+    assert not any(name.endswith(("latents", "bias")) or "norm" in name for name in decayed)
+    assert any(name.endswith("latents") for name in spared)

@@ -22,14 +22,14 @@ from omni.model import OmniModel
 class AlignObjective(nn.Module):
     """InfoNCE (van den Oord et al. 2018, arXiv 1807.03748), both ways, between samples' media tokens and their answers.
 
-    A sample is the mean of its media tokens; its answer is the mean of its words' rows in the LLM's embedding table and,
-    with `sentence_encoder`, also that encoder's sentence embedding, reached by a linear layer that is thrown away after
-    training. Samples with the same answer are positives of each other.
+    A sample is the mean of its media tokens; its answer is the mean of its words' rows in the LLM's embedding table
+    and, with `sentence_encoder`, also that encoder's sentence embedding, reached by a linear layer that is thrown away
+    after training. Samples with the same answer are positives of each other.
 
     Args:
         temperature: of the softmax over cosine similarities.
-        sentence_encoder: folder, Hugging Face id or starter:NAME of an encoder whose masked mean is a sentence embedding
-            (such as starter:minilm); None = words only.
+        sentence_encoder: folder, Hugging Face id or starter:NAME of an encoder whose masked mean is a sentence
+            embedding (such as starter:minilm); None = words only.
         sentence_dim: width of its embeddings.
         llm_dim: width of the LLM; needed with `sentence_encoder`.
     """
@@ -92,7 +92,7 @@ def _without_specials(model: OmniModel, answer: Tensor) -> Tensor:
 
 
 class SentenceEncoder:
-    """Frozen sentence embeddings by masked mean pooling, kept by text: training shows the same answers again and again."""
+    """Frozen sentence embeddings by masked mean pooling, kept by text: training shows the same answers over again."""
 
     def __init__(self, name: str) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(name)
