@@ -59,14 +59,16 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
     Raises:
         ValueError: nothing is left on one side.
     """
+    if share == 0:
+        return [*sources], []
     kept, held_out = [], []
     for source in sources:
-        is_held_out = [share > 0 and _hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
+        is_held_out = [_hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
         for target, wanted in ((kept, False), (held_out, True)):
             rows = [row for row, found in zip(source.rows, is_held_out, strict=True) if found is wanted]
             if rows:
                 target.append(replace(source, rows=rows))
-    if not kept or (share > 0 and not held_out):
+    if not kept or not held_out:
         side = "training" if not kept else "evaluation"
         raise ValueError(f"data.held_out_share {share} leaves nothing for {side}: there are too few different answers")
     return kept, held_out

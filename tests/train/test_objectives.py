@@ -1,4 +1,4 @@
-"""Objectives inside the loop: one with weights of its own trains, is saved and resumed; a user's own needs no registry."""
+"""Objectives inside the loop: without the LLM, with weights of their own, and from a file of the user's own."""
 
 import shutil
 from collections.abc import Sequence

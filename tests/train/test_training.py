@@ -122,7 +122,7 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path, tiny_llm: Path
 
 
 def leave_as_killed(whole: Path, killed: Path, step: int) -> None:
-    """Make of a finished run what one killed some time after `step` leaves: its checkpoint, and metrics of later steps."""
+    """Make of a finished run what one killed some time after `step` leaves: its checkpoint, and all metrics."""
     shutil.copytree(whole, killed, ignore=shutil.ignore_patterns("last", "step-*"))
     shutil.copytree(whole / f"step-{step:07d}", killed / "last")
     with (killed / "metrics.jsonl").open("a") as file:
@@ -200,7 +200,7 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
 
 
 def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
-    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.4"]))
+    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.6"]))
     sides = [
         {source.dataset[row].messages[-1].text for source in sources for row in source.rows}  # type: ignore[union-attr]
         for sources in (trainer.train_sources, trainer.evaluation_sources)

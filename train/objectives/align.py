@@ -63,7 +63,7 @@ class AlignObjective(nn.Module):
             return torch.zeros((), device=model.device), {}
         tokens = [torch.cat(found).mean(0) for found in model.media_tokens(examples)]
         media = torch.stack(tokens).float()  # [B, D]
-        texts = [model.llm.tokenizer.decode(answer, skip_special_tokens=True).strip() for answer in answers]
+        texts = [str(model.llm.tokenizer.decode(answer, skip_special_tokens=True)).strip() for answer in answers]
         same = torch.tensor([[one == other for other in texts] for one in texts], device=media.device)
         words = torch.stack([model.llm.embed(_without_specials(model, answer)).mean(0) for answer in answers]).float()
         # All sentences share a large common part (full stop, articles): only what sets them apart counts.
