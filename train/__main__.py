@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from train.recipe import USAGE, describe_keys, load_recipe
+from train.recipe import USAGE, describe_keys, load_recipes
 
 DONE, FAILED, WRONG_RECIPE = 0, 1, 2
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str]) -> int:
         print(describe_keys() if arguments else USAGE)
         return DONE if arguments else WRONG_RECIPE
     try:
-        recipe = load_recipe(arguments[0], arguments[1:])
+        recipes = load_recipes(arguments[0], arguments[1:])
     except (FileNotFoundError, ValueError) as error:
         return _fail(error, WRONG_RECIPE)
     # Tokenizers used before data workers are forked would print a warning for each of them.
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     from train.loop import NonFiniteLossError, RunInterruptedError, Trainer
 
     try:
-        Trainer(recipe).run()
+        for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made
+            Trainer(recipe).run()
     except RunInterruptedError as interrupted:
         print(interrupted, file=sys.stderr)
         return 128 + interrupted.signal_number

@@ -13,6 +13,7 @@ from omni.components import ComponentConfig
 from omni.config import from_dict
 from omni.files import write_atomically
 from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
+from train.stages import expand_stages
 
 USAGE = """usage: python -m train RECIPE.yaml [--KEY VALUE ...]
        accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]
@@ -26,7 +27,14 @@ Values are YAML: null, true, 8, "text", [a, list]. Exit status: 0 done, 1 failed
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read the recipe at `path`; `overrides` are command-line words such as `["--train.lr", "1e-4"]`.
+    """Read a recipe of one stage, or the last stage of one that has several; see `load_recipes`."""
+    return load_recipes(path, overrides)[-1]
+
+
+def load_recipes(path: str | Path, overrides: Sequence[str] = ()) -> list[Recipe]:
+    """Read the recipe at `path`, one `Recipe` for each of its stages (see `train.stages`); most have one.
+
+    `overrides` are command-line words such as `["--train.lr", "1e-4"]`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -41,7 +49,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
     for key, value in parse_overrides(overrides):
         values = _with_value(values, key.split("."), value, key)
-    return from_dict(Recipe, values, key="recipe")
+    return [from_dict(Recipe, stage, key="recipe") for stage in expand_stages(values)]
 
 
 def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,49 @@
+"""Stages of one recipe, such as align, then answer: each a run of its own that begins with the model of the one before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# What a stage may set; everything else is the same for all stages.
+STAGE_KEYS = ("name", "data", "train", "objective")
+
+
+def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Recipe values with a list `stages` -> the values of one recipe for each stage; without, the recipe itself.
+
+    A stage takes the keys of the top level, with its own `train`, `data` and `objective` laid over them. The last stage
+    writes to `train.output_dir`, an earlier one to the folder of its name in it.
+
+    Raises:
+        ValueError: a stage without a name, two of one name, or a key that a stage cannot set.
+    """
+    values = dict(values)
+    stages = values.pop("stages", None)
+    if stages is None:
+        return [values]
+    if not isinstance(stages, list) or not stages or not all(isinstance(stage, Mapping) for stage in stages):
+        raise ValueError(f"recipe.stages: expected a list of stages with the keys {list(STAGE_KEYS)}, found {stages!r}")
+    names = [stage.get("name") for stage in stages]
+    for index, (stage, name) in enumerate(zip(stages, names, strict=True)):
+        unknown = sorted(set(stage) - set(STAGE_KEYS))
+        if unknown:
+            raise ValueError(f"recipe.stages[{index}]: unknown key {unknown[0]!r}. Allowed: {list(STAGE_KEYS)}")
+        if not isinstance(name, str) or not name.isidentifier() or names.count(name) > 1:
+            raise ValueError(f"recipe.stages[{index}].name: {name!r} must be a word of its own, such as align")
+        if "output_dir" in (stage.get("train") or {}):
+            raise ValueError(f"recipe.stages[{index}].train.output_dir: set it once, in train.output_dir")
+    output_dir = (values.get("train") or {}).get("output_dir", "")
+    recipes: list[dict[str, Any]] = []
+    for index, stage in enumerate(stages):
+        recipe = dict(values)
+        for key in ("data", "train"):
+            if stage.get(key):
+                recipe[key] = {**(values.get(key) or {}), **stage[key]}
+        if "objective" in stage:
+            recipe["objective"] = stage["objective"]
+        if index < len(stages) - 1:
+            recipe["train"] = {**recipe["train"], "output_dir": f"{output_dir}/{stage['name']}"}
+        if index > 0:
+            del recipe["model" if "model" in recipe else "init_from"]
+            recipe["init_from"] = f"{recipes[-1]['train']['output_dir']}/best"
+        recipes.append(recipe)
+    return recipes
