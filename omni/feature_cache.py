@@ -1,7 +1,7 @@
 """Features of frozen encoders on disk, so that each media item is encoded once.
 
-One file per item: `DIR/FINGERPRINT-DTYPE/FIRST TWO DIGITS OF HASH/HASH.safetensors`, with a checksum in its header. Files are written
-beside their place and renamed, so any number of processes may share a cache.
+One file per item, `DIR/FINGERPRINT-DTYPE/FIRST TWO DIGITS OF HASH/HASH.safetensors`, with a checksum in its header.
+Files are written beside their place and renamed, so any number of processes may share a cache.
 Shapes: C clips of one item, N features of a clip, D feature width.
 """
 
@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from omni.encoders.base import Features
+from omni.encoders.base import Features, tensor_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -94,5 +94,5 @@ def _checksum(values: Tensor, mask: Tensor) -> str:
     checksum = 0
     for tensor in (values, mask):
         checksum = zlib.crc32(f"{tensor.dtype} {list(tensor.shape)}".encode(), checksum)
-        checksum = zlib.crc32(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()), checksum)
+        checksum = zlib.crc32(tensor_bytes(tensor), checksum)
     return f"{checksum:08x}"

@@ -94,7 +94,7 @@ def test_values_too_large_for_float16_are_an_error_that_says_what_to_use(tmp_pat
 
 
 def test_an_unknown_dtype_is_an_error_with_the_allowed_ones(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'int8'.*float32, float16, bfloat16"):
+    with pytest.raises(ValueError, match=r"'int8'.*float32, float16, bfloat16"):
         FeatureCache(tmp_path, "int8")
 
 

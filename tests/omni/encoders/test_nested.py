@@ -1,0 +1,131 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from omni.encoders.efficientnet import EfficientNetLite
+from omni.encoders.nested import FrameEncoder, MultiViewEncoder, sinusoidal_positions
+from omni.media.item import Media
+from omni.starter import resolve
+from tests.omni.encoders.tiny_networks import efficientnet_state
+
+
+@pytest.fixture(scope="module")
+def image_encoder(tmp_path_factory: pytest.TempPathFactory) -> EfficientNetLite:
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file(efficientnet_state(), path)
+    return EfficientNetLite(path, image_size=64)
+
+
+def video(num_frames: int, seed: int = 0) -> Media:
+    frames = np.random.default_rng(seed).integers(0, 256, (num_frames, 20, 20, 3), dtype=np.uint8)
+    return Media("video", data=frames)
+
+
+def test_frames_are_the_image_encoders_features_with_time_added(image_encoder: EfficientNetLite) -> None:
+    media = video(3)
+    assert isinstance(media.data, np.ndarray)
+    plain = FrameEncoder(image_encoder, num_frames=4, position_scale=0.0)
+    features = plain(plain.preprocess(media))
+    alone = [image_encoder(image_encoder.preprocess(Media("image", data=frame))) for frame in media.data]
+    expected = torch.cat([one.values for one in alone])
+    torch.testing.assert_close(features.values, expected, atol=1e-5, rtol=1e-5)
+
+    timed = FrameEncoder(image_encoder, num_frames=4, position_scale=0.5)
+    added = timed(timed.preprocess(media)).values - expected
+    assert (timed.dim, timed.max_features) == (1280, 4 * image_encoder.max_features)
+    for frame in range(3):
+        size = expected[frame].square().mean().sqrt().item()
+        assert added[frame].square().mean().sqrt().item() == pytest.approx(0.5 * size, rel=1e-3)
+        direction = sinusoidal_positions(torch.tensor([float(frame)]), 1280)[0]
+        assert torch.cosine_similarity(added[frame, 0], direction, dim=0) > 0.999
+
+
+def test_a_still_frame_twice_differs_by_its_time_only_when_positions_are_on(image_encoder: EfficientNetLite) -> None:
+    media = Media("video", data=np.full((2, 20, 20, 3), 90, dtype=np.uint8))
+    without, with_time = (FrameEncoder(image_encoder, position_scale=scale) for scale in (0.0, 0.5))
+    first, second = without(without.preprocess(media)).values
+    torch.testing.assert_close(first, second, atol=1e-6, rtol=0)
+    first, second = with_time(with_time.preprocess(media)).values
+    assert (first - second).abs().max() > 1e-4
+
+
+def test_batched_videos_of_different_length_equal_single_ones(image_encoder: EfficientNetLite) -> None:
+    encoder = FrameEncoder(image_encoder, num_frames=4)
+    items = [encoder.preprocess(video(length, seed=length)) for length in (1, 3, 9)]
+    assert [len(item["frame_number"]) for item in items] == [1, 3, 4]
+    joined = {name: torch.cat([item[name] for item in items]) for name in items[0]}
+    alone = torch.cat([encoder(item).values for item in items])
+    torch.testing.assert_close(encoder(joined).values, alone, atol=1e-5, rtol=0)
+
+
+def test_views_are_the_image_encoders_features_of_rendered_pictures(image_encoder: EfficientNetLite) -> None:
+    points = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32) * [1, 2, 3]
+    encoder = MultiViewEncoder(image_encoder, num_views=3, render_size=64)
+    features = encoder(encoder.preprocess(Media("point_cloud", data=points.astype(np.float32))))
+    assert features.values.shape == (3, 4, 1280)
+    assert features.mask.all()
+    assert encoder.max_features == 12
+    assert not torch.allclose(features.values[0], features.values[1], atol=1e-3)
+
+
+def test_licence_extensions_and_frozenness_come_with_the_image_encoder(image_encoder: EfficientNetLite) -> None:
+    encoder = MultiViewEncoder(image_encoder, up="z").train()
+    assert encoder.licence == "Apache-2.0"
+    assert ".obj" in encoder.file_extensions
+    assert not encoder.image_encoder.training
+    with pytest.raises(ValueError, match="up is 'w'; allowed: x, y, z"):
+        MultiViewEncoder(image_encoder, up="w")
+    with pytest.raises(ValueError, match="must be an Encoder, got Linear"):
+        FrameEncoder(torch.nn.Linear(1, 1))  # pyright: ignore[reportArgumentType]
+
+
+def test_fingerprints_depend_on_settings_and_on_the_image_encoder(
+    image_encoder: EfficientNetLite, tmp_path: Path
+) -> None:
+    save_file(efficientnet_state(seed=1), tmp_path / "other.safetensors")
+    other = EfficientNetLite(tmp_path / "other.safetensors", image_size=64)
+    assert FrameEncoder(image_encoder).fingerprint() == FrameEncoder(image_encoder).fingerprint()
+    prints = {
+        FrameEncoder(image_encoder).fingerprint(),
+        FrameEncoder(image_encoder, num_frames=3).fingerprint(),
+        FrameEncoder(other).fingerprint(),
+        MultiViewEncoder(image_encoder).fingerprint(),
+        MultiViewEncoder(image_encoder, elevation=10.0).fingerprint(),
+    }
+    assert len(prints) == 5
+
+
+SPEC = {"class_path": "omni.encoders.EfficientNetLite", "init_args": {"weights": "starter:efficientnet-lite0"}}
+
+
+@pytest.mark.starter
+def test_real_furniture_and_frames_through_an_encoder_named_in_a_recipe() -> None:
+    with open(resolve("starter:furniture/object-test.jsonl"), encoding="utf-8") as file:
+        chair = json.loads(next(line for line in file if " chair" in line))
+    path = resolve("starter:furniture/" + chair["meta"]["point_cloud"])
+    views = MultiViewEncoder(SPEC)
+    features = views(views.preprocess(Media("point_cloud", path=path)))
+    assert features.values.shape == (6, 49, 1280)
+    seats = {
+        423,
+        559,
+        765,
+        703,
+        857,
+        831,
+    }  # barber chair, folding chair, rocking chair, park bench, throne, studio couch
+    assert isinstance(views.image_encoder, EfficientNetLite)
+    guesses = views.image_encoder.classify(views.preprocess(Media("point_cloud", path=path))["pixels"]).topk(5).indices
+    assert sum(bool(seats & set(view)) for view in guesses.tolist()) >= 3
+
+    with open(resolve("starter:wesnoth/video-test.jsonl"), encoding="utf-8") as file:
+        (part, *_) = json.loads(next(file))["messages"][0]["content"]
+    frames = FrameEncoder(SPEC, num_frames=4)
+    paths = [resolve("starter:wesnoth/" + name) for name in part["path"]]
+    inputs = frames.preprocess(Media("video", path=paths))
+    assert len(inputs["frame_number"]) == min(4, len(paths))
+    assert frames(inputs).mask.all()
