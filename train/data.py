@@ -16,7 +16,7 @@ from omni.readers import SampleDataset, open_dataset
 from train.bad_samples import BadSample
 from train.config import SourceConfig
 from train.instructions import add_instruction, resolve_instructions
-from train.interrupts import ignore_interrupts_in_worker
+from train.interrupts import survive_interrupts_in_worker
 from train.mixing import Draw
 
 
@@ -126,7 +126,7 @@ def load_batches(
         batch_sampler=batches,  # type: ignore[arg-type]  # torch accepts any iterable of lists of keys
         num_workers=num_workers,
         collate_fn=_as_they_are,
-        worker_init_fn=ignore_interrupts_in_worker,
+        worker_init_fn=survive_interrupts_in_worker,
         # Workers share the model's memory by forking; other start methods would pickle the whole LLM for each of them.
         multiprocessing_context=multiprocessing.get_context("fork") if num_workers else None,
         # A generator of its own, so that creating an iterator does not advance the global one (exact resume).

@@ -33,7 +33,19 @@ class Interrupts:
         self._previous = {}
 
 
-def ignore_interrupts_in_worker(worker_index: int) -> None:
-    """For data-loading workers: Ctrl-C reaches them too, but the training process decides when they end."""
+_WORKER_OUTLIVES_SIGTERM = 600  # seconds; longer than any step, so that the training process can finish it
+
+
+def survive_interrupts_in_worker(worker_index: int) -> None:
+    """For data-loading workers: the training process decides when they end.
+
+    A terminal's Ctrl-C and the SIGTERM of `timeout`, Slurm or systemd go to every process of the job. If workers died of
+    them, torch would end the training process with an error in the middle of the step that it wants to finish.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _note_termination_in_worker)
+
+
+def _note_termination_in_worker(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the second one, by torch at the end, does end it
+    signal.alarm(_WORKER_OUTLIVES_SIGTERM)

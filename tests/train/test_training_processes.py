@@ -1,5 +1,6 @@
 """Training as its users start it: several processes under accelerate, and signals."""
 
+import os
 import signal
 import subprocess
 import time
@@ -53,14 +54,14 @@ def test_signal_finishes_the_step_saves_and_the_same_command_goes_on(
     recipe = write_recipe(tmp_path / "stopped", tiny_llm, data, steps=60, num_workers=1, batch_size=8)
     lines = tmp_path / "stopped/run/metrics.jsonl"
     with subprocess.Popen(
-        command(recipe), cwd=REPOSITORY, env=environment(), stderr=subprocess.PIPE, text=True
+        command(recipe), cwd=REPOSITORY, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         deadline = time.monotonic() + 120
         while not (lines.exists() and lines.read_text().count("\n") >= 3):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(number)
+        os.killpg(process.pid, number)  # as terminals, `timeout` and Slurm do: to data-loading workers too
         _, errors = process.communicate(timeout=60)
     assert process.returncode == status, errors
     assert "the same command continues from there" in errors
