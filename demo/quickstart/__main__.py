@@ -1,0 +1,134 @@
+"""`python -m demo.quickstart`: from nothing to a model that sees and hears, and a page that shows what it can do.
+
+Every step leaves what it made in the output folder and is not done again, so an interrupted run goes on where it was.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from demo.quickstart.plan import Plan, Training, folder_plan, starter_plan
+from omni import starter
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status is 0, 1 for a failure, 130 when interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m demo.quickstart", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("runs/quickstart"), help="folder of everything it makes")
+    parser.add_argument("--data", metavar="FOLDER", help="your own files and captions instead of the starter data")
+    parser.add_argument("--seed", type=int, default=0, help="of training and evaluation (default: 0)")
+    options = parser.parse_args(arguments)
+    # Threads that wait by spinning slow each other down by an order of magnitude when anything else runs.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        run(options.output, options.data, options.seed)
+    except KeyboardInterrupt:
+        console.print("\nstopped; the same command goes on from here")
+        return 130
+    except subprocess.CalledProcessError as error:
+        console.print("the step above did not end well; the same command tries it again")
+        return 130 if error.returncode in (130, 143, -signal.SIGINT) else 1
+    except (ValueError, OSError, starter.FetchError) as error:
+        console.print(f"error: {error}")
+        return 1
+    return 0
+
+
+def run(output: Path, data: str | None, seed: int) -> None:
+    """All steps.
+
+    Raises:
+        subprocess.CalledProcessError: training failed (it has said why).
+        ValueError, OSError: something else did.
+    """
+    if data is None:
+        step(1, "Fetching starter weights and data")
+        starter.fetch(list(starter.GROUPS["quickstart"]))
+        plan = starter_plan()
+    else:
+        step(1, f"Reading {data} and fetching starter weights")
+        plan = folder_plan(data, output / "data")
+        starter.fetch(list(plan.assets))
+    folders: dict[str, Path] = {}
+    for training in plan.trainings:
+        step(2, f"Training the {training.modality} adapter in front of the frozen LLM")
+        folders[training.modality] = train(training, output / training.modality, seed)
+    finish(plan, folders, output, seed)
+
+
+def train(training: Training, output: Path, seed: int) -> Path:
+    """Train an adapter in a process of its own, unless that is done; returns the model's folder."""
+    overrides = {"train.output_dir": str(output), "train.seed": seed, **training.overrides}
+    words = [word for key, value in overrides.items() for word in (f"--{key}", json.dumps(value))]
+    content = training.recipe.read_bytes() + json.dumps(words).encode() + _manifest_bytes(training.overrides)
+    marker = output / f"done-{hashlib.sha256(content).hexdigest()[:16]}"
+    if marker.exists() and (output / "best" / "config.yaml").exists():
+        console.print(f"  done before: {output / 'best'}")
+        return output / "best"
+    for other in output.glob("done-*"):  # trained with other settings: begin anew
+        other.unlink()
+        words += ["--train.resume", "never"]
+    started = time.time()
+    command = [sys.executable, "-m", "train", str(training.recipe), *words]
+    subprocess.run(command, check=True)
+    marker.write_text(f"{time.time() - started:.0f} seconds\n")
+    return output / "best"
+
+
+def _manifest_bytes(overrides: dict[str, Any]) -> bytes:
+    return b"".join(Path(source["path"]).read_bytes() for source in overrides.get("data.train", []))
+
+
+def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> None:
+    """Combine, evaluate, answer a question and write the page."""
+    # Imported late: these load torch and transformers, and the steps before take no notice of them.
+    from demo.quickstart.page import write_page
+    from eval.results import save_results
+    from eval.runner import evaluate
+    from omni.messages import Message, Text
+    from omni.model import OmniModel
+
+    step(3, f"Combining {' and '.join(folders)}, without more training")
+    model = OmniModel.combine(folders)
+    model.save(output / "model")
+    console.print(f"  {output / 'model'}")
+
+    step(4, "Evaluating zero-shot, on captions that training never saw")
+    started = time.time()
+    result = evaluate(
+        model, plan.tasks, suite="quickstart", cache_path=output / "evaluation" / "answers.sqlite", seed=seed
+    )
+    result.model["from"] = [str(output / "model")]
+    save_results(result, output / "evaluation" / "results.json")
+
+    step(5, "Asking one question about " + " and a ".join(f"{item.modality}" for item in plan.joint))
+    answer = model.generate([Message("user", (*plan.joint, Text(plan.question)))])
+    console.print(f"  {plan.question}\n  -> [bold]{answer}[/bold]")
+
+    step(6, "Writing the report")
+    page = output / "report.html"
+    write_page(page, plan, folders, result, answer, evaluation_seconds=time.time() - started)
+    console.print(f"  [bold]{page}[/bold]  (open it in a browser)")
+    console.print(f"\nChat with it: make demo   (or: python -m demo --model {output / 'model'})")
+
+
+def step(number: int, title: str) -> None:
+    """Announce a step."""
+    console.rule(f"[bold]{number}. {title}", align="left")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
