@@ -39,8 +39,8 @@ _WORKER_OUTLIVES_SIGTERM = 600  # seconds; longer than any step, so that the tra
 def survive_interrupts_in_worker(worker_index: int) -> None:
     """For data-loading workers: the training process decides when they end.
 
-    A terminal's Ctrl-C and the SIGTERM of `timeout`, Slurm or systemd go to every process of the job. If workers died of
-    them, torch would end the training process with an error in the middle of the step that it wants to finish.
+    A terminal's Ctrl-C and the SIGTERM of `timeout`, Slurm or systemd go to every process of the job. If workers died
+    of them, torch would end the training process with an error in the middle of the step that it wants to finish.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _note_termination_in_worker)

@@ -1,4 +1,4 @@
-"""Stages of one recipe, such as align, then answer: each a run of its own that begins with the model of the one before."""
+"""Stages of one recipe, such as align, then answer: each a run of its own that begins with the model of the last."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from omni.components import ComponentConfig, import_class
-from train.recipe import RECIPES, describe_keys, load_recipe, write_recipe
+from train.recipe import RECIPES, describe_keys, load_recipe, load_recipes, write_recipe
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
 COMPONENT = {"class_path": "adapters.Linear", "init_args": {}}
@@ -103,12 +103,12 @@ def test_help_describes_every_key() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipe_loads_and_begins_with_its_command(path: Path) -> None:
-    loaded = load_recipe(path)
+    stages = load_recipes(path)
     first = path.read_text().splitlines()[0]
     assert first == f"# accelerate launch -m train train/recipes/{path.name}"
-    assert loaded.model is not None
-    components = [loaded.objective]
-    for modality in loaded.model.modalities.values():
+    assert stages[0].model is not None
+    components = [stage.objective for stage in stages]
+    for modality in stages[0].model.modalities.values():
         components += [modality.encoder, modality.adapter]
     for component in components:
         check_component(component)
@@ -121,6 +121,32 @@ def check_component(component: ComponentConfig) -> None:
     for value in component.init_args.values():
         if isinstance(value, dict) and "class_path" in value:
             check_component(ComponentConfig.parse(value))
+
+
+def test_stages_begin_with_the_model_of_the_one_before(recipe: Path) -> None:
+    stages = [{"name": "align", "train": {"lr": 0.5, "steps": 3}}, {"name": "answer"}]
+    recipe.write_text(yaml.safe_dump(VALUES | {"stages": stages}))
+    first, second = load_recipes(recipe)
+    assert (first.train.output_dir, first.train.lr, first.train.steps) == ("runs/a/align", 0.5, 3)
+    assert (second.train.output_dir, second.train.lr, second.train.steps) == ("runs/a", 1e-3, 10)
+    assert first.model is not None
+    assert (second.model, second.init_from) == (None, "runs/a/align/best")
+
+
+@pytest.mark.parametrize(
+    ("stages", "part"),
+    [
+        ([{"train": {}}], "name"),
+        ([{"name": "a"}, {"name": "a"}], "a word of its own"),
+        ([{"name": "a", "model": {}}], "unknown key 'model'"),
+        ([{"name": "a", "train": {"output_dir": "b"}}], "output_dir"),
+        ({"name": "a"}, "list of stages"),
+    ],
+)
+def test_mistakes_in_stages_are_named(recipe: Path, stages: Any, part: str) -> None:
+    recipe.write_text(yaml.safe_dump(VALUES | {"stages": stages}))
+    with pytest.raises(ValueError, match=part):
+        load_recipes(recipe)
 
 
 def test_there_is_a_recipe_for_each_starter_modality() -> None:
