@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _check_adapters() -> None:
-    """AdapterHub's distribution also installs a top-level package `adapters`; whichever comes first on the path wins."""
+    """AdapterHub's distribution also installs a top-level package `adapters`; the first on the path wins."""
     spec = _find_spec("adapters")
     ours = spec is not None and spec.origin is not None and (_Path(spec.origin).parent / "qformer.py").is_file()
     if not ours:

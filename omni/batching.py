@@ -55,7 +55,7 @@ class EmbeddedExample:
 
 @dataclass(frozen=True)
 class LLMInputs:
-    """What goes into the LLM; exactly one of `attention_mask` (padded) and `position_ids` alone (packed) isolates samples."""
+    """What goes into the LLM: padded rows with an attention mask, or one pack that its position ids alone divide."""
 
     inputs_embeds: Tensor  # [B, L, D], or [1, T, D] packed
     labels: Tensor  # [B, L] or [1, T]

@@ -119,7 +119,7 @@ def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
     path = directory / "config.yaml"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{directory} is no model folder: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
+            f"{directory} is no model folder: it has no config.yaml. Give one that training wrote, such as RUN/best"
         )
     try:
         values = yaml.safe_load(path.read_text())
@@ -198,7 +198,7 @@ def _check_llm(llm: LanguageModel, fingerprint: str, directory: Path) -> None:
     if llm.base_fingerprint != fingerprint:
         raise ValueError(
             f"{directory} was trained with the LLM of fingerprint {fingerprint}, but {llm.config.name!r} here has "
-            f"{llm.base_fingerprint}: adapters work only with their own LLM. Point model.llm.name in its config.yaml to it"
+            f"{llm.base_fingerprint}: adapters work with their own LLM only. Name that one in its config.yaml"
         )
 
 

@@ -1,4 +1,4 @@
-"""Build a part of a model from its class path, so that a user's own class needs no registry and no edit of this repository."""
+"""Build a part of a model from its class path, so that a user's own class needs no registry and no edit here."""
 
 import importlib
 import importlib.util
@@ -108,7 +108,8 @@ def _load_file(file: Path) -> ModuleType:
     name = f"omni_user_{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # registered first, so that instances can be pickled for data-loading workers
         spec.loader.exec_module(module)

@@ -133,7 +133,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return [_convert(arguments[0], item, f"{key}[{index}]") for index, item in enumerate(value)]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    expected = origin or hint
+    expected: Any = origin or hint
     if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
         raise ValueError(f"{key}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
     return value

@@ -1,8 +1,8 @@
 """Messages -> token ids, labels and media placeholders, laid out by the LLM's own chat template.
 
-The whole conversation is rendered as text by the template, with a mark in place of each media item and marks around each
-answer. The text between two media is then tokenised in one piece, so the ids are those of the template's own text, and
-the marks only tell, by character offsets, where media stand and which tokens are answers.
+The whole conversation is rendered as text by the template, with a mark in place of each media item and marks around
+each answer. The text between two media is then tokenised in one piece, so the ids are those of the template's
+own text, and the marks only tell, by character offsets, where media stand and which tokens are answers.
 """
 
 import re
@@ -61,7 +61,7 @@ class ConversationEncoder:
         self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
 
     def encode(self, messages: Sequence[Message], *, answer: bool, sample_id: str = "(conversation)") -> Layout:
-        """Lay out `messages`; with `answer` they end with the assistant's turn, else the template asks for the next one.
+        """Lay out `messages`; with `answer` they end with the assistant's turn, else the template asks for it.
 
         Raises:
             SampleError: a modality that the model does not have, no answer where one is needed, or a conversation
@@ -89,8 +89,9 @@ class ConversationEncoder:
         probe = [Message("user", (Text("?"),)), Message("assistant", (Text("!"),))]
         layout = self.encode(probe, answer=True)
         last = [label for label in layout.labels if label != IGNORED_LABEL][-1]
-        ends = {last} if self.tokenizer.decode([last]).strip() in self._special_texts() else set()
-        return sorted(ends | ({self.tokenizer.eos_token_id} - {None}))
+        ends = {last} if str(self.tokenizer.decode([last])).strip() in self._special_texts() else set()
+        eos = self.tokenizer.eos_token_id
+        return sorted(ends | ({eos} if isinstance(eos, int) else set()))
 
     def _special_texts(self) -> set[str]:
         return {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
@@ -183,10 +184,9 @@ class ConversationEncoder:
 def _marked_spans(marked_text: str) -> list[tuple[int, int]]:
     """Spans between answer marks, in the coordinates of the text without the marks."""
     spans: list[tuple[int, int]] = []
-    removed, start = 0, None
-    for match in re.finditer(f"[{_ANSWER_START}{_ANSWER_END}]", marked_text):
+    start = None
+    for removed, match in enumerate(re.finditer(f"[{_ANSWER_START}{_ANSWER_END}]", marked_text)):
         position = match.start() - removed
-        removed += 1
         if match.group() == _ANSWER_START:
             start = position
         elif start is not None:

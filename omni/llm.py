@@ -67,7 +67,7 @@ class LanguageModel(nn.Module):
         return self._embedding(token_ids.to(self.device))
 
     def forward(self, inputs_embeds: Tensor, keep: Tensor | int, **inputs: Any) -> Any:
-        """Run the LLM; logits are computed only where `keep` [B, L] is True (giving [K, V]), or at the last `keep` positions.
+        """Run the LLM; logits only where `keep` [B, L] is True (giving [K, V]), or at the last `keep` positions.
 
         `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
         """
@@ -82,7 +82,7 @@ class LanguageModel(nn.Module):
 
     @functools.cached_property
     def base_fingerprint(self) -> str:
-        """Identifies the LLM whatever dtype it is loaded in: architecture, and a sample of its embeddings in bfloat16."""
+        """Identifies the LLM in whatever dtype it is: architecture, and a sample of its embeddings in bfloat16."""
         config = cast(Any, self.model).config
         weight = self._embedding.weight.detach()
         rows = weight[:: max(1, weight.shape[0] // 64)].to("cpu", torch.bfloat16)
@@ -178,7 +178,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
         options["device_map"] = {"": device or "cpu"}
     model = AutoModelForCausalLM.from_pretrained(name, **options)
     if config.quantization is None and device is not None:
-        model = model.to(device)
+        model = cast(nn.Module, model).to(device)
     tokenizer = AutoTokenizer.from_pretrained(name)
     if not tokenizer.is_fast:
         raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")

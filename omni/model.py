@@ -21,7 +21,7 @@ from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack,
 from omni.checkpoint import combine_models, load_model, save_model
 from omni.config import ModelConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
-from omni.encoders.base import _tensor_bytes
+from omni.encoders.base import tensor_bytes
 from omni.feature_cache import FeatureCache
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
 from omni.losses import answer_nll
@@ -101,7 +101,7 @@ class OmniModel(nn.Module):
             SampleError: the conversation does not fit the model or its context.
             MediaError: a media item cannot be read.
         """
-        sample_id, parsed = _parse(messages, self.modalities)
+        sample_id, parsed = _parse(messages, [*self.modalities])
         layout = self.conversation.encode(parsed, answer=answer, sample_id=sample_id)
         pairs = zip(layout.media, layout.instructions, strict=True)
         media = [self._prepare_media(item, instruction) for item, instruction in pairs]
@@ -302,7 +302,7 @@ class OmniModel(nn.Module):
         self, messages: Messages | Sample, candidates: Sequence[str]
     ) -> tuple[Example, list[Suffix]]:
         """What all candidates share, media included, and for each the tokens that follow."""
-        sample_id, parsed = _parse(messages, self.modalities)
+        sample_id, parsed = _parse(messages, [*self.modalities])
         prefix = self.prepare(Sample(sample_id, parsed))
         layouts = []
         for candidate in candidates:
@@ -348,7 +348,7 @@ class OmniModel(nn.Module):
         trained = {name: value for name, value in self.state_dict().items() if ".adapter." in name or "lora_" in name}
         for name, value in sorted(trained.items()):
             digest.update(name.encode())
-            digest.update(_tensor_bytes(value))
+            digest.update(tensor_bytes(value))
         return digest.hexdigest()
 
     # --- checkpoints ---
@@ -401,7 +401,7 @@ def build_model(
 def _parse(messages: Messages | Sample, modalities: Collection[str]) -> tuple[str, tuple[Message, ...]]:
     if isinstance(messages, Sample):
         return messages.id, messages.messages
-    return "(conversation)", parse_messages(messages, modalities=[*modalities])
+    return "(conversation)", parse_messages(messages, modalities=modalities)
 
 
 def _is_single(messages: Any) -> bool:

@@ -34,7 +34,7 @@ class Suffix:
 def score_suffixes(
     llm: LanguageModel, prefixes: Sequence[EmbeddedExample], suffixes: Sequence[Sequence[Suffix]]
 ) -> list[Tensor]:
-    """Summed log-likelihood in nats of each suffix after its prefix: for each prefix a float32 tensor [num_suffixes]."""
+    """Summed log-likelihood in nats of each suffix after its prefix: for each prefix a tensor [num_suffixes]."""
     batch = pad(prefixes, side="left")  # all prefixes end together, so that suffixes start at one position
     assert batch.attention_mask is not None
     output = llm(

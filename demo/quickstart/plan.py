@@ -79,7 +79,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
         print(f"left out: {line}")
     if not trainings:
         raise ValueError(
-            f"{folder} has no pictures or sounds with captions to train on (at least some ten different captions). Give "
+            f"{folder} has no pictures or sounds with captions to train on (at least some ten captions). Give "
             "each file its caption as its name (red_fox.png), as a text file beside it (fox.txt), or in manifest.jsonl"
         )
     weights = tuple(WEIGHTS[training.modality] for training in trainings)
