@@ -16,7 +16,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from omni.config import LoRAConfig, ModelConfig, from_dict, to_dict
+from omni.config import ModelConfig, from_dict, to_dict
 from omni.files import recover_directory, replace_directory
 from omni.llm import SHARED_LORA, LanguageModel
 from omni.model_card import ModelCard, render_card
@@ -38,6 +38,7 @@ def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None
         "format_version": FORMAT_VERSION,
         "llm_fingerprint": model.llm.base_fingerprint,
         "model": to_dict(config),
+        "loras": model.llm.lora_names(),
         "card": to_dict(model.card),
     }
     (directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
@@ -50,12 +51,15 @@ def save_model(model: OmniModel, directory: Path, card: ModelCard | None = None)
     """Write a model folder in one atomic step: after a crash the old folder or the new one is there, whole.
 
     Raises:
-        ValueError: the folder holds something else than a model.
+        ValueError: the folder holds something else than a model, which replacing it would delete.
     """
+    recover_directory(directory)
     if directory.exists():
-        foreign = [] if (directory / "config.yaml").exists() else sorted(item.name for item in directory.iterdir())
+        foreign = sorted(item.name for item in directory.iterdir() if item.name not in _FILES)
         if foreign:
-            raise ValueError(f"{directory} holds no model but {foreign[:5]}; choose another folder to save to")
+            raise ValueError(
+                f"{directory} also holds {foreign[:5]}, which saving would delete; choose another folder to save to"
+            )
     with replace_directory(directory) as temporary:
         write_model(model, temporary, card)
 
@@ -75,7 +79,7 @@ def load_model(directory: Path, *, device: str | torch.device | None, dtype: str
     _check_llm(model.llm, fingerprint, directory)
     load_trained_state(model, directory)
     if config.llm.lora is not None:
-        _load_loras(model, directory, config.llm.lora, list(config.modalities))
+        _load_loras(model, directory)
     model.llm.config = llm
     return model.train(False)
 
@@ -107,9 +111,10 @@ def combine_models(
     for name, (folder, config, _, _) in read.items():
         load_trained_state(model, folder, only=name)
         if config.llm.lora is not None:
-            shared = config.llm.lora.mode == "shared"
-            model.llm.load_lora(name, folder / "lora" if shared else folder / "lora" / name)
-            model.llm.config = replace(model.llm.config, lora=replace(config.llm.lora, mode="per_modality"))
+            own = folder / "lora" / name
+            if config.llm.lora.mode == "shared" or own.is_dir():
+                model.llm.load_lora(name, own if own.is_dir() else folder / "lora")
+                model.llm.config = replace(model.llm.config, lora=replace(config.llm.lora, mode="per_modality"))
     return model.train(False)
 
 
@@ -179,15 +184,12 @@ def _trained_names(model: OmniModel) -> list[str]:
     return sorted(names)
 
 
-def _load_loras(model: OmniModel, directory: Path, lora: LoRAConfig, modalities: list[str]) -> None:
-    if lora.mode == "shared":
-        folders = {SHARED_LORA: directory / "lora"}
-    else:
-        folders = {name: directory / "lora" / name for name in modalities if (directory / "lora" / name).is_dir()}
-    for name, folder in folders.items():
-        if not (folder / "adapter_config.json").is_file():
-            raise FileNotFoundError(f"{folder} has no LoRA, but the config.yaml says there is one")
-        model.llm.load_lora(name, folder)
+def _load_loras(model: OmniModel, directory: Path) -> None:
+    names = yaml.safe_load((directory / "config.yaml").read_text()).get("loras")
+    if not names:
+        raise ValueError(f"{directory / 'config.yaml'}: model.llm.lora is set, but `loras` names none")
+    for name in names:
+        model.llm.load_lora(name, directory / "lora" if name == SHARED_LORA else directory / "lora" / name)
 
 
 def _llm_config(config: ModelConfig, dtype: str | None) -> Any:

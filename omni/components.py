@@ -27,10 +27,17 @@ class ComponentConfig:
         """Read a mapping with the keys `class_path` and `init_args`; `key` names it in errors."""
         if isinstance(value, ComponentConfig):
             return value
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{key}: expected the keys class_path and init_args, found {value!r}")
         unknown = set(value) - {"class_path", "init_args"}
         if unknown or "class_path" not in value:
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {sorted(value)}")
-        return cls(value["class_path"], dict(value.get("init_args") or {}))
+        class_path, init_args = value["class_path"], value.get("init_args") or {}
+        if not isinstance(class_path, str):
+            raise ValueError(f"{key}.class_path: expected package.module.Class or file.py:Class, found {class_path!r}")
+        if not isinstance(init_args, Mapping):
+            raise ValueError(f"{key}.init_args: expected argument names and values, found {init_args!r}")
+        return cls(class_path, dict(init_args))
 
 
 def import_class(class_path: str) -> type:
@@ -72,7 +79,10 @@ def build(config: "ComponentConfig | Mapping[str, Any]", key: str = "component",
         ValueError: the class is not found, or does not accept an argument; the message begins with `key`.
     """
     config = ComponentConfig.parse(config, key)
-    component = import_class(config.class_path)
+    try:
+        component = import_class(config.class_path)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
     parameters = inspect.signature(component).parameters
     arguments = {name: _resolve_paths(value) for name, value in config.init_args.items()}
     unknown = set(arguments) - set(parameters)
@@ -112,5 +122,9 @@ def _load_file(file: Path) -> ModuleType:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # registered first, so that instances can be pickled for data-loading workers
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]  # or the next attempt would take the half that was loaded
+            raise
     return sys.modules[name]

@@ -5,6 +5,7 @@ each answer. The text between two media is then tokenised in one piece, so the i
 own text, and the marks only tell, by character offsets, where media stand and which tokens are answers.
 """
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from omni.messages import Media, Message, SampleError, Text
+
+_MAX_REMEMBERED = 200_000  # tokens of laid out conversations: some 20 MB
 
 MEDIA_SLOT = -1  # stands in the token ids where one media item's tokens go
 IGNORED_LABEL = -100  # torch.nn.functional.cross_entropy's default
@@ -40,6 +43,7 @@ class Layout:
     labels: list[int]  # the token id at answer tokens, IGNORED_LABEL elsewhere
     media: list[Media]  # in the order of the slots
     instructions: list[str]  # for each media item, the user's text that goes with it
+    answer_start: int  # where the labels of the last answer begin; the length if there is no answer
 
 
 class ConversationEncoder:
@@ -55,6 +59,8 @@ class ConversationEncoder:
         self.tokenizer = tokenizer
         self.cues = cues
         self.system = system
+        self._remembered: dict[Any, tuple[list[int], list[int], int]] = {}
+        self._num_remembered = 0
         specials = {str(token) for token in tokenizer.all_special_tokens}
         specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         alternatives = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True))
@@ -70,19 +76,58 @@ class ConversationEncoder:
         messages = [self._strip(message) for message in messages]
         if answer and (not messages or messages[-1].role != "assistant"):
             raise SampleError(sample_id, "the last turn must be the assistant's answer")
-        if self.system is not None and messages and messages[0].role != "system":
-            messages = [Message("system", (Text(self.system),)), *messages]
+        messages = self._with_system(messages)
         media = [item for message in messages for item in message.media]
         for item in media:
             if item.modality not in self.cues:
                 raise SampleError(
                     sample_id, f"the model has no modality {item.modality!r}; it has {sorted(self.cues) or 'none'}"
                 )
-        text, answers = self._mark_answers(messages, add_generation_prompt=not answer, sample_id=sample_id)
-        token_ids, labels = self._tokenize(text, answers)
+        turns = tuple((message.role, self._content(message)) for message in messages)
+        token_ids, labels, answer_start = self._lay_out(turns, not answer, sample_id)
         if token_ids.count(MEDIA_SLOT) != len(media):
             raise SampleError(sample_id, "the LLM's chat template drops or repeats a message that holds media")
-        return Layout(token_ids, labels, media, _instructions(messages))
+        return Layout([*token_ids], [*labels], media, _instructions(messages), answer_start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_remembered": {}, "_num_remembered": 0}
+
+    def _lay_out(
+        self, turns: tuple[tuple[str, str], ...], generation: bool, sample_id: str
+    ) -> tuple[list[int], list[int], int]:
+        """Token ids, labels and where those of the last answer begin. Remembered: when many media are asked the same
+        question with the same candidates, the texts are always the same."""
+        key = (turns, generation)
+        if key not in self._remembered:
+            text, answers = self._mark_answers(turns, generation, sample_id)
+            found = self._tokenize(text, answers)
+            if self._num_remembered + len(found[0]) > _MAX_REMEMBERED:
+                self._remembered, self._num_remembered = {}, 0
+            self._remembered[key] = found
+            self._num_remembered += len(found[0])
+            return found
+        return self._remembered[key]
+
+    def _with_system(self, messages: list[Message]) -> list[Message]:
+        """The messages with the model's own system message, if it has one and they have none.
+
+        Where the template has no system role (as Gemma's), a system message stands at the head of the first user turn.
+        """
+        if self.system is not None and messages and messages[0].role != "system":
+            messages = [Message("system", (Text(self.system),)), *messages]
+        if [message.role for message in messages[:2]] != ["system", "user"] or self._has_system_role:
+            return messages
+        head = [part for part in messages[0].content if not isinstance(part, Text) or part.text.strip()]
+        gap = [Text("\n\n")] if head else []
+        return [Message("user", (*head, *gap, *messages[1].content)), *messages[2:]]
+
+    @functools.cached_property
+    def _has_system_role(self) -> bool:
+        try:
+            text = self._render((("system", "SYSTEM"), ("user", "USER")), True, "(probe)")
+        except SampleError:
+            return False
+        return "SYSTEM" in text
 
     def end_token_ids(self) -> list[int]:
         """Ids of the tokens with which this template ends an answer."""
@@ -118,54 +163,59 @@ class ConversationEncoder:
             previous = part
         return content
 
-    def _render(self, messages: Sequence[Message], contents: list[str], generation: bool, sample_id: str) -> str:
-        plain = [{"role": m.role, "content": content} for m, content in zip(messages, contents, strict=True)]
-        options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": generation}
+    def _render(self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str) -> str:
+        plain = [{"role": role, "content": content} for role, content in turns]
+        # without enable_thinking=False, Qwen3 asks for a chain of thought where its training layout has an empty one
+        options: dict[str, Any] = {
+            "tokenize": False,
+            "add_generation_prompt": generation,
+            "enable_thinking": False,
+        }
         if self.tokenizer.chat_template is None:
             options["chat_template"] = PLAIN_TEMPLATE
         try:
             return str(self.tokenizer.apply_chat_template(plain, **options))
         except (jinja2.TemplateError, ValueError) as error:
-            roles = [message.role for message in messages]
+            roles = [role for role, _ in turns]
             raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
 
     def _mark_answers(
-        self, messages: Sequence[Message], add_generation_prompt: bool, sample_id: str
+        self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str
     ) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text and the character spans of its answers, end tokens included."""
-        contents = [self._content(message) for message in messages]
-        text = self._render(messages, contents, add_generation_prompt, sample_id)
-        turns = [index for index, message in enumerate(messages) if message.role == "assistant"]
-        marked = list(contents)
-        for index in turns:
-            marked[index] = _ANSWER_START + contents[index] + _ANSWER_END
-        marked_text = self._render(messages, marked, add_generation_prompt, sample_id)
+        text = self._render(turns, generation, sample_id)
+        answers = [index for index, (role, _) in enumerate(turns) if role == "assistant"]
+        marked = [
+            (role, _ANSWER_START + content + _ANSWER_END if role == "assistant" else content) for role, content in turns
+        ]
+        marked_text = self._render(marked, generation, sample_id)
         if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", marked_text) == text:
             spans = _marked_spans(marked_text)
-            if len(spans) == len(turns):
+            if len(spans) == len(answers):
                 return text, [(start, self._past_end_token(text, end)) for start, end in spans]
-        return text, [self._span_by_prefix(messages, contents, index, text, sample_id) for index in turns]
+        return text, [self._span_by_prefix(turns, index, text, sample_id) for index in answers]
 
     def _span_by_prefix(
-        self, messages: Sequence[Message], contents: list[str], index: int, text: str, sample_id: str
+        self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str
     ) -> tuple[int, int]:
         """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
-        before = self._render(messages[:index], contents[:index], True, sample_id)
-        if not text.startswith(before):
+        before = self._render(turns[:index], True, sample_id)
+        following = self._render(turns[: index + 1], False, sample_id).rstrip()
+        if not text.startswith(before) or not text.startswith(following):
             raise SampleError(
                 sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}"
             )
-        following = self._render(messages[: index + 1], contents[: index + 1], False, sample_id)
-        end = len(following.rstrip()) if text.startswith(following.rstrip()) else len(text.rstrip())
-        return len(before), end
+        return len(before), len(following)
 
     def _past_end_token(self, text: str, end: int) -> int:
         match = self._end_token.match(text, end)
         return match.end() if match else end
 
-    def _tokenize(self, text: str, answers: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    def _tokenize(self, text: str, answers: list[tuple[int, int]]) -> tuple[list[int], list[int], int]:
         token_ids: list[int] = []
         labels: list[int] = []
+        answer_start: int | None = None
+        last_begin = answers[-1][0] if answers else len(text)
         start = 0
         for piece in re.split(f"({_MEDIA_MARK})", text):
             if piece == _MEDIA_MARK:
@@ -175,10 +225,12 @@ class ConversationEncoder:
                 encoded = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
                 for token_id, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
                     inside = any(first + start < stop and last + start > begin for begin, stop in answers)
+                    if inside and answer_start is None and last + start > last_begin:
+                        answer_start = len(token_ids)
                     token_ids.append(token_id)
                     labels.append(token_id if inside else IGNORED_LABEL)
             start += len(piece)
-        return token_ids, labels
+        return token_ids, labels, len(token_ids) if answer_start is None else answer_start
 
 
 def _marked_spans(marked_text: str) -> list[tuple[int, int]]:

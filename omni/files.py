@@ -1,6 +1,7 @@
 """Files and folders that are either whole or not there: write beside, flush to disk, rename."""
 
 import contextlib
+import glob
 import os
 import shutil
 import tempfile
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _OLD_SUFFIX = ".replaced"
+_NEW_SUFFIX = ".partial"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -31,11 +33,13 @@ def replace_directory(path: Path) -> Iterator[Path]:
     """Gives an empty folder to fill; when the block ends without an error it takes the place of `path`.
 
     After an error the temporary folder is removed and the old one stays. A crash between the two renames leaves the old
-    folder beside its place, from where `recover_directory` brings it back.
+    folder beside its place, from where `recover_directory` brings it back. One process at a time may replace a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     recover_directory(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW_SUFFIX}"):  # of a process that was killed
+        shutil.rmtree(abandoned, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_NEW_SUFFIX, dir=path.parent))
     try:
         yield temporary
         temporary.chmod(0o755)

@@ -7,18 +7,21 @@ import functools
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
+from omni.attention_checks import honours_packing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
+from omni.quiet import quiet_loading
 from omni.starter import resolve
+
+logger = logging.getLogger(__name__)
 
 SHARED_LORA = "default"  # the name under which PEFT saves without a subfolder
 
@@ -31,6 +34,7 @@ class LanguageModel(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.config = config
+        self.has_lora = False
         model.requires_grad_(False)
         self.train(False)
 
@@ -42,7 +46,35 @@ class LanguageModel(nn.Module):
     @property
     def embedding_rms(self) -> float:
         """Root mean square of the input embeddings: the scale at which the LLM expects tokens."""
-        return self._embedding.weight.detach().float().pow(2).mean().sqrt().item()
+        # through the module, since some (Gemma 3) scale what is in the table; a sample, since tables can be huge
+        with torch.no_grad():
+            return self._sample_embeddings(4096).float().pow(2).mean().sqrt().item()
+
+    def _sample_embeddings(self, count: int) -> Tensor:
+        """Embeddings [count or less, D] of tokens from all over the vocabulary."""
+        size = self._embedding.weight.shape[0]
+        return self.embed(torch.arange(0, size, max(1, size // count))[:count])
+
+    @functools.cached_property
+    def can_pack(self) -> bool:
+        """Whether several samples can stand in one row without seeing each other; found out by trying."""
+        honoured = honours_packing(self.model, self._sample_embeddings(12))
+        if not honoured:
+            logger.warning("%s cannot keep packed samples apart: they are padded instead", self.config.name)
+        return honoured
+
+    @functools.cached_property
+    def can_branch(self) -> bool:
+        """Whether several continuations of one prefix can stand in one row; found out by trying."""
+        return self.config.attention != "flash_attention_2" and honours_tree_mask(
+            self.model, self._sample_embeddings(12)
+        )
+
+    @property
+    def attention_window(self) -> int | None:
+        """How far back local attention layers look; None = everywhere."""
+        text_config = cast(Any, self.model).config.get_text_config()
+        return getattr(text_config, "sliding_window", None) or getattr(text_config, "attention_chunk_size", None)
 
     @property
     def context_length(self) -> int:
@@ -76,8 +108,8 @@ class LanguageModel(nn.Module):
     def train(self, mode: bool = True) -> "LanguageModel":
         """The frozen LLM stays in evaluation mode; `mode` only reaches the dropout of its LoRA."""
         super().train(False)
-        for layer in self._lora_layers():
-            layer.lora_dropout.train(mode)
+        if self.has_lora:
+            self._lora.set_dropout(self.model, mode)
         return self
 
     @functools.cached_property
@@ -94,66 +126,42 @@ class LanguageModel(nn.Module):
     # --- LoRA ---
 
     @property
-    def has_lora(self) -> bool:
-        return isinstance(self.model, PeftModel)
+    def _lora(self) -> Any:
+        from omni import lora  # PEFT takes seconds to import, and most models need none of it
+
+        return lora
 
     def add_lora(self, config: LoRAConfig, names: Collection[str]) -> None:
         """Add one trainable LoRA for each of `names` (`SHARED_LORA` alone for one that serves everything)."""
-        options = LoraConfig(
-            task_type="CAUSAL_LM",
-            r=config.r,
-            lora_alpha=config.alpha,
-            lora_dropout=config.dropout,
-            target_modules=config.target_modules,
-            use_dora=config.use_dora,
-            use_rslora=config.use_rslora,
-        )
-        for name in names:
-            if isinstance(self.model, PeftModel):
-                self.model.add_adapter(name, options)
-            else:
-                self.model = get_peft_model(cast(Any, self.model), options, adapter_name=name)
+        self.model = self._lora.add_lora(self.model, config, names)
+        self.has_lora = True
         self.activate_lora(names)
         self.train(self.training)
 
     def load_lora(self, name: str, folder: Path) -> None:
-        """Add the LoRA that `save_lora` wrote to `folder`, under `name`."""
-        if isinstance(self.model, PeftModel):
-            self.model.load_adapter(str(folder), adapter_name=name, is_trainable=True)
-        else:
-            self.model = PeftModel.from_pretrained(
-                cast(Any, self.model), str(folder), adapter_name=name, is_trainable=True
-            )
+        """Add the LoRA that `save_lora` wrote to `folder`, under `name`; all LoRAs are switched on.
+
+        Raises:
+            FileNotFoundError: no LoRA there.
+            ValueError: its weights are damaged, or are not those that this LLM's LoRA has.
+        """
+        self.model = self._lora.load_lora(self.model, name, folder)
+        self.has_lora = True
+        self.activate_lora(self.lora_names())
         self.train(self.training)
 
     def save_lora(self, folder: Path) -> None:
         """Write every LoRA in PEFT's own format, one subfolder for each that is not the shared one."""
-        assert isinstance(self.model, PeftModel)
-        self.model.save_pretrained(str(folder))
-        for file in sorted(folder.rglob("README.md")):
-            file.unlink()  # PEFT's empty card; the model has its own
-        for file in sorted(folder.rglob("adapter_config.json")):
-            values = json.loads(file.read_text())
-            values["base_model_name_or_path"] = self.config.name
-            if isinstance(values.get("target_modules"), list):
-                values["target_modules"] = sorted(values["target_modules"])  # PEFT writes a set, in no fixed order
-            file.write_text(json.dumps(values, indent=2, sort_keys=True))
+        self._lora.save_lora(self.model, folder, self.config.name)
 
     def lora_names(self) -> list[str]:
         """Names of the LoRAs that the LLM has."""
-        return sorted(self.model.peft_config) if isinstance(self.model, PeftModel) else []
+        return self._lora.lora_names(self.model) if self.has_lora else []
 
     def activate_lora(self, names: Collection[str]) -> None:
         """Switch on exactly the LoRAs `names` (their updates add up); all stay trainable."""
-        for layer in self._lora_layers():
-            layer.set_adapter(sorted(names))
-        # PEFT freezes what it switches off; here which LoRA is trained does not depend on the batch at hand
-        for name, parameter in self.model.named_parameters():
-            if "lora_" in name:
-                parameter.requires_grad_(True)
-
-    def _lora_layers(self) -> list[LoraLayer]:
-        return [module for module in self.model.modules() if isinstance(module, LoraLayer)]
+        if self.has_lora:
+            self._lora.activate_lora(self.model, names)
 
 
 def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:
@@ -176,7 +184,8 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
     if config.quantization is not None:
         options["quantization_config"] = _quantization(config)
         options["device_map"] = {"": device or "cpu"}
-    model = AutoModelForCausalLM.from_pretrained(name, **options)
+    with quiet_loading():
+        model = AutoModelForCausalLM.from_pretrained(name, **options)
     if config.quantization is None and device is not None:
         model = cast(nn.Module, model).to(device)
     tokenizer = AutoTokenizer.from_pretrained(name)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack, pad
+from omni.candidates import split_candidates
 from omni.checkpoint import combine_models, load_model, save_model
 from omni.config import ModelConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
@@ -25,10 +26,10 @@ from omni.encoders.base import tensor_bytes
 from omni.feature_cache import FeatureCache
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
 from omni.losses import answer_nll
-from omni.messages import Media, Message, Sample, SampleError, Text, parse_messages
+from omni.messages import Media, Message, Sample, SampleError, parse_messages
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
-from omni.scoring import Suffix, normalize_scores, score_suffixes
+from omni.scoring import check_normalization, normalize_scores, score_suffixes
 
 Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
 
@@ -172,7 +173,8 @@ class OmniModel(nn.Module):
     ) -> Tensor:
         """Summed negative log-likelihood of the answer tokens, divided by `num_answer_tokens` (default: this batch's).
 
-        With `packed` the examples stand in one row without pads, and still do not see each other.
+        With `packed` the examples stand in one row without pads, and still do not see each other. An LLM that cannot
+        keep them apart (`LanguageModel.can_pack`) gets them padded, with the same loss.
         """
         if num_answer_tokens is None:
             num_answer_tokens = max(1, sum(example.num_answer_tokens for example in batch))
@@ -184,7 +186,7 @@ class OmniModel(nn.Module):
         """Summed negative log-likelihood in nats of the answer tokens of embedded examples."""
         total = torch.zeros((), device=self.device)
         for group in self._lora_groups(batch):
-            inputs = (pack if packed else pad)([embedded[i] for i in group])
+            inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
             total = total + answer_nll(self._run(inputs, keep).logits, targets)
         return total
@@ -208,10 +210,12 @@ class OmniModel(nn.Module):
         groups: dict[frozenset[str], list[int]] = defaultdict(list)
         for index, example in enumerate(batch):
             groups[(example.modalities | {SHARED_LORA}) & names].append(index)
-        for active, group in groups.items():
-            self.llm.activate_lora(active)
-            yield group
-        self.llm.activate_lora(names)
+        try:
+            for active, group in groups.items():
+                self.llm.activate_lora(active)
+                yield group
+        finally:
+            self.llm.activate_lora(names)
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """Name -> parameter of everything that is trained."""
@@ -288,7 +292,12 @@ class OmniModel(nn.Module):
         lengths = {len(found) for found in per_item}
         if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths:
             raise ValueError("score_batch needs for each conversation a list of candidates, all of one length above 0")
-        split = [self._prefix_and_suffixes(one, found) for one, found in zip(messages, per_item, strict=True)]
+        check_normalization(normalization)
+        split = []
+        for one, found in zip(messages, per_item, strict=True):
+            sample_id, parsed = _parse(one, self.modalities)
+            prefix = self.prepare(Sample(sample_id, parsed))
+            split.append(split_candidates(self.conversation, parsed, prefix, found, self.llm.context_length))
         prefixes = [prefix for prefix, _ in split]
         embedded = self.embed_examples(prefixes)
         scores: list[Tensor] = [torch.empty(0)] * len(split)
@@ -297,34 +306,6 @@ class OmniModel(nn.Module):
             for i, values in zip(group, found, strict=True):
                 scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
         return torch.stack(scores)
-
-    def _prefix_and_suffixes(
-        self, messages: Messages | Sample, candidates: Sequence[str]
-    ) -> tuple[Example, list[Suffix]]:
-        """What all candidates share, media included, and for each the tokens that follow."""
-        sample_id, parsed = _parse(messages, [*self.modalities])
-        prefix = self.prepare(Sample(sample_id, parsed))
-        layouts = []
-        for candidate in candidates:
-            if not candidate.strip():
-                raise SampleError(sample_id, "a candidate is empty")
-            answered = (*parsed, Message("assistant", (Text(candidate),)))
-            layouts.append(self.conversation.encode(answered, answer=True, sample_id=sample_id))
-        # the template asks for the answer with the same ids as it puts before one; if not, share less
-        shared = len(prefix.token_ids)
-        for layout in layouts:
-            ids = torch.tensor(layout.token_ids)
-            count = min(shared, len(ids) - 1)
-            equal = ids[:count] == prefix.token_ids[:count]
-            shared = count if bool(equal.all()) else int(equal.int().argmin())
-        answer_labels = [torch.tensor(layout.labels) for layout in layouts]
-        ignore_before = len(prefix.token_ids)
-        suffixes = []
-        for layout, labels in zip(layouts, answer_labels, strict=True):
-            labels = labels.clone()
-            labels[: min(ignore_before, shared)] = -100  # earlier turns' answers are not the candidate's
-            suffixes.append(Suffix(torch.tensor(layout.token_ids)[shared:], labels[shared:]))
-        return replace(prefix, token_ids=prefix.token_ids[:shared], labels=prefix.labels[:shared]), suffixes
 
     @torch.no_grad()
     def embed(self, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:

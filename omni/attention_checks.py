@@ -1,0 +1,77 @@
+"""Does a causal LM honour packed rows and masks of trees? Asked of the model itself, once, with a few tokens.
+
+Architectures differ in what they do with position ids and four-dimensional masks, and some silently ignore them (BLOOM
+makes its positions from the padding mask). A wrong answer there would be a wrong loss or a wrong score, so nothing is
+concluded from the architecture's name.
+
+Shapes: L length, D width, V vocabulary.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
+
+
+@torch.no_grad()
+def honours_packing(model: nn.Module, embeds: Tensor) -> bool:
+    """Whether samples in one row, told apart by positions that start again at 0, are as if each were alone.
+
+    `embeds` [12, D] are any embeddings of tokens.
+    """
+    first, second, other = embeds[:3], embeds[3:8], embeds[8:11]
+    try:
+        packed = [_packed_logits(model, [before, second])[len(before) :] for before in (first, other)]
+        alone = _logits(model, second)
+    except _UNSUPPORTED:
+        return False
+    # what stands before must not matter at all; being packed may matter by rounding
+    return _close(packed[0], packed[1]) and _close(packed[0], alone)
+
+
+@torch.no_grad()
+def honours_tree_mask(model: nn.Module, embeds: Tensor) -> bool:
+    """Whether two continuations of one cached prefix can stand in one row, kept apart by a four-dimensional mask."""
+    prefix, branches = embeds[:4], embeds[4:6]
+    visible = torch.tensor([[True] * 4 + [True, False], [True] * 4 + [False, True]], device=embeds.device)
+    try:
+        cache = _run(model, prefix, use_cache=True).past_key_values
+        tree = _run(
+            model,
+            branches,
+            attention_mask=additive_mask(visible, embeds.dtype)[None, None],
+            position_ids=torch.full((1, 2), 4, device=embeds.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits[0]
+        alone = [_logits(model, torch.cat([prefix, branch[None]]))[-1] for branch in branches]
+    except _UNSUPPORTED:
+        return False
+    return _close(tree, torch.stack(alone))
+
+
+def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """True where attention may look -> 0 there and the lowest number of `dtype` elsewhere, as transformers adds it."""
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
+
+
+def _run(model: nn.Module, embeds: Tensor, **inputs: Any) -> Any:
+    return model(inputs_embeds=embeds[None], **inputs)
+
+
+def _logits(model: nn.Module, embeds: Tensor) -> Tensor:
+    return _run(model, embeds, use_cache=False).logits[0]
+
+
+def _packed_logits(model: nn.Module, samples: list[Tensor]) -> Tensor:
+    positions = torch.cat([torch.arange(len(sample), device=sample.device) for sample in samples])[None]
+    return _run(model, torch.cat(samples), position_ids=positions, use_cache=False).logits[0]
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Equal but for rounding: a tenth of the spread of the logits in 16 bits, a thousandth in 32."""
+    share = 1e-3 if found.dtype == torch.float32 else 0.1
+    difference = (found.float() - expected.float()).abs().max()
+    return bool(difference <= share * expected.float().std())
