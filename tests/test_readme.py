@@ -1,0 +1,479 @@
+"""README.md and docs/ hold what they say: every Python block runs, every command, path and name in them exists."""
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import transformers
+import yaml
+from accelerate.commands.launch import launch_command_parser
+from PIL import Image
+from torch import Tensor, nn
+
+import adapters
+import demo.__main__
+import eval.__main__
+import omni.__main__
+import omni.encoders
+import train.__main__
+from eval.scorers import SCORERS
+from eval.suites import get_tasks
+from eval.tasks import TASKS
+from omni import starter
+from omni.components import build, import_class
+from omni.config import ModelConfig, from_dict, to_dict
+from omni.encoders import Encoder, Features
+from omni.media.image import load_image
+from omni.media.sound import load_sound
+from omni.messages import Media, Message, Text, parse_sample
+from omni.model import OmniModel, build_model
+from omni.readers import open_dataset, read_llava
+from omni.starter import ASSETS
+from omni.starter.locations import stamp_of
+from tests.tiny import tiny_model
+from train.instructions import INSTRUCTIONS
+from train.recipe import RECIPES, load_recipes
+
+REPOSITORY = Path(__file__).parents[1]
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+MODULES = {
+    "omni": omni.__main__,
+    "eval": eval.__main__,
+    "demo": demo.__main__,
+    "train": train.__main__,
+}
+# Words in capitals stand for something of the reader's own.
+PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a document."""
+
+    document: Path
+    line: int
+    language: str
+    text: str
+
+    @property
+    def file_name(self) -> str | None:
+        """`my_tasks.py` of a block that begins with `# my_tasks.py`."""
+        match = re.match(r"# (\w+\.py)\n", self.text)
+        return match[1] if match else None
+
+
+def blocks(*languages: str) -> list[Any]:
+    """The blocks of all documents in these languages, as parameters of a test."""
+    found = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            if match[1] in languages:
+                line = text.count("\n", 0, match.start()) + 1
+                block = Block(document, line, match[1], match[2])
+                found.append(pytest.param(block, id=f"{document.name}:{line}"))
+    return found
+
+
+def inline_code() -> Iterator[str]:
+    """Every `code` in the running text of all documents."""
+    for document in DOCUMENTS:
+        text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        yield from (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text))
+
+
+def first_cells(document: str, header: str) -> set[str]:
+    """The names in code in the first column of the table whose header line begins with `header`."""
+    text = (REPOSITORY / document).read_text(encoding="utf-8")
+    table = text[text.index(header) :].split("\n\n")[0].splitlines()[2:]
+    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+
+class TinyPicture(Encoder):
+    """Pictures -> 4 features of width 8."""
+
+    modality = "image"
+    dim = 8
+    max_features = 4
+
+    def __init__(self) -> None:
+        super().__init__(licence="Apache-2.0")
+        self.layer = nn.Linear(48, 8)
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        pixels = np.asarray(load_image(media).resize((8, 8)), dtype=np.float32) / 255
+        return {"pixels": torch.from_numpy(pixels.reshape(1, 4, 48))}
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        values = self.layer(inputs["pixels"])
+        return Features(values, torch.ones(values.shape[:2], dtype=torch.bool))
+
+
+class TinySound(TinyPicture):
+    """Sounds -> 4 features of width 8."""
+
+    modality = "sound"
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        samples = load_sound(media).samples[:192]
+        return {"pixels": torch.from_numpy(np.pad(samples, (0, 192 - len(samples))).reshape(1, 4, 48))}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_llm: Path) -> Path:
+    """A folder as it is after the quickstart, but with tiny models: runs/, starter data, and the files of the docs."""
+    folder = tmp_path_factory.mktemp("workspace")
+    for parameter in blocks("python"):
+        block = parameter.values[0]
+        if block.file_name:
+            (folder / block.file_name).write_text(block.text, encoding="utf-8")
+    for modality, encoder in {"image": "TinyPicture", "sound": "TinySound"}.items():
+        values = {
+            "encoder": {"class_path": f"tests.test_readme.{encoder}"},
+            "adapter": {"class_path": "adapters.Linear"},
+        }
+        config = from_dict(ModelConfig, {"llm": {"name": str(tiny_llm)}, "modalities": {modality: values}})
+        torch.manual_seed(0)
+        build_model(config).save(folder / "runs" / "quickstart" / modality / "best")
+    write_starter_stamps(folder / "home")
+    (folder / "my_folder").mkdir()
+    Image.new("RGB", (8, 8), "red").save(folder / "my_folder" / "red_fox-01.png")
+    return folder
+
+
+def write_starter_stamps(home: Path) -> None:
+    """One picture and one sound where the starter asset `stamps` would be."""
+    folder = home / "data" / "stamps"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 8), "green").save(folder / "frog.png")
+    soundfile.write(folder / "frog.wav", np.sin(np.arange(1600) / 5), 16000)
+    content = [{"type": "image", "path": "frog.png"}, {"type": "sound", "path": "frog.wav"}]
+    row = {
+        "id": "frog",
+        "messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "A frog."}],
+    }
+    (folder / "triplet-test.jsonl").write_text(json.dumps(row) + "\n")
+    (folder / "asset.json").write_text(json.dumps(stamp_of(ASSETS["stamps"])))
+
+
+@pytest.fixture
+def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(workspace)
+    monkeypatch.setenv("OMNI_HOME", str(workspace / "home"))
+    return workspace
+
+
+# --- Python ---
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_block_runs(block: Block, in_workspace: Path) -> None:
+    exec(compile(block.text, f"{block.document.name}:{block.line}", "exec"), {"__name__": "block"})
+
+
+def test_readme_block_prints_an_answer_and_a_log_likelihood_of_each_candidate(
+    in_workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = blocks("python")[0].values[0]
+    assert block.document.name == "README.md"
+    names: dict[str, Any] = {}
+    exec(block.text, names)
+    scores = names["model"].score(names["messages"], ["A frog.", "A blackbird.", "A steam train."])
+    assert (scores < 0).all()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1] == str(scores)
+
+
+def write_tiny_dinov2(folder: Path) -> Path:
+    """A random DINOv2 with the picture size and patches of the published ones."""
+    config = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=518, patch_size=14
+    )
+    transformers.Dinov2Model(config).save_pretrained(folder)
+    size = {"height": 224, "width": 224}
+    transformers.BitImageProcessorPil(size={"shortest_edge": 256}, crop_size=size).save_pretrained(folder)
+    return folder
+
+
+def test_model_of_the_readme_reads_a_picture_a_movement_and_embeddings(in_workspace: Path, tiny_llm: Path) -> None:
+    block = blocks("yaml")[0].values[0]
+    assert block.document.name == "README.md"
+    values = yaml.safe_load(block.text)["model"] | {"llm": {"name": str(tiny_llm)}}
+    modalities = values["modalities"]
+    modalities["image"]["encoder"]["init_args"]["name"] = str(write_tiny_dinov2(in_workspace / "dinov2"))
+    modalities["accelerometer"]["encoder"]["class_path"] = "accelerometer.py:Accelerometer"
+    model = build_model(from_dict(ModelConfig, values))
+    media = [
+        Media("image", path=str(in_workspace / "my_folder" / "red_fox-01.png")),
+        Media("accelerometer", data=np.ones((120, 3))),
+        Media("radar", features=np.ones((5, 512), np.float32)),
+    ]
+    (tokens,) = model.media_tokens([model.prepare([Message("user", (*media, Text("What is this?")))])])
+    assert [len(found) for found in tokens] == [8 * 8, 3, 8]
+
+
+@pytest.mark.starter
+def test_readme_block_runs_on_the_models_of_the_quickstart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        for name in ("smollm2", "efficientnet-lite0", "yamnet", "stamps"):
+            starter.path(name)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    monkeypatch.chdir(tmp_path)
+    for modality in ("image", "sound"):
+        config = load_recipes(RECIPES / f"quickstart-{modality}.yaml")[0].model
+        assert config is not None
+        build_model(config).save(tmp_path / "runs" / "quickstart" / modality / "best")
+    names: dict[str, Any] = {}
+    exec(blocks("python")[0].values[0].text, names)
+    assert [*names["model"].modalities] == ["image", "sound"]
+    assert names["picture"].path.endswith(".png")
+
+
+def test_own_encoder_is_trained_saved_and_loaded(in_workspace: Path, tiny_llm: Path) -> None:
+    every = [parameter.values[0].text for parameter in blocks("yaml")]
+    text = next(text for text in every if "class_path: accelerometer.py:Accelerometer" in text)
+    values = yaml.safe_load(text)["model"] | {"llm": {"name": str(tiny_llm)}}
+    model = build_model(from_dict(ModelConfig, values))
+    recording = np.random.default_rng(0).normal(size=(120, 3))
+    question = Message("user", (Media("accelerometer", data=recording), Text("What is this?")))
+    example = model.prepare([question, Message("assistant", (Text("the dog"),))], answer=True)
+    model([example]).backward()
+    gradients = [parameter.grad for parameter in model.modality("accelerometer").encoder.parameters()]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
+    model.save(in_workspace / "saved")
+    loaded = OmniModel.load(in_workspace / "saved")
+    candidates = ["the dog", "a bell"]
+    assert torch.equal(loaded.score([question], candidates), model.score([question], candidates))
+
+
+def test_own_encoder_names_a_recording_of_the_wrong_shape(in_workspace: Path) -> None:
+    encoder = build({"class_path": "accelerometer.py:Accelerometer"})
+    with pytest.raises(ValueError, match=r"\[T, 3\], got \[7, 2\]"):
+        encoder.preprocess(Media("accelerometer", data=np.zeros((7, 2))))
+
+
+def test_own_adapter_is_not_influenced_by_masked_features(in_workspace: Path) -> None:
+    torch.manual_seed(0)
+    adapter = build({"class_path": "mean.py:Mean"}, feature_dim=4, llm_dim=6)
+    features = torch.randn(2, 3, 4)
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    tokens, token_mask = adapter(features, mask)
+    assert token_mask.all()
+    torch.testing.assert_close(tokens[:1], adapter(features[:1, :2])[0])
+    torch.testing.assert_close(tokens[0, 0], adapter.projection(features[0, :2].mean(0)))
+
+
+def test_own_objective_adds_its_pull_to_the_loss(in_workspace: Path, tiny_llm: Path) -> None:
+    model = tiny_model(tiny_llm, adapters={"image": {"class_path": "adapters.Linear"}})
+    question = Message("user", (Media("image", data=np.ones((4, 3), np.float32)),))
+    example = model.prepare([question, Message("assistant", (Text("the dog"),))], answer=True)
+    objective = build({"class_path": "my_objective.py:SmallTokens", "init_args": {"pull": 2.0}})
+    loss, metrics = objective(model, [example], example.num_answer_tokens, packed=False)
+    size = model.media_tokens([example])[0][0].pow(2).mean()
+    torch.testing.assert_close(metrics["token_size"], size.detach())
+    torch.testing.assert_close(loss, model([example]) + 2.0 * size)
+
+
+def test_own_task_is_found(in_workspace: Path) -> None:
+    assert [task.name for task in get_tasks("my_tasks.py:BIRDS")] == ["birds"]
+
+
+# --- YAML and JSON ---
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_yaml_block_is_a_valid_recipe(block: Block, in_workspace: Path) -> None:
+    (in_workspace / "path" / "to").mkdir(parents=True, exist_ok=True)
+    (in_workspace / "path" / "to" / "accelerometer.py").write_text((in_workspace / "accelerometer.py").read_text())
+    rest = {"data": {"train": [{"path": "x.jsonl"}]}, "train": {"output_dir": "runs/x", "steps": 1}}
+    path = in_workspace / "recipe.yaml"
+    text = block.text
+    for key, value in rest.items():
+        if f"\n{key}:" not in text:
+            text += yaml.safe_dump({key: value})
+    path.write_text(text)
+    (recipe,) = load_recipes(path)
+    assert recipe.model is not None
+    assert from_dict(ModelConfig, to_dict(recipe.model)) == recipe.model
+    for modality in recipe.model.modalities.values():
+        for component in (modality.encoder, modality.adapter):
+            parameters = inspect.signature(import_class(component.class_path)).parameters
+            assert set(component.init_args) <= set(parameters), component
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_json_block_is_a_sample(block: Block) -> None:
+    sample = parse_sample(json.loads(block.text), base=Path("/data"))
+    assert sample.media[0].path == "/data/frog.png"
+    assert sample.messages[-1].text == "A frog."
+
+
+def test_folder_of_the_example_is_read_as_the_docs_say(in_workspace: Path) -> None:
+    sample = open_dataset("my_folder")[0]
+    assert not isinstance(sample, ValueError)
+    assert sample.messages[-1].text == "red fox"
+
+
+def test_llava_row_of_the_docs_is_read(tmp_path: Path) -> None:
+    row = next(code for code in inline_code() if '"conversations": [' in code)
+    text = row.replace('"id": ...', '"id": "1"').replace('"value": ...', '"value": "A frog."')
+    (tmp_path / "rows.json").write_text(f"[{text}]")
+    sample = read_llava(tmp_path / "rows.json")[0]
+    assert not isinstance(sample, ValueError)
+    assert [media.path for media in sample.media] == [str(tmp_path / "a.jpg")]
+    assert sample.messages[-1].text == "A frog."
+
+
+# --- commands ---
+
+
+def commands() -> list[str]:
+    """Every command of the documents, without comments and without `[optional parts]`' brackets."""
+    found = [line for parameter in blocks("bash") for line in parameter.values[0].text.splitlines()]
+    starts = ("make ", "python -m ", "accelerate launch ", ".ci/", ".venv/bin/python -m ")
+    found += [code for code in inline_code() if code.startswith(starts)]
+    found += [path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ") for path in RECIPES.glob("*.yaml")]
+    lines = dict.fromkeys(re.sub(r"[\[\]]", "", line.split("#")[0]).strip() for line in found)
+    return [line for line in lines if line and not line.startswith("source ")]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_exists(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    program, *words = shlex.split(command)
+    if program == "make":
+        check_make(words)
+    elif program == ".ci/install":
+        assert (REPOSITORY / program).stat().st_mode & 0o100
+        assert {*words[0].split(",")} <= extras()
+    elif program == "accelerate":
+        assert words[0] == "launch"
+        _, rest = launch_command_parser().parse_known_args(words[1:])
+        options = launch_command_parser().parse_args(words[1:])
+        assert options.module, f"{command}: modules are started with -m"
+        assert rest == []
+        check_module([options.training_script, *options.training_script_args], capsys)
+    else:
+        assert (program, words[0]) == ("python", "-m"), f"unknown command {command!r}"
+        check_module(words[1:], capsys)
+
+
+def check_make(words: list[str]) -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{words[0]}:", makefile, re.MULTILINE), f"no target {words[0]}"
+    for word in words[1:]:
+        assert f"$({word.partition('=')[0]})" in makefile, f"no variable {word}"
+
+
+def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The module exists and its own help, or its recipe, knows every option."""
+    module, *arguments = words
+    options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+    if module == "train":
+        recipe = next((word for word in arguments if word.endswith(".yaml")), None)
+        if recipe is None or PLACEHOLDER.fullmatch(recipe):
+            assert set(options) <= {"--help", "--KEY"}
+        else:
+            assert load_recipes(recipe, arguments[1:])
+        return
+    if module == "omni":
+        assert arguments[0] in omni.__main__.COMMANDS
+        named = [word for word in arguments[1:] if not word.startswith("--") and not PLACEHOLDER.fullmatch(word)]
+        assert set(named) <= set(ASSETS)
+    if module == "eval" and arguments and not arguments[0].startswith("--") and arguments[0] != "my_tasks.py:BIRDS":
+        assert PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
+    with pytest.raises(SystemExit):
+        MODULES[module].main([*arguments[:1], "--help"] if module == "omni" else ["--help"])
+    help_text = capsys.readouterr().out
+    assert all(option in help_text for option in options), f"{module} has no option among {options}"
+
+
+# --- names, paths and tables ---
+
+
+def extras() -> set[str]:
+    """The extras of the project."""
+    return {*tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (document.parent / target).is_file(), target
+
+
+def test_paths_in_the_repository_exist() -> None:
+    paths = [code for code in inline_code() if re.fullmatch(r"(?:train|eval|demo|omni|adapters|docs)/[\w./-]+", code)]
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+def test_dotted_names_exist() -> None:
+    pattern = re.compile(r"(?:(?:omni|adapters|eval)\.|train\.objectives\.)[\w.]+")
+    found = [pattern.match(code) for code in inline_code()]
+    names = {match[0] for match in found if match is not None and not match[0].endswith(".py")}
+    assert len(names) >= 5
+    for name in sorted(names):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_tables_of_classes_are_those_that_there_are() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in text.splitlines() if row[:2] == "| "}
+    assert rows["encoders"] == {*omni.encoders.__all__} - {"Encoder", "Features"}
+    assert rows["adapters"] == {*adapters.__all__} - {"Adapter", "Instruction"}
+
+
+def test_tables_of_names_are_those_that_there_are() -> None:
+    assert first_cells("README.md", "| recipe |") == {path.name for path in RECIPES.glob("*.yaml")}
+    assert first_cells("README.md", "| extra |") == extras() - {"all"}
+    assert first_cells("docs/evaluation.md", "| task |") == set(TASKS)
+    assert first_cells("docs/evaluation.md", "| scorer |") == set(SCORERS)
+    assert first_cells("docs/data.md", "| asset |") == {name for name, asset in ASSETS.items() if asset.kind == "data"}
+    assert {f"`{name}`" for name in INSTRUCTIONS} <= set(
+        re.findall(r"`\w+`", (REPOSITORY / "docs/training.md").read_text())
+    )
+
+
+def test_licences_of_starter_data_are_those_of_the_catalogue() -> None:
+    text = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, asset in ASSETS.items():
+        if asset.kind == "data":
+            row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+            stated = row.split("|")[-2].strip()
+            assert asset.licence.startswith(stated), (name, stated, asset.licence)
+
+
+def test_environment_variables_are_read_somewhere() -> None:
+    code = "".join(path.read_text() for folder in ("omni", "train") for path in (REPOSITORY / folder).rglob("*.py"))
+    code += (REPOSITORY / "Makefile").read_text() + (REPOSITORY / ".ci" / "install").read_text()
+    variables = {name for text in inline_code() for name in re.findall(r"OMNI_[A-Z_]+", text)}
+    assert {"OMNI_HOME", "OMNI_DOWNLOADS", "OMNI_TRACEBACK"} <= variables
+    assert [name for name in variables if name not in code] == []
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_block_fits_the_page_and_parses(block: Block) -> None:
+    ast.parse(block.text)
+    assert max(len(line) for line in block.text.splitlines()) <= 120
