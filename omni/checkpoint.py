@@ -41,8 +41,10 @@ def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None
         "loras": model.llm.lora_names(),
         "card": to_dict(model.card),
     }
-    (directory / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    (directory / "README.md").write_text(render_card(model))
+    (directory / "config.yaml").write_text(
+        yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    (directory / "README.md").write_text(render_card(model), encoding="utf-8")
     if model.llm.has_lora:
         model.llm.save_lora(directory / "lora")
 
@@ -127,7 +129,7 @@ def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
             f"{directory} is no model folder: it has no config.yaml. Give one that training wrote, such as RUN/best"
         )
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
@@ -185,7 +187,7 @@ def _trained_names(model: OmniModel) -> list[str]:
 
 
 def _load_loras(model: OmniModel, directory: Path) -> None:
-    names = yaml.safe_load((directory / "config.yaml").read_text()).get("loras")
+    names = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")).get("loras")
     if not names:
         raise ValueError(f"{directory / 'config.yaml'}: model.llm.lora is set, but `loras` names none")
     for name in names:

@@ -163,13 +163,15 @@ class ConversationEncoder:
             previous = part
         return content
 
-    def _render(self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str) -> str:
+    def _render(
+        self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str, thinking: bool = False
+    ) -> str:
         plain = [{"role": role, "content": content} for role, content in turns]
         # without enable_thinking=False, Qwen3 asks for a chain of thought where its training layout has an empty one
         options: dict[str, Any] = {
             "tokenize": False,
             "add_generation_prompt": generation,
-            "enable_thinking": False,
+            "enable_thinking": thinking,
         }
         if self.tokenizer.chat_template is None:
             options["chat_template"] = PLAIN_TEMPLATE
@@ -192,20 +194,32 @@ class ConversationEncoder:
         if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", marked_text) == text:
             spans = _marked_spans(marked_text)
             if len(spans) == len(answers):
-                return text, [(start, self._past_end_token(text, end)) for start, end in spans]
+                starts = [
+                    self._start_by_prefix(turns, index, text, sample_id) if start is None else start
+                    for index, (start, _) in zip(answers, spans, strict=True)
+                ]
+                return text, [
+                    (start, self._past_end_token(text, end)) for start, (_, end) in zip(starts, spans, strict=True)
+                ]
         return text, [self._span_by_prefix(turns, index, text, sample_id) for index in answers]
+
+    def _start_by_prefix(self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str) -> int:
+        """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
+        for thinking in (False, True):
+            before = self._render(turns[:index], True, sample_id, thinking)
+            if text.startswith(before):
+                return len(before)
+        raise SampleError(sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}")
 
     def _span_by_prefix(
         self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str
     ) -> tuple[int, int]:
-        """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
-        before = self._render(turns[:index], True, sample_id)
         following = self._render(turns[: index + 1], False, sample_id).rstrip()
-        if not text.startswith(before) or not text.startswith(following):
+        if not text.startswith(following):
             raise SampleError(
-                sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}"
+                sample_id, f"cannot tell where the LLM's chat template ends the answer of turn {index + 1}"
             )
-        return len(before), len(following)
+        return self._start_by_prefix(turns, index, text, sample_id), len(following)
 
     def _past_end_token(self, text: str, end: int) -> int:
         match = self._end_token.match(text, end)
@@ -233,15 +247,15 @@ class ConversationEncoder:
         return token_ids, labels, len(token_ids) if answer_start is None else answer_start
 
 
-def _marked_spans(marked_text: str) -> list[tuple[int, int]]:
-    """Spans between answer marks, in the coordinates of the text without the marks."""
-    spans: list[tuple[int, int]] = []
+def _marked_spans(marked_text: str) -> list[tuple[int | None, int]]:
+    """Spans up to each end mark, in the coordinates of the text without marks; start None where its mark is lost."""
+    spans: list[tuple[int | None, int]] = []
     start = None
     for removed, match in enumerate(re.finditer(f"[{_ANSWER_START}{_ANSWER_END}]", marked_text)):
         position = match.start() - removed
         if match.group() == _ANSWER_START:
             start = position
-        elif start is not None:
+        else:
             spans.append((start, position))
             start = None
     return spans

@@ -295,7 +295,7 @@ class OmniModel(nn.Module):
         check_normalization(normalization)
         split = []
         for one, found in zip(messages, per_item, strict=True):
-            sample_id, parsed = _parse(one, self.modalities)
+            sample_id, parsed = _parse(one, [*self.modalities])
             prefix = self.prepare(Sample(sample_id, parsed))
             split.append(split_candidates(self.conversation, parsed, prefix, found, self.llm.context_length))
         prefixes = [prefix for prefix, _ in split]
