@@ -6,6 +6,7 @@ A condition gives each item a list of prefixes; its value for an item is the mea
     blank            no media (control)
     shuffled         the media of an item with another answer (control)
     only-image       a subset of the media (`Task.only`)
+    reference        media of the training split, the same for all items: not a control but the base of `pmi`
     mismatched       `Match` only: own media but for one modality, which is another item's
 """
 
@@ -20,6 +21,7 @@ from omni.messages import Media
 OWN = "own"
 BLANK = "blank"
 SHUFFLED = "shuffled"
+REFERENCE = "reference"
 MISMATCHED = "mismatched"
 SHUFFLED_MISMATCHED = "shuffled-mismatched"
 
@@ -31,11 +33,15 @@ def only_name(modalities: Sequence[str]) -> str:
     return "only-" + "+".join(modalities)
 
 
-def build_conditions(task: Task, items: Sequence[Item], seed: int) -> tuple[dict[str, Condition], dict[str, str]]:
+def build_conditions(
+    task: Task, items: Sequence[Item], seed: int, references: Sequence[Item] = ()
+) -> tuple[dict[str, Condition], dict[str, str]]:
     """The prefixes of every condition, item by item, and the conditions that cannot be built with the reason."""
     conditions: dict[str, Condition] = {OWN: [[Prefix(item.media, item.prompt)] for item in items]}
     not_computed: dict[str, str] = {}
     conditions[BLANK] = [[Prefix((), item.prompt)] for item in items]
+    if references:
+        conditions[REFERENCE] = [[Prefix(one.media, item.prompt) for one in references] for item in items]
     for modalities in task.only:
         conditions[only_name(modalities)] = [
             [Prefix(tuple(part for part in item.media if part.modality in modalities), item.prompt)] for item in items

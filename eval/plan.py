@@ -32,7 +32,8 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
         raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({reasons})")
     items = loaded.items
     candidates, right = build_candidates(task, items, seed)
-    conditions, not_computed = build_conditions(task, items, seed)
+    references = load_items(task, task.reference, task.num_references, seed).items if task.reference else []
+    conditions, not_computed = build_conditions(task, items, seed, references)
     result = TaskResult(task.name, task.version, task.description, task.scorer, metric="")
     result.num_items, result.num_rows = len(items), loaded.num_rows
     result.bad = [{"id": item.id, "reason": item.reason} for item in loaded.bad]
@@ -40,6 +41,8 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
     plan = Plan(task, items, conditions, candidates, right, seed, result)
     result.chance = chance_level(task, candidates)
     result.settings = _settings(task, candidates, seed, loaded)
+    if references:
+        result.settings["pmi_reference"] = f"{len(references)} of {task.reference}"
     return plan
 
 

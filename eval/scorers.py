@@ -7,7 +7,10 @@ says which one is primary:
     mean    sum / number of tokens of c, its end token included
     bytes   sum / number of UTF-8 bytes of c
     pmi     log p(c | media, prompt) - log p(c | prompt), the pointwise mutual information of candidate and media,
-            which takes out that some candidates are likelier texts than others (Holtzman et al. 2021, arXiv:2104.08315)
+            which takes out that some candidates are likelier texts than others (Holtzman et al. 2021,
+            arXiv:2104.08315). p(c | prompt) is the mean of p(c | media, prompt) over a task's reference media, which
+            come from the training split, or, for a task without reference, the likelihood when no media are shown. The
+            mean is the better estimate: that a model says `drum` to any sound at all then counts for no sound.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,13 +52,13 @@ Scorer = ChoiceScorer | MatchScorer | TextScorer
 
 
 def choice_scores(
-    candidates: Sequence[str], scores: Sequence[float], blank: Sequence[float] | None, num_tokens: Sequence[int]
+    candidates: Sequence[str], scores: Sequence[float], base: Sequence[float] | None, num_tokens: Sequence[int]
 ) -> dict[str, np.ndarray]:
     """All four scores of the candidates of one item.
 
     Args:
         scores: log p(c | media, prompt) of each candidate.
-        blank: log p(c | prompt); None leaves `pmi` out.
+        base: log p(c | prompt); None leaves `pmi` out.
         num_tokens: tokens of each candidate, the end token included.
     """
     total = np.asarray(scores, dtype=float)
@@ -64,8 +67,8 @@ def choice_scores(
         "mean": total / np.asarray(num_tokens, dtype=float),
         "bytes": total / np.asarray([max(1, len(candidate.encode())) for candidate in candidates], dtype=float),
     }
-    if blank is not None:
-        result["pmi"] = total - np.asarray(blank, dtype=float)
+    if base is not None:
+        result["pmi"] = total - np.asarray(base, dtype=float)
     return result
 
 

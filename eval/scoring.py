@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eval.ask import Answers
-from eval.conditions import BLANK, MISMATCHED, OWN, SHUFFLED, SHUFFLED_MISMATCHED, Condition
+from eval.conditions import BLANK, MISMATCHED, OWN, REFERENCE, SHUFFLED, SHUFFLED_MISMATCHED, Condition
 from eval.intervals import Estimate, mean_interval, paired_difference
 from eval.items import Item
 from eval.requests import Prefix, digest
@@ -67,6 +67,7 @@ def score_choice(plan: Plan, answers: Answers, count_tokens: Callable[[str], int
     tables = {
         condition: _choice_table(plan, answers, count_tokens, prefixes)
         for condition, prefixes in plan.conditions.items()
+        if condition != REFERENCE
     }
     for condition, table in tables.items():
         scores: dict[str, Estimate] = {}
@@ -86,7 +87,7 @@ def score_choice(plan: Plan, answers: Answers, count_tokens: Callable[[str], int
             "recall_at_5": _mean(plan, [(float(rank <= 5), index) for index, rank in ranks.items()]),
         }
     plan.result.metric = f"accuracy_{primary}"
-    if primary == "pmi":
+    if primary == "pmi" and REFERENCE not in plan.conditions:
         # Of a blank prompt with itself it is 0 for every candidate; what the LLM believes without media is the sum.
         plan.result.control_metric[BLANK] = "accuracy_sum"
     plan.result.difference = _difference(
@@ -108,13 +109,25 @@ def _choice_table(
     table: dict[int, list[dict[str, np.ndarray]]] = {}
     for index in plan.kept:
         candidates = plan.candidates[index]
-        blank = _scores(answers, plan.conditions[BLANK][index][0], candidates)
+        base = _pmi_base(plan, answers, index)
         num_tokens = [count_tokens(candidate) for candidate in candidates]
         found = [_scores(answers, prefix, candidates) for prefix in condition[index]]
-        answered = [choice_scores(candidates, one, blank, num_tokens) for one in found if one is not None]
-        if answered and blank is not None:
+        answered = [choice_scores(candidates, one, base, num_tokens) for one in found if one is not None]
+        if answered and base is not None:
             table[index] = answered
     return table
+
+
+def _pmi_base(plan: Plan, answers: Answers, index: int) -> list[float] | None:
+    """log p(c | prompt) of an item's candidates: the mean over reference media if there are any, else without."""
+    candidates = plan.candidates[index]
+    if REFERENCE not in plan.conditions:
+        return _scores(answers, plan.conditions[BLANK][index][0], candidates)
+    found = [_scores(answers, prefix, candidates) for prefix in plan.conditions[REFERENCE][index]]
+    answered = np.asarray([one for one in found if one is not None])
+    if not len(answered):
+        return None
+    return (np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist()
 
 
 def _scores(answers: Answers, prefix: Prefix, candidates: Sequence[str]) -> list[float] | None:

@@ -75,6 +75,9 @@ class Task:
         only: extra conditions in which only these modalities are shown, such as `(("image",), ("sound",))`.
         num_shuffles: derangements that the shuffled control averages over.
         limit: at most so many items, a seeded sample; None = all. The command line's `--limit` can only lower it.
+        reference: where reference media come from, never the test data: the mean likelihood of a candidate over them is
+            what its pointwise mutual information is measured against; None = its likelihood without media.
+        num_references: how many of them, a seeded sample.
         probe: the linear probe; None with `no_probe` as the reason.
         no_probe: why there is no linear probe.
     """
@@ -92,6 +95,8 @@ class Task:
     only: tuple[tuple[str, ...], ...] = ()
     num_shuffles: int = 1
     limit: int | None = None
+    reference: str | None = None
+    num_references: int = 8
     probe: Probe | None = None
     no_probe: str = "captions are open-ended, there are no classes to probe for"
 

@@ -96,6 +96,7 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     """Combine, evaluate, answer a question and write the page."""
     # Imported late: these load torch and transformers, and the steps before take no notice of them.
     from demo.quickstart.page import write_page
+    from eval.__main__ import summary
     from eval.results import save_results
     from eval.runner import evaluate
     from omni.messages import Message, Text
@@ -114,7 +115,9 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     result.model["from"] = [str(output / "model")]
     save_results(result, output / "evaluation" / "results.json")
 
-    step(5, "Asking one question about " + " and a ".join(f"{item.modality}" for item in plan.joint))
+    console.print(summary(result), markup=False)
+
+    step(5, f"Asking one question about {' and '.join(item.modality for item in plan.joint)}")
     answer = model.generate([Message("user", (*plan.joint, Text(plan.question)))])
     console.print(f"  {plan.question}\n  -> [bold]{answer}[/bold]")
 

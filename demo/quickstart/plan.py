@@ -73,7 +73,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
         write_manifest(manifests["test"], [found[index] for index in test])
         source = {"path": str(manifests["train"]), "instructions": [prompt]}
         trainings.append(Training(modality, RECIPES / recipe, {"data.train": [source]}))
-        tasks.append(_choice_task(modality, str(manifests["test"]), prompt, len(test)))
+        tasks.append(_choice_task(modality, manifests, prompt, len(test)))
         joint.append(found[test[0]].media[0])
     for line in skipped:
         print(f"left out: {line}")
@@ -108,17 +108,18 @@ def _usable_samples(folder: str) -> tuple[dict[str, list[Sample]], list[str]]:
     return samples, [f"{count} x {reason}" for reason, count in left_out.items()]
 
 
-def _choice_task(modality: str, data: str, prompt: str, num_items: int) -> Task:
+def _choice_task(modality: str, manifests: dict[str, Path], prompt: str, num_items: int) -> Task:
     number = min(10, num_items)
     return Task(
         name=f"{modality}-caption-choice-{number}",
         version=1,
         description=f"Which of {number} captions belongs to the {modality}? Captions never seen in training.",
-        data=data,
+        data=str(manifests["test"]),
         modalities=(modality,),
         prompt=prompt,
         kind=Choose("sampled", num_candidates=number),
         scorer="choice-pmi-v1",
+        reference=str(manifests["train"]),
         num_shuffles=2,
     )
 

@@ -35,6 +35,7 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
+        reference=STAMPS_TRAIN,
         num_shuffles=2,
     ),
     Task(
@@ -46,6 +47,7 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("answers"),
         scorer="choice-pmi-v1",
+        reference=STAMPS_TRAIN,
         num_shuffles=2,
     ),
     Task(
@@ -57,6 +59,7 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("labels", labels=STAMP_CATEGORIES),
         scorer="choice-pmi-v1",
+        reference=STAMPS_TRAIN,
         target="meta:category",
         num_shuffles=4,
         probe=Probe(STAMPS_TRAIN),
@@ -80,6 +83,8 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("labels"),
         scorer="choice-pmi-v1",
+        reference="starter:fashion-mnist/image-train.jsonl",
+        num_references=16,
         clusters=("media",),
         num_shuffles=4,
         limit=500,

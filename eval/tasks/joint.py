@@ -15,6 +15,7 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
+        reference="starter:stamps/triplet-train.jsonl",
         only=(("image",), ("sound",)),
         num_shuffles=4,
     ),

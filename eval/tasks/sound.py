@@ -32,6 +32,8 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("labels", labels=FAMILIES),
         scorer="choice-pmi-v1",
+        reference="starter:sonic-pi/sound-train.jsonl",
+        num_references=24,
         target="meta:family",
         clusters=("media",),
         num_shuffles=4,
@@ -46,6 +48,8 @@ TASKS = (
         prompt=PROMPT,
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
+        reference="starter:stamps/sound-train.jsonl",
+        num_references=16,
         num_shuffles=4,
     ),
 )
