@@ -51,7 +51,7 @@ class LLMConfig:
     quantization: Literal["nf4", "int8"] | None = None
     # low-rank adaptation; null = the LLM stays exactly as it is
     lora: LoRAConfig | None = None
-    # transformers' attention implementation
+    # transformers' attention implementation; sdpa means eager for architectures that have no sdpa
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     # licence for the model card, where the LLM's own card does not state it
     licence: str | None = None

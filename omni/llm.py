@@ -180,7 +180,9 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
             f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
             f"gives ({str(error).splitlines()[0]})"
         ) from error
-    options: dict[str, Any] = {"dtype": getattr(torch, config.dtype), "attn_implementation": config.attention}
+    options: dict[str, Any] = {"dtype": getattr(torch, config.dtype)}
+    if config.attention != "sdpa":  # left to itself, transformers takes sdpa where the architecture has it (BLOOM has not)
+        options["attn_implementation"] = config.attention
     if config.quantization is not None:
         options["quantization_config"] = _quantization(config)
         options["device_map"] = {"": device or "cpu"}
