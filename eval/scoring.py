@@ -126,7 +126,9 @@ def _pmi_base(plan: Plan, answers: Answers, index: int) -> list[float] | None:
     found = [_scores(answers, prefix, candidates) for prefix in plan.conditions[REFERENCE][index]]
     answered = np.asarray([one for one in found if one is not None])
     if not len(answered):
-        return None
+        failed = plan.conditions[REFERENCE][index][0].key
+        plan.result.not_computed[REFERENCE] = f"measured against no media instead: {answers.failed[failed]}"
+        return _scores(answers, plan.conditions[BLANK][index][0], candidates)
     return (np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist()
 
 

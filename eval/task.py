@@ -113,5 +113,8 @@ class Task:
             raise ValueError(f"task {self.name!r}: num_candidates must be at least 2, not {self.kind.num_candidates}")
 
     def changed(self, **values: Any) -> "Task":
-        """A copy with other values; `None` values are left as they are."""
-        return replace(self, **{name: value for name, value in values.items() if value is not None})
+        """A copy with other values; `None` values are left as they are. Other data do away with `reference`."""
+        values = {name: value for name, value in values.items() if value is not None}
+        if "data" in values:
+            values = {"reference": None} | values
+        return replace(self, **values)
