@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ UNKNOWN = "unknown"
 
 # From the strictest to the freest: the first that matches any part decides. A non-commercial one always wins.
 _STRICTNESS = (
-    ("non-commercial", ("-nc", "noncommercial", "non-commercial", "research-only")),
-    ("copyleft", ("agpl", "gpl", "-sa", "sharealike")),
-    ("custom terms", ("llama", "gemma", "other", "openrail")),
-    ("attribution", ("cc-by",)),
-    ("permissive", ("apache", "mit", "bsd", "cc0", "public domain", "isc")),
+    ("non-commercial", r"nc|non-? ?commercial|research[- ]only"),
+    ("copyleft", r"[al]?gpl|sa|share-?alike"),
+    ("custom terms", r"llama|gemma|other|openrail"),
+    ("attribution", r"cc-by"),
+    ("permissive", r"apache|mit|bsd|cc0|public domain|isc"),
 )
 
 
@@ -58,8 +59,8 @@ class ModelCard:
 def licence_class(licence: str | None) -> str:
     """How strict a licence is: non-commercial, copyleft, custom terms, attribution, permissive or unknown."""
     text = (licence or "").lower()
-    for name, marks in _STRICTNESS:
-        if any(mark in text for mark in marks):
+    for name, words in _STRICTNESS:
+        if re.search(rf"(?<![a-z])(?:{words})(?![a-z])", text):  # whole words: "permitted" is not MIT
             return name
     return UNKNOWN
 

@@ -96,7 +96,10 @@ class SensorEncoder(Encoder):
         return Features(torch.tanh(inputs["values"] @ self.weight), inputs["mask"])
 
 
-RESAMPLER = {"class_path": "adapters.Resampler", "init_args": {"num_queries": 3, "num_layers": 1, "num_heads": 2}}
+RESAMPLER = {
+    "class_path": "adapters.Resampler",
+    "init_args": {"num_queries": 3, "num_layers": 1, "num_heads": 2, "width": 16},
+}
 MLP = {"class_path": "adapters.MLP", "init_args": {}}
 
 

@@ -86,9 +86,9 @@ def test_a_missing_dependency_of_a_users_file_is_not_mistaken_for_a_missing_clas
         (
             "encoder",
             "torch.nn.Identity",
-            "model.modalities.image.encoder: torch.nn.Identity is no omni.encoders.Encoder",
+            r"image\.encoder: torch\.nn\.Identity is no omni\.encoders\.Encoder",
         ),
-        ("adapter", "torch.nn.Identity", "model.modalities.image.adapter: torch.nn.Identity is no adapters.Adapter"),
+        ("adapter", "torch.nn.Identity", r"image\.adapter: torch\.nn\.Identity is no adapters\.Adapter"),
     ],
 )
 def test_a_class_that_is_no_encoder_or_adapter_is_refused(part: str, class_path: str, message: str) -> None:

@@ -28,9 +28,14 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
 def test_an_error_while_filling_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
     with replace_directory(tmp_path / "model") as folder:
         (folder / "file").write_text("old")
-    with pytest.raises(OSError, match="disk"), replace_directory(tmp_path / "model") as folder:
-        (folder / "file").write_text("new")
-        raise OSError("disk full")
+
+    def fill() -> None:
+        with replace_directory(tmp_path / "model") as folder:
+            (folder / "file").write_text("new")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fill()
     assert contents(tmp_path / "model") == {"file": "old"}
     assert [item.name for item in tmp_path.iterdir()] == ["model"]
 

@@ -1,6 +1,7 @@
 """Imports point down: demo, eval and train import omni, omni imports adapters, adapters import torch."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,15 +41,11 @@ def test_imports_point_down(package: str) -> None:
 
 def test_adapters_import_torch_and_the_standard_library_only() -> None:
     allowed = {"torch", "adapters"} | set(sys.stdlib_module_names)
-    outside = {str(f): rest for f in (ROOT / "adapters").rglob("*.py") if (rest := imported(f) - allowed)}
-    assert set().union(*outside.values()) <= {"safetensors"}, outside
-    for file, rest in outside.items():
-        assert rest <= {"safetensors"} and "convert" in Path(file).name, (file, rest)
+    outside = {str(file): rest for file in (ROOT / "adapters").rglob("*.py") if (rest := imported(file) - allowed)}
+    assert not outside
 
 
 def test_importing_the_model_does_not_import_what_only_some_models_need() -> None:
-    import subprocess
-
     code = "import sys, omni.model; print([m for m in ('peft', 'bitsandbytes', 'gradio', 'train') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -13,7 +13,7 @@ from omni.config import LLMConfig, from_dict
 from omni.llm import LanguageModel, load_llm
 from omni.messages import Message, Text
 from omni.model import OmniModel, build_model
-from tests.tiny import sensor, tiny_config, tiny_llm_dir, tiny_model, tiny_tokenizer
+from tests.tiny import MLP, sensor, tiny_config, tiny_llm_dir, tiny_model, tiny_tokenizer
 
 _COMMON = {"vocab_size": 400, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 _LLAMA_LIKE = _COMMON | {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
@@ -39,7 +39,7 @@ def family_model(family: str, folder: Path) -> OmniModel:
     head = {"GPT2": "LMHeadModel"}.get(family, "ForCausalLM")
     getattr(transformers, f"{family}{head}")(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return tiny_model(folder)
+    return tiny_model(folder, adapters={"image": MLP, "sound": MLP})
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -119,7 +119,7 @@ def test_lora_is_part_of_padded_packed_and_scored_alike(tiny_llm: Path, mode: st
     for scores, messages in zip(found, CONVERSATIONS, strict=True):
         example = model.prepare([messages[0], Message("assistant", (Text("a frog"),))], answer=True)
         torch.testing.assert_close(scores[0], -model([example], num_answer_tokens=1), atol=1e-4, rtol=0)
-    assert float(abs(model(batch) - tiny_model(tiny_llm)(batch))) > 1e-3
+    assert abs(model(batch).item() - tiny_model(tiny_llm)(batch).item()) > 1e-3
 
 
 def test_a_modality_uses_and_trains_only_its_own_lora(tiny_llm: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_quantised_llm_trains_adapters_and_lora(tmp_path: Path, quantization: 
 
 
 def test_an_llm_that_is_not_there_is_named_with_the_way_out() -> None:
-    with pytest.raises(FileNotFoundError, match="model.llm.name: '/no/such/llm' is neither a local folder"):
+    with pytest.raises(FileNotFoundError, match=r"model\.llm\.name: '/no/such/llm' is neither a local folder"):
         load_llm(LLMConfig("/no/such/llm"))
 
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+import adapters
 from omni.batching import Example, pack, pad
 from omni.feature_cache import FeatureCache
 from omni.messages import Media, Message, Sample, SampleError, Text
+from omni.modality import Modality
 from omni.model import OmniModel
 from tests.tiny import MLP, RESAMPLER, SensorEncoder, sensor, tiny_llm_dir, tiny_model
 
@@ -59,7 +61,7 @@ def gradients(model: OmniModel, loss: Tensor) -> dict[str, Tensor]:
 def assert_same_gradients(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4, msg=lambda m: f"{name}: {m}")
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_batched_loss_and_gradients_equal_single(model: OmniModel, batch: list[Example]) -> None:
@@ -108,7 +110,8 @@ def test_media_tokens_stand_where_the_media_stand(model: OmniModel) -> None:
     image, sound = sensor("image", 1), sensor("sound", 2, 6)
     example = model.prepare(dialogue(image, "what?", sound), answer=True)
     ((image_tokens, sound_tokens),) = model.media_tokens([example])
-    assert len(image_tokens) == 3 and len(sound_tokens) == 6
+    assert len(image_tokens) == 3
+    assert len(sound_tokens) == 6
     (embedded,) = model.embed_examples([example])
     first, second = (example.token_ids == -1).nonzero().flatten().tolist()
     torch.testing.assert_close(embedded.embeds[first : first + 3], image_tokens, rtol=0, atol=0)
@@ -139,7 +142,8 @@ def test_training_changes_adapters_and_not_one_bit_of_the_frozen_parts(tiny_llm:
         model(batch).backward()
         optimizer.step()
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed and all(".adapter." in name for name in changed)
+    assert changed
+    assert all(".adapter." in name for name in changed)
     assert changed >= set(model.trainable_parameters())
 
 
@@ -241,12 +245,9 @@ def test_an_unknown_modality_is_named(model: OmniModel) -> None:
 
 
 def test_an_adapter_for_another_llm_is_refused(tiny_llm: Path) -> None:
-    from adapters import MLP as MLPAdapter
-    from omni.modality import Modality
-
     llm = tiny_model(tiny_llm).llm
     with pytest.raises(ValueError, match=r"'image'.*width 48.*reads width 32"):
-        OmniModel(llm, {"image": Modality(SensorEncoder(), MLPAdapter(8, 48))})
+        OmniModel(llm, {"image": Modality(SensorEncoder(), adapters.MLP(8, 48))})
 
 
 def test_streaming_takes_one_conversation(model: OmniModel) -> None:
