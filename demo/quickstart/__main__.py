@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,17 +75,19 @@ def train(training: Training, output: Path, seed: int) -> Path:
     overrides = {"train.output_dir": str(output), "train.seed": seed, **training.overrides}
     words = [word for key, value in overrides.items() for word in (f"--{key}", json.dumps(value))]
     content = training.recipe.read_bytes() + json.dumps(words).encode() + _manifest_bytes(training.overrides)
-    marker = output / f"done-{hashlib.sha256(content).hexdigest()[:16]}"
-    if marker.exists() and (output / "best" / "config.yaml").exists():
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    done, begun = output / f"done-{digest}", output / f"begun-{digest}"
+    if done.exists() and (output / "best" / "config.yaml").exists():
         console.print(f"  done before: {output / 'best'}")
         return output / "best"
-    for other in output.glob("done-*"):  # trained with other settings: begin anew
-        other.unlink()
-        words += ["--train.resume", "never"]
+    if not begun.exists():  # nothing there, or a run with other settings or data, which cannot be continued
+        shutil.rmtree(output, ignore_errors=True)
+        output.mkdir(parents=True)
+        begun.touch()
     started = time.time()
     command = [sys.executable, "-m", "train", str(training.recipe), *words]
     subprocess.run(command, check=True)
-    marker.write_text(f"{time.time() - started:.0f} seconds\n")
+    done.write_text(f"{time.time() - started:.0f} seconds\n")
     return output / "best"
 
 
