@@ -181,7 +181,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
             f"gives ({str(error).splitlines()[0]})"
         ) from error
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype)}
-    if config.attention != "sdpa":  # left to itself, transformers takes sdpa where the architecture has it (BLOOM has not)
+    if config.attention != "sdpa":  # which transformers takes by itself where the architecture has it; BLOOM has not
         options["attn_implementation"] = config.attention
     if config.quantization is not None:
         options["quantization_config"] = _quantization(config)

@@ -7,22 +7,24 @@ from collections.abc import Iterator
 
 from transformers.utils import logging as transformers_logging
 
-# bitsandbytes says on every import on a CPU that an optional kernel package is missing; PEFT imports it.
-_CHATTY = "bitsandbytes.backends.cpu.ops"
+# PEFT imports both: bitsandbytes says that an optional kernel package is missing, DeepSpeed that there is no GPU.
+_CHATTY = ("bitsandbytes.backends.cpu.ops", "DeepSpeed")
 
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
     """No progress bars of transformers and no known harmless messages inside; afterwards all is as it was before."""
-    chatty = logging.getLogger(_CHATTY)
-    bars, disabled = transformers_logging.is_progress_bar_enabled(), chatty.disabled
+    chatty = [(logger, logger.disabled) for logger in map(logging.getLogger, _CHATTY)]
+    bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
-    chatty.disabled = True
+    for logger, _ in chatty:
+        logger.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
             yield
     finally:
-        chatty.disabled = disabled
+        for logger, disabled in chatty:
+            logger.disabled = disabled
         if bars:
             transformers_logging.enable_progress_bar()

@@ -58,9 +58,9 @@ def tiny_llm_dir(folder: Path, seed: int = 0, chat_template: str | None = CHATML
         max_position_embeddings=context,
         tie_word_embeddings=True,
         initializer_range=0.2,
-        eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=0,
+        eos_token_id=2,
+        pad_token_id=0,
     )
     torch.manual_seed(seed)
     LlamaForCausalLM(config).save_pretrained(folder)

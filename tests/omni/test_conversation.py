@@ -71,9 +71,8 @@ def test_text_only_ids_are_those_of_the_template_text(style: str, sentencepiece:
     conversation = encoder(style, sentencepiece)
     tokenizer = conversation.tokenizer
     plain = [{"role": "user", "content": "what is a dog?"}, {"role": "assistant", "content": "it is a dog"}]
-    text = tokenizer.apply_chat_template(
-        plain, tokenize=False, chat_template=tokenizer.chat_template or PLAIN_TEMPLATE, enable_thinking=False
-    )
+    template = STYLES[style].template or PLAIN_TEMPLATE
+    text = str(tokenizer.apply_chat_template(plain, tokenize=False, chat_template=template, enable_thinking=False))
     layout = conversation.encode([user("what is a dog?"), assistant("it is a dog")], answer=True)
     assert layout.token_ids == tokenizer(text, add_special_tokens=False)["input_ids"]
 
@@ -92,7 +91,7 @@ def test_the_prompt_begins_the_layout_that_training_uses(style: str) -> None:
 @pytest.mark.parametrize("style", STYLES)
 def test_generation_stops_at_the_end_token_of_the_template(style: str) -> None:
     conversation = encoder(style)
-    ends = {conversation.tokenizer.convert_ids_to_tokens(token) for token in conversation.end_token_ids()}
+    ends = {str(conversation.tokenizer.convert_ids_to_tokens(token)) for token in conversation.end_token_ids()}
     assert ends == {STYLES[style].end.strip(), STYLES[style].specials[0]} - {""}
 
 
@@ -206,6 +205,6 @@ def test_smollm2_answers_are_labelled_with_its_end_token() -> None:
     assert labelled(conversation, layout) == [answer + "<|im_end|>"]
     assert conversation.end_token_ids() == [tokenizer.convert_tokens_to_ids("<|im_end|>")]
     plain = [{"role": "user", "content": "What is 2 + 2?"}, {"role": "assistant", "content": "4"}]
-    text = tokenizer.apply_chat_template(plain, tokenize=False)
+    text = str(tokenizer.apply_chat_template(plain, tokenize=False))
     layout = conversation.encode([user("What is 2 + 2?"), assistant("4")], answer=True)
     assert layout.token_ids == tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -92,7 +92,7 @@ class EchoAdapter(Adapter):
         self.scale = torch.nn.Parameter(torch.ones(()))
 
     def forward(
-        self, features: Tensor, mask: Any = None, instruction: Instruction | None = None
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
     ) -> tuple[Tensor, Tensor]:
         assert instruction is not None
         tokens = self.scale * (instruction.token_ids * instruction.mask).sum(1)[:, None, None].float()
