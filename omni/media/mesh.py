@@ -176,10 +176,11 @@ def _vertex_colors(part: Any) -> np.ndarray | None:
         colors = np.asarray(part.colors)
     elif part.visual is None or not part.visual.defined:
         return None
-    elif part.visual.kind == "texture" and part.visual.uv is not None:
-        colors = np.asarray(part.visual.to_color().vertex_colors)
     elif part.visual.kind == "texture":
-        colors = np.tile(part.visual.material.main_color, (len(part.vertices), 1))
+        # None without coordinates or, as for materials of one colour, without a picture
+        textured = None if part.visual.uv is None else part.visual.material.to_color(part.visual.uv)
+        is_one_color = textured is None or np.ndim(textured) == 1
+        colors = np.tile(part.visual.material.main_color, (len(part.vertices), 1)) if is_one_color else textured
     else:
         colors = np.asarray(part.visual.vertex_colors)
     is_complete = colors.ndim == 2 and len(colors) == len(part.vertices)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.mesh import Mesh, load_mesh, load_points, sample_points, to_unit_sphere
@@ -45,6 +46,21 @@ def test_colours_of_materials_reach_the_vertices(tmp_path: Path) -> None:
     assert mesh.colors is not None
     assert len(mesh.colors) == len(mesh.vertices) == 6
     low = mesh.vertices[:, 2] == 0
+    assert np.allclose(mesh.colors[low], [1, 0, 0])
+    assert np.allclose(mesh.colors[~low], [0, 0, 1])
+
+
+def test_material_without_a_picture_colours_a_mesh_that_has_texture_coordinates(tmp_path: Path) -> None:
+    (tmp_path / "x.mtl").write_text("newmtl red\nKd 1 0 0\nnewmtl wood\nKd 0 1 0\nmap_Kd wood.png\n")
+    Image.new("RGB", (4, 4), (0, 0, 255)).save(tmp_path / "wood.png")
+    (tmp_path / "x.obj").write_text(
+        "mtllib x.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 5\nv 1 0 5\nv 0 1 5\nvt 0 0\nvt 1 0\nvt 0 1\n"
+        "usemtl red\nf 1/1 2/2 3/3\nusemtl wood\nf 4/1 5/2 6/3\n"
+    )
+    mesh = load_mesh(tmp_path / "x.obj")
+    assert mesh.colors is not None
+    low = mesh.vertices[:, 2] == 0
+    assert low.sum() == 3
     assert np.allclose(mesh.colors[low], [1, 0, 0])
     assert np.allclose(mesh.colors[~low], [0, 0, 1])
 
