@@ -23,7 +23,7 @@ demo: install ## chat with what the quickstart trained
 test: install lint types check ## lint, types and tests: what CI runs
 
 lint: install
-	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff check --no-cache .
 	@$(VENV)/bin/ruff format --check .
 
 types: install

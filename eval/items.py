@@ -4,10 +4,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from omni.readers import open_dataset
-
 from eval.task import Task
 from omni.messages import Media, Sample, SampleError
+from omni.readers import open_dataset
 from omni.starter import resolve
 
 
