@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.progress import track
+
 from eval.suites import get_tasks
 from eval.task import Choose, Task
+from omni.media.errors import MediaError
+from omni.media.image import load_image
+from omni.media.sound import load_sound
 from omni.messages import Media, Sample, SampleError
 from omni.readers import open_dataset, split_by_caption, write_manifest
 from omni.starter import GROUPS
@@ -20,7 +25,10 @@ RECIPE_OF = {
     "sound": ("quickstart-sound.yaml", "Describe the sound."),
 }
 WEIGHTS = {"image": "efficientnet-lite0", "sound": "yamnet"}
+LOADER_OF = {"image": load_image, "sound": load_sound}
 MIN_TEST = 2  # held-out items below which there is nothing to choose between
+TEST_SHARES = (0.2, 0.3, 0.4, 0.5)  # of the captions; the first one that holds out enough is taken
+SHOWN_LEFT_OUT = 10
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
     trainings, tasks, joint = [], [], []
     for modality, found in samples.items():
         recipe, prompt = RECIPE_OF[modality]
-        train, test = split_by_caption([sample.meta["caption"] for sample in found])
+        train, test = _split([sample.meta["caption"] for sample in found])
         if len(train) < MIN_TEST or len(test) < MIN_TEST:
             skipped.append(f"{len(found)} {modality} file(s) are too few to train and to test on")
             continue
@@ -75,8 +83,10 @@ def folder_plan(folder: str, work: Path) -> Plan:
         trainings.append(Training(modality, RECIPES / recipe, {"data.train": [source]}))
         tasks.append(_choice_task(modality, manifests, prompt, len(test)))
         joint.append(found[test[0]].media[0])
-    for line in skipped:
+    for line in skipped[:SHOWN_LEFT_OUT]:
         print(f"left out: {line}")
+    if len(skipped) > SHOWN_LEFT_OUT:
+        print(f"left out: ... and {len(skipped) - SHOWN_LEFT_OUT} more")
     if not trainings:
         raise ValueError(
             f"{folder} has no pictures or sounds with captions to train on (at least some ten captions). Give "
@@ -87,25 +97,48 @@ def folder_plan(folder: str, work: Path) -> Plan:
     return Plan(("smollm2", "minilm", *weights), tuple(trainings), tuple(tasks), question, tuple(joint))
 
 
+def _split(captions: Sequence[str]) -> tuple[list[int], list[int]]:
+    train, test = split_by_caption(captions, TEST_SHARES[0])
+    for share in TEST_SHARES[1:]:
+        if len(test) < MIN_TEST:
+            train, test = split_by_caption(captions, share)
+    return train, test
+
+
 def _usable_samples(folder: str) -> tuple[dict[str, list[Sample]], list[str]]:
-    """Samples with a single picture or sound and a caption, by modality; and in words what was left out."""
+    """Samples with a single picture or sound that can be read and a caption, by modality; and what was left out."""
     samples: dict[str, list[Sample]] = defaultdict(list)
-    left_out: dict[str, int] = defaultdict(int)
-    dataset = open_dataset(folder)
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        if isinstance(sample, SampleError):
-            left_out[sample.reason] += 1
-            continue
-        caption = sample.meta.get("caption") or sample.messages[-1].text
-        modalities = [media.modality for media in sample.media]
-        if len(modalities) != 1 or modalities[0] not in RECIPE_OF or not caption.strip():
-            left_out[
-                f"rows of {' + '.join(modalities) or 'text only'}: the quickstart takes one picture or sound each"
-            ] += 1
-            continue
-        samples[modalities[0]].append(Sample(sample.id, sample.messages, {**sample.meta, "caption": caption.strip()}))
-    return samples, [f"{count} x {reason}" for reason, count in left_out.items()]
+    left_out: list[str] = []
+    for entry in track(open_dataset(folder), description="reading", transient=True):
+        try:
+            sample = _checked(entry)
+        except SampleError as error:
+            left_out.append(f"{error.sample_id}: {error.reason}")
+        else:
+            samples[sample.media[0].modality].append(sample)
+    return samples, left_out
+
+
+def _checked(sample: Sample | SampleError) -> Sample:
+    """The sample with its caption in `meta`. Broken files are seen here: training stops when they are many.
+
+    Raises:
+        SampleError: it is of no use to the quickstart.
+    """
+    if isinstance(sample, SampleError):
+        raise sample
+    caption = (sample.meta.get("caption") or sample.messages[-1].text).strip()
+    modalities = [media.modality for media in sample.media]
+    if len(modalities) != 1 or modalities[0] not in RECIPE_OF:
+        held = " + ".join(modalities) or "only text"
+        raise SampleError(sample.id, f"has {held}; the quickstart takes one picture or sound each")
+    if not caption:
+        raise SampleError(sample.id, "has no caption")
+    try:
+        LOADER_OF[modalities[0]](sample.media[0])
+    except MediaError as error:
+        raise SampleError(sample.id, error.problem) from error
+    return Sample(sample.id, sample.messages, {**sample.meta, "caption": caption})
 
 
 def _choice_task(modality: str, manifests: dict[str, Path], prompt: str, num_items: int) -> Task:

@@ -30,7 +30,7 @@ def read_folder(folder: str | Path, modality: str | None = None) -> SampleDatase
 
     1. `manifest.jsonl`: samples in the messages form, read as they are;
     2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`): a table with a column of files and one of captions;
-    3. text files of the same names (`fox.png`, `fox.txt`): once there is one, every file needs one;
+    3. text files of the same names (`fox.png`, `fox.txt`): once half of the files have one, every file needs one;
     4. the files' names: `red_fox-01.png` -> "red fox".
 
     Subfolders are searched; hidden files and folders are skipped. `meta` holds the `caption` and, for files in
@@ -84,24 +84,25 @@ def _read_files(folder: Path, modality: str | None) -> SampleDataset:
         known = " ".join(sorted(MODALITY_OF_EXTENSION))
         raise ValueError(f"the data folder {folder} holds no media: found {found}; known extensions are {known}")
     texts = {file.with_suffix("").as_posix(): file for file in files if file.suffix.lower() == ".txt"}
-    has_sidecars = any(file.with_suffix("").as_posix() in texts for file in media)
+    # Where only a few files have a text beside them, the others' names are captions.
+    has_sidecars = 2 * sum(file.with_suffix("").as_posix() in texts for file in media) >= len(media)
     entries: list[Sample | SampleError] = []
     for file in media:
         sample_id = file.relative_to(folder).as_posix()
         try:
-            caption = _caption(file, texts, has_sidecars, sample_id)
+            caption = _caption(file, texts, sample_id, needs_text_file=has_sidecars)
             entries.append(_sample(file, folder, sample_id, caption, modality))
         except SampleError as error:
             entries.append(error)
     return PreparedDataset(entries)
 
 
-def _caption(file: Path, texts: dict[str, Path], has_sidecars: bool, sample_id: str) -> str:
-    if has_sidecars:
-        text_file = texts.get(file.with_suffix("").as_posix())
-        if text_file is None:
-            raise SampleError(sample_id, f"other files have captions in text files, this one has no {file.stem}.txt")
+def _caption(file: Path, texts: dict[str, Path], sample_id: str, *, needs_text_file: bool) -> str:
+    text_file = texts.get(file.with_suffix("").as_posix())
+    if text_file is not None:
         return caption_from_sidecar(text_file, sample_id)
+    if needs_text_file:
+        raise SampleError(sample_id, f"other files have captions in text files, this one has no {file.stem}.txt")
     caption = caption_from_name(file.stem)
     if caption is None:
         raise SampleError(sample_id, "the file's name has no words for a caption; rename it or write captions.csv")

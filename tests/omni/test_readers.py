@@ -332,6 +332,14 @@ def test_text_files_beside_are_captions_and_then_every_file_needs_one(tmp_path: 
     assert "no c.txt" in error_at(dataset, 2).reason
 
 
+def test_names_are_captions_where_only_a_few_files_have_texts(tmp_path: Path) -> None:
+    for name in ("IMG_1.png", "blue_tit.png", "red_fox.png"):
+        picture(tmp_path / name)
+    (tmp_path / "IMG_1.txt").write_text("A caption of its own.")
+    captions = [sample_at(read_folder(tmp_path), index).meta["caption"] for index in range(3)]
+    assert captions == ["A caption of its own.", "blue tit", "red fox"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
 def test_table_of_captions_is_read_before_names(suffix: str, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
