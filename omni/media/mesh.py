@@ -179,8 +179,9 @@ def _vertex_colors(part: Any) -> np.ndarray | None:
     elif part.visual.kind == "texture":
         # None without coordinates or, as for materials of one colour, without a picture
         textured = None if part.visual.uv is None else part.visual.material.to_color(part.visual.uv)
-        is_one_color = textured is None or np.ndim(textured) == 1
-        colors = np.tile(part.visual.material.main_color, (len(part.vertices), 1)) if is_one_color else textured
+        if textured is None or np.ndim(textured) == 1:
+            textured = np.tile(part.visual.material.main_color, (len(part.vertices), 1))
+        colors = np.asarray(textured)
     else:
         colors = np.asarray(part.visual.vertex_colors)
     is_complete = colors.ndim == 2 and len(colors) == len(part.vertices)
