@@ -1,6 +1,6 @@
 """The chat page: attach media, ask, and watch the answer come."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,8 @@ History = list[dict[str, Any]]
 DEFAULT_MAX_NEW_TOKENS = 64
 MAX_NEW_TOKENS = 1024
 UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 3600, 86400  # seconds: uploaded files are deleted after a day
+# of events that only change what is shown
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass
@@ -101,7 +103,7 @@ def build_page(
             elem_id="chat",
             show_label=False,
             placeholder=appearance.welcome(uploads),
-            examples=[{"text": item.text, "files": item.files, "display_text": item.label} for item in examples]
+            examples=[{"text": item.text, "files": list(item.files), "display_text": item.label} for item in examples]
             or None,  # pyright: ignore[reportArgumentType]
             buttons=["copy"],
             allow_tags=False,
@@ -137,6 +139,7 @@ def build_page(
                 )  # fmt: skip
                 temperature = gr.Slider(0, 2, 0, step=0.05, label="Temperature", info=labels["temperature"])
         _wire(chat, chatbot, box, choices, [max_new_tokens, temperature])
+        chatbot.example_select(_example_taker(examples), None, [box], **QUICK)
     # One generation at a time: a second user waits in the queue rather than halving the speed for both.
     return page.queue(default_concurrency_limit=1, api_open=False)
 
@@ -145,26 +148,29 @@ def _wire(
     chat: Chat, chatbot: gr.Chatbot, box: gr.MultimodalTextbox, choices: list[gr.Radio], settings: list[gr.Slider]
 ) -> None:
     """Connect what the user does to what happens."""
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     answering: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
     answers = []
     for start, inputs, outputs, function in (
         (box.submit, [box, chatbot, *choices], [box, chatbot], chat.send),
         (chatbot.retry, [chatbot], [box, chatbot], chat.retry),
     ):
-        answer = start(function, inputs, outputs, **quick).then(
+        answer = start(function, inputs, outputs, **QUICK).then(
             chat.answer, [chatbot, *settings], [chatbot], **answering
         )
-        answer.then(_release, None, [box], **quick)
+        answer.then(_release, None, [box], **QUICK)
         answers.append(answer)
-    box.stop(_release, None, [box], cancels=answers, **quick)
-    chatbot.undo(chat.undo, [chatbot], [box, chatbot], **quick)
-    chatbot.clear(_release, None, [box], cancels=answers, **quick)
-    chatbot.example_select(_take_example, None, [box], **quick)
+    box.stop(_release, None, [box], cancels=answers, **QUICK)
+    chatbot.undo(chat.undo, [chatbot], [box, chatbot], **QUICK)
+    chatbot.clear(_release, None, [box], cancels=answers, **QUICK)
 
 
-def _take_example(event: gr.SelectData) -> Any:
-    return gr.MultimodalTextbox(value={"text": event.value["text"], "files": event.value.get("files", [])})
+def _example_taker(examples: Sequence[Example]) -> Callable[[gr.SelectData], Any]:
+    def take(event: gr.SelectData) -> Any:
+        # By its number: what the browser sends back of the files are addresses that Gradio does not fetch.
+        example = examples[event.index]
+        return gr.MultimodalTextbox(value={"text": example.text, "files": list(example.files)})
+
+    return take
 
 
 def _busy() -> Any:

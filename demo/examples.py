@@ -11,7 +11,7 @@ SOURCES: dict[str, tuple[tuple[str, ...], str]] = {
     "sound": (("stamps/sound-test.jsonl", "sonic-pi/sound-test.jsonl"), "What do you hear?"),
     "speech": (("asterisk/speech-test.jsonl", "stamps/speech-test.jsonl"), "What is being said?"),
 }
-BOTH = ("stamps/triplet-test.jsonl", "What do you see and hear?")
+BOTH = ("stamps/triplet-test.jsonl", "Describe what you see and hear.")
 MAX_EXAMPLES = 4
 
 

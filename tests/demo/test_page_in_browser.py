@@ -1,5 +1,6 @@
 """The chat page, served by the real command and opened in a real browser."""
 
+import json
 import os
 import re
 import shutil
@@ -16,6 +17,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from omni.messages import Media, Message, Sample, Text
+from omni.readers import write_manifest
+from omni.starter.catalogue import find
+from omni.starter.locations import STAMP_FILE, stamp_of
 from tests.tiny import recording, tiny_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -46,12 +51,22 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+def _fetched_stamps(folder: Path) -> None:
+    """What an example of the empty page is made of."""
+    folder.mkdir(parents=True)
+    (folder / STAMP_FILE).write_text(json.dumps(stamp_of(find("stamps"))))
+    media = Media("image", path=str(_recording(folder, "bird.npy", 2)))
+    turns = (Message("user", (media,)), Message("assistant", (Text("A bird."),)))
+    write_manifest(folder / "image-test.jsonl", [Sample("bird", turns)])
+
+
 @pytest.fixture(scope="module")
 def server(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("demo")
     model = folder / "model"
     tiny_model(tiny_llm).save(model)
     port = _free_port()
+    _fetched_stamps(folder / "home" / "data" / "stamps")
     environment = {**os.environ, "OMNI_HOME": str(folder / "home"), "OMP_NUM_THREADS": "2"}
     log = folder / "server.txt"
     with log.open("w") as output:
@@ -115,6 +130,15 @@ def test_the_page_shows_the_loaded_model(page: Page) -> None:
     assert "sound" in header
     assert ".npy" in header
     assert "licence" in header
+
+
+def test_an_example_is_taken_into_the_text_box_and_answered(page: Page) -> None:
+    page.locator("#chat .example").click()
+    expect(page.locator("#ask .thumbnail-item")).to_have_count(1, timeout=ANSWER_MILLISECONDS)
+    assert page.input_value("#ask textarea") == "What is in the picture?"
+    page.press("#ask textarea", "Enter")
+    expect(page.locator("#chat .bot.message")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MILLISECONDS)
+    expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
 
 
 def test_two_files_and_a_question_get_a_streamed_answer(page: Page, tmp_path: Path) -> None:
