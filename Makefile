@@ -30,7 +30,7 @@ types: install
 	@$(VENV)/bin/pyright
 
 check: install
-	@$(VENV)/bin/python -m omni fetch all
+	@$(VENV)/bin/python -m omni fetch --quiet
 	@$(VENV)/bin/python -m pytest
 
 format: install ## apply the formatter
