@@ -44,6 +44,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         for item in temporary.rglob("*"):
+            item.chmod(0o755 if item.is_dir() else 0o644)  # some writers make files that only their owner can read
             _flush(item)
         _flush(temporary)
         replaced = path.with_name(path.name + _OLD_SUFFIX)

@@ -13,7 +13,7 @@ from omni.components import ComponentConfig
 from omni.config import from_dict
 from omni.files import write_atomically
 from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
-from train.stages import expand_stages
+from train.stages import expand_stages, refuse_overridden
 
 USAGE = """usage: python -m train RECIPE.yaml [--KEY VALUE ...]
        accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]
@@ -48,6 +48,7 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = ()) -> list[Recipe
     if not isinstance(values, dict):
         raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
     for key, value in parse_overrides(overrides):
+        refuse_overridden(values, key)
         values = _with_value(values, key.split("."), value, key)
     return [from_dict(Recipe, stage, key="recipe") for stage in expand_stages(values)]
 

@@ -7,6 +7,24 @@ from typing import Any
 STAGE_KEYS = ("name", "data", "train", "objective")
 
 
+def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
+    """Refuse to set a top-level key such as `train.lr` that stages set themselves: it would do nothing there.
+
+    Raises:
+        ValueError: naming the keys that have an effect.
+    """
+    section, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    stages = values.get("stages")
+    found = []
+    for index, stage in enumerate(stages if isinstance(stages, list) else []):
+        part = stage.get(section) if isinstance(stage, Mapping) else None
+        if part is not None and section in STAGE_KEYS and (section == "objective" or name in part):
+            found.append(f"--stages.{index}.{key}")
+    if found:
+        raise ValueError(f"--{key} would have no effect: the stages set it themselves. Use {', '.join(found)}")
+
+
 def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Recipe values with a list `stages` -> the values of one recipe for each stage; without, the recipe itself.
 

@@ -16,6 +16,7 @@ from omni.media.sound import load_sound
 from omni.messages import Media, Sample, SampleError
 from omni.readers import open_dataset, split_by_caption, write_manifest
 from omni.starter import GROUPS
+from train.recipe import load_recipe
 
 RECIPES = Path(__file__).parents[2] / "train" / "recipes"
 
@@ -79,7 +80,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
         manifests = {name: work / f"{modality}-{name}.jsonl" for name in ("train", "test")}
         write_manifest(manifests["train"], [found[index] for index in train])
         write_manifest(manifests["test"], [found[index] for index in test])
-        source = {"path": str(manifests["train"]), "instructions": [prompt]}
+        source = {"path": str(manifests["train"]), "instructions": _instructions(recipe)}
         trainings.append(Training(modality, RECIPES / recipe, {"data.train": [source]}))
         tasks.append(_choice_task(modality, manifests, prompt, len(test)))
         joint.append(found[test[0]].media[0])
@@ -139,6 +140,11 @@ def _checked(sample: Sample | SampleError) -> Sample:
     except MediaError as error:
         raise SampleError(sample.id, error.problem) from error
     return Sample(sample.id, sample.messages, {**sample.meta, "caption": caption})
+
+
+def _instructions(recipe: str) -> str | list[str] | None:
+    """Those that the recipe trains with on its own data."""
+    return load_recipe(RECIPES / recipe).data.train[0].instructions
 
 
 def _choice_task(modality: str, manifests: dict[str, Path], prompt: str, num_items: int) -> Task:

@@ -153,3 +153,17 @@ def test_there_is_a_recipe_for_each_starter_modality() -> None:
     names = {path.stem for path in SHIPPED}
     assert {f"starter-{name}" for name in ("image", "sound", "speech", "video", "3d")} <= names
     assert {"quickstart-image", "quickstart-sound", "siglip-llama-qformer-lora"} <= names
+
+
+def test_an_override_that_every_stage_overrides_is_refused_with_the_keys_that_work() -> None:
+    recipe = RECIPES / "quickstart-sound.yaml"
+    with pytest.raises(ValueError, match=r"--train.lr would have no effect.*--stages.0.train.lr, --stages.1.train.lr"):
+        load_recipes(recipe, ["--train.lr", "1e-4"])
+    assert [stage.train.lr for stage in load_recipes(recipe, ["--stages.1.train.lr", "1e-4"])] == [1e-3, 1e-4]
+
+
+def test_stages_run_one_after_another_each_beginning_with_the_model_of_the_one_before() -> None:
+    first, last = load_recipes(RECIPES / "quickstart-sound.yaml", ["--train.output_dir", "out"])
+    assert (first.train.output_dir, last.train.output_dir) == ("out/align", "out")
+    assert first.model is not None
+    assert (last.model, last.init_from) == (None, "out/align/best")
