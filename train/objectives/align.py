@@ -64,7 +64,8 @@ class AlignObjective(nn.Module):
         tokens = [torch.cat(found).mean(0) for found in model.media_tokens(examples)]
         media = torch.stack(tokens).float()  # [B, D]
         texts = [str(model.llm.tokenizer.decode(answer, skip_special_tokens=True)).strip() for answer in answers]
-        same = torch.tensor([[one == other for other in texts] for one in texts], device=media.device)
+        numbers = torch.tensor([texts.index(text) for text in texts], device=media.device)
+        same = numbers[:, None] == numbers
         words = torch.stack([model.llm.embed(_without_specials(model, answer)).mean(0) for answer in answers]).float()
         # All sentences share a large common part (full stop, articles): only what sets them apart counts.
         center = words.mean(0)
