@@ -2,7 +2,6 @@
 
 import filecmp
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from omni.batching import Example
 from omni.messages import Message, Text
 from omni.model import OmniModel, build_model
 from omni.model_card import ModelCard, TrainingData
+from tests.disk import full_disk
 from tests.tiny import MLP, sensor, tiny_llm_dir, tiny_model
 
 ROOT = Path(__file__).parents[2]
@@ -217,13 +217,8 @@ def test_a_kill_while_saving_leaves_a_whole_model(tiny_llm: Path, saved: Path) -
 def test_a_disk_that_is_full_while_saving_leaves_the_old_model(tiny_llm: Path, saved: Path) -> None:
     before = {name: (saved / name).read_bytes() for name in files(saved)}
     model = random_model(tiny_llm, seed=1)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as a full disk, but for the error's number
-    try:
-        with pytest.raises(Exception, match=r"(?i)file too large|os error 27"):
-            model.save(saved)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(), pytest.raises(Exception, match=r"(?i)file too large|os error 27"):
+        model.save(saved)
     assert {name: (saved / name).read_bytes() for name in files(saved)} == before
     assert os.listdir(saved.parent) == ["model"]
 

@@ -2,9 +2,7 @@
 
 import json
 import re
-import resource
 import shutil
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import torch
 from PIL import Image
 
 from omni.model import OmniModel
+from tests.disk import full_disk
 from tests.tiny import recording
 from tests.train.runs import metrics, mixed_rows, row, weights, write_manifest, write_recipe
 from train.checkpoints import SaveError
@@ -227,15 +226,6 @@ def test_nan_in_a_recording_stops_the_run_naming_the_samples(tmp_path: Path, tin
     assert all(np.isfinite(value).all() for value in saved.values())
 
 
-@pytest.fixture
-def small_file_limit() -> Iterator[None]:
-    """Writing more than 4 kB to a file fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("small_file_limit")
 def test_failed_save_is_explained_and_leaves_the_old_checkpoint_whole(
     tmp_path: Path, tiny_llm: Path, data: Path
 ) -> None:
@@ -243,8 +233,7 @@ def test_failed_save_is_explained_and_leaves_the_old_checkpoint_whole(
     folder = train(recipe).output_dir / "last"
     old = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     trainer = Trainer(load_recipe(recipe))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    with pytest.raises(SaveError, match=re.escape(f"could not save to {folder}") + r".*before is whole"):
+    with full_disk(), pytest.raises(SaveError, match=re.escape(f"could not save to {folder}") + r".*before is whole"):
         trainer._save()
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == old
     assert sorted(item.name for item in folder.parent.iterdir() if item.name.startswith(".last")) == []
