@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
 from omni.media.item import Media
+from omni.quiet import quiet_loading
 from omni.starter import resolve
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -120,7 +121,8 @@ class HuggingFaceEncoder(Encoder):
 def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
     """The part of a model that takes media; the rest is freed."""
     config = AutoConfig.from_pretrained(name, revision=revision)
-    model, report = AutoModel.from_pretrained(name, revision=revision, dtype=dtype, output_loading_info=True)
+    with quiet_loading():
+        model, report = AutoModel.from_pretrained(name, revision=revision, dtype=dtype, output_loading_info=True)
     model = cast(PreTrainedModel, model)
     if config.is_encoder_decoder:
         tower, prefix = model.get_encoder(), "encoder."

@@ -18,9 +18,11 @@ from tests.tiny import recording
 from tests.train.runs import metrics, mixed_rows, row, weights, write_manifest, write_recipe
 from train.checkpoints import SaveError
 from train.config import TrainConfig
-from train.loop import NonFiniteLossError, Trainer
+from train.loop import Trainer
 from train.optimizer import build_optimizer
+from train.output import save
 from train.recipe import load_recipe
+from train.run_state import NonFiniteLossError
 from train.schedule import learning_rate
 
 LORA = {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": ["q_proj", "v_proj"]}
@@ -234,7 +236,7 @@ def test_failed_save_is_explained_and_leaves_the_old_checkpoint_whole(
     old = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     trainer = Trainer(load_recipe(recipe))
     with full_disk(), pytest.raises(SaveError, match=re.escape(f"could not save to {folder}") + r".*before is whole"):
-        trainer._save()
+        save(trainer)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == old
     assert sorted(item.name for item in folder.parent.iterdir() if item.name.startswith(".last")) == []
 

@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 from omni.batching import Example
 from omni.conversation import IGNORED_LABEL
 from omni.model import OmniModel
+from omni.quiet import quiet_loading
 
 
 class AlignObjective(nn.Module):
@@ -97,7 +98,8 @@ class SentenceEncoder:
 
     def __init__(self, name: str) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(name)
-        self.encoder = AutoModel.from_pretrained(name).eval().requires_grad_(False)
+        with quiet_loading():
+            self.encoder = AutoModel.from_pretrained(name).eval().requires_grad_(False)
         self.known: dict[str, Tensor] = {}
 
     @torch.no_grad()

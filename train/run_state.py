@@ -1,0 +1,29 @@
+"""How far a run has come, and what can end it early."""
+
+from dataclasses import dataclass
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss or its gradient became NaN or infinite."""
+
+
+class RunInterruptedError(Exception):
+    """SIGINT or SIGTERM: the run was saved."""
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+@dataclass
+class RunState:
+    """What changes from step to step besides weights and optimiser; JSON values."""
+
+    step: int = 0  # steps done
+    samples: int = 0  # usable samples seen
+    loss_sum: float = 0.0  # nats, over the answer tokens since the last line of metrics
+    token_sum: int = 0
+    evaluated_step: int = -1
+    evaluation_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int | None = None

@@ -1,0 +1,114 @@
+"""From a recipe to everything a run needs: processes, data, plan, model, optimiser, and the state to continue from."""
+
+import math
+import warnings
+from pathlib import Path
+
+import torch
+
+from omni.components import build
+from omni.config import from_dict
+from omni.feature_cache import FeatureCache
+from omni.model import OmniModel, build_model
+from omni.model_card import ModelCard
+from omni.starter import home
+from train import checkpoints
+from train.bad_samples import BadSampleLog
+from train.config import Recipe
+from train.data import hold_out, open_sources
+from train.metrics import MetricsLog, truncate_lines
+from train.mixing import MixingPlan
+from train.optimizer import build_optimizer
+from train.processes import make_accelerator
+from train.recipe import write_recipe
+from train.run_state import RunState
+from train.step import TrainingStep, seed_everything
+
+
+class Run:
+    """Everything a run needs, made from its recipe, or from the checkpoint in its output folder to continue it.
+
+    Raises:
+        FileNotFoundError, ValueError: naming the key of the recipe, the data set or the checkpoint that does not fit.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.config = recipe.train
+        self.output_dir = Path(self.config.output_dir)
+        self.accelerator = make_accelerator(self.config.precision)
+        self.is_main = self.accelerator.is_main_process
+        processes = self.accelerator.num_processes
+        self.global_batch_size = self.config.batch_size * self.config.accumulation_steps * processes
+
+        checkpoint = checkpoints.find_checkpoint(self.output_dir, self.config.resume)
+        saved = None if checkpoint is None else checkpoints.read_state(checkpoint)
+        if checkpoint is not None and saved is not None:
+            checkpoints.check_same_run(recipe, self.global_batch_size, saved, checkpoint)
+        self.state = RunState() if saved is None else RunState(**saved["run"])
+
+        self.train_sources, held_out = hold_out(open_sources(recipe.data.train), recipe.data.held_out_share)
+        self.evaluation_sources = open_sources(recipe.data.evaluation) + held_out
+        sizes = [source.size for source in self.train_sources]
+        self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed)
+        self.num_steps, self.num_draws = self._length()
+
+        self.model = self._make_model(checkpoint)
+        self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
+        self._set_feature_cache()
+        objective = build(recipe.objective, "objective")
+        if isinstance(objective, torch.nn.Module):
+            objective.to(self.accelerator.device)
+        self.training_step = TrainingStep(self.model, objective, self.config.packing)
+        optimizer = build_optimizer(self.training_step, self.config)
+        if checkpoint is not None:
+            checkpoints.load_training_state(checkpoint, self.training_step, optimizer, self.accelerator.device)
+        # The model was built on its device; moving it again is not possible for quantised ones.
+        with warnings.catch_warnings():
+            # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
+            warnings.simplefilter("ignore", FutureWarning)
+            self.wrapped_step = self.accelerator.prepare_model(self.training_step, device_placement=False)
+        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+        self.trainable = [p for p in self.training_step.parameters() if p.requires_grad]
+
+        self._prepare_folder(is_new=checkpoint is None)
+        bad_file = self.output_dir / "bad_samples.jsonl" if self.is_main else None
+        self.bad_samples = BadSampleLog(bad_file, recipe.data.max_bad_share)
+        self.bad_evaluation_samples = BadSampleLog(bad_file, recipe.data.max_bad_share)
+        if saved is not None:
+            self.bad_samples.load_state_dict(saved["bad_samples"])
+            self.bad_evaluation_samples.load_state_dict(saved["bad_evaluation_samples"])
+        self.metrics = MetricsLog(self.output_dir, self.state.step) if self.is_main else None
+
+    def _length(self) -> tuple[int, int]:
+        """Steps, and draws from the plan."""
+        if self.config.steps is not None:
+            return self.config.steps, self.config.steps * self.global_batch_size
+        assert self.config.epochs is not None
+        num_draws = max(1, round(self.config.epochs * self.plan.epoch_length))
+        return math.ceil(num_draws / self.global_batch_size), num_draws
+
+    def _make_model(self, checkpoint: Path | None) -> OmniModel:
+        folder = checkpoint or self.recipe.init_from
+        if folder is not None:
+            return OmniModel.load(folder, device=self.accelerator.device)
+        assert self.recipe.model is not None
+        seed_everything(self.config.seed)  # new weights are drawn from the global generator
+        return build_model(self.recipe.model, self.accelerator.device)
+
+    def _set_feature_cache(self) -> None:
+        setting = self.config.feature_cache
+        if setting:
+            folder = home() / "features" if setting is True else Path(setting)
+            self.model.feature_cache = FeatureCache(folder)
+            for name in self.model.modalities:
+                self.model.modality(name).encoder.fingerprint()  # once, before workers are forked
+
+    def _prepare_folder(self, is_new: bool) -> None:
+        if self.is_main:
+            self.output_dir.mkdir(parents=True, exist_ok=True)
+            if is_new:
+                checkpoints.clear_run(self.output_dir)
+            truncate_lines(self.output_dir / "bad_samples.jsonl", self.state.step)
+            write_recipe(self.recipe, self.output_dir / "recipe.yaml")
+        self.accelerator.wait_for_everyone()
