@@ -14,6 +14,8 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
     "starter-sound": ("sound-family-choice", "sound-stamp-choice-10"),
     "starter-speech": ("speech-transcription-choice-10",),
+    "starter-video": ("video-caption-choice-10",),
+    "starter-3d": ("object-caption-choice-10",),
     "starter-joint": ("joint-caption-choice-10", "joint-sound-match"),
     "starter": tuple(TASKS),
 }

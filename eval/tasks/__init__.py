@@ -5,9 +5,10 @@ import importlib.util
 from pathlib import Path
 
 from eval.task import Task
-from eval.tasks import image, joint, sound, speech
+from eval.tasks import image, joint, sound, speech, three_d, video
 
-TASKS: dict[str, Task] = {task.name: task for module in (image, sound, speech, joint) for task in module.TASKS}
+_MODULES = (image, sound, speech, video, three_d, joint)
+TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in module.TASKS}
 
 
 def get_task(name: str) -> Task:
