@@ -34,6 +34,7 @@ class Example:
     labels: Tensor  # [L] int64, IGNORED_LABEL everywhere but at answer tokens
     media: list[MediaInput] = field(default_factory=list)  # in the order of the slots
     length: int = 0  # tokens of text and (at most) of media
+    rejected: "Example | None" = None  # of a preference pair: the same prompt and media with the worse answer
 
     @property
     def num_answer_tokens(self) -> int:
@@ -68,6 +69,12 @@ class LLMInputs:
         targets[:, :-1] = self.labels[:, 1:]
         keep = targets != IGNORED_LABEL
         return keep, targets[keep]
+
+    def owners(self) -> Tensor:
+        """Which example (0, 1, ...) each position belongs to, shaped like `labels`."""
+        if self.attention_mask is None:
+            return (self.position_ids == 0).cumsum(-1) - 1
+        return torch.arange(len(self.labels), device=self.labels.device)[:, None].expand_as(self.labels)
 
 
 def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:

@@ -1,5 +1,6 @@
 """Losses. The language-model loss is a sum over answer tokens: whoever knows the global batch divides it, once."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,4 +17,5 @@ def answer_nll(logits: Tensor, targets: Tensor) -> Tensor:
 
 def token_log_likelihoods(logits: Tensor, targets: Tensor) -> Tensor:
     """Log-likelihood of each target in nats, in float32: [K, V], [K] -> [K]."""
-    return -F.cross_entropy(logits.float(), targets, reduction="none")
+    chunks = zip(logits.split(_CHUNK), targets.split(_CHUNK), strict=True)
+    return torch.cat([-F.cross_entropy(chunk.float(), target, reduction="none") for chunk, target in chunks])

@@ -21,6 +21,7 @@ from omni.media.item import (
     media_from_value,
     shorten,
 )
+from omni.preference_rows import is_preference_row, split_prompt
 
 __all__ = [
     "ROLES",
@@ -106,6 +107,8 @@ def parse_sample(
 ) -> Sample:
     """Make a `Sample` of one row `{"id": ..., "messages": [...], ...}`.
 
+    A row of preference data may have `prompt` in place of `messages`, or only `chosen` and `rejected` conversations.
+
     Args:
         row: the row; keys other than `id`, `messages` and `meta` join the sample's `meta`.
         base: folder that relative paths start from (the manifest's); None leaves them as they are.
@@ -121,6 +124,11 @@ def parse_sample(
     if sample_id is None or sample_id == "" or not isinstance(sample_id, str | int) or isinstance(sample_id, bool):
         raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {shorten(row.get('id'))}")
     sample_id = str(sample_id)
+    if row.get("messages") is None and is_preference_row(row):
+        try:
+            row = split_prompt(row)
+        except ValueError as error:
+            raise SampleError(sample_id, str(error)) from error
     if row.get("messages") is None:
         found = ", ".join(map(str, row)) or "no keys at all"
         raise SampleError(sample_id, f"the key 'messages' is missing; found {found}")

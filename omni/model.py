@@ -25,7 +25,7 @@ from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
 from omni.feature_cache import FeatureCache
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
-from omni.losses import answer_nll
+from omni.losses import answer_nll, token_log_likelihoods
 from omni.messages import Media, Message, Sample, SampleError, parse_messages
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
@@ -151,9 +151,10 @@ class OmniModel(nn.Module):
     def embed_examples(self, examples: Sequence[Example]) -> list[EmbeddedExample]:
         """Every token of every example as an embedding: text through the LLM's table, media in their places."""
         media = self.media_tokens(examples)
-        return [self._interleave(example, found) for example, found in zip(examples, media, strict=True)]
+        return [self.interleave(example, found) for example, found in zip(examples, media, strict=True)]
 
-    def _interleave(self, example: Example, media: Sequence[Tensor]) -> EmbeddedExample:
+    def interleave(self, example: Example, media: Sequence[Tensor]) -> EmbeddedExample:
+        """An example with its text embedded and its media tokens [Q, D] in their places."""
         slots = (example.token_ids == MEDIA_SLOT).nonzero().flatten().tolist()
         labels = example.labels.to(self.device)
         text = self.llm.embed(example.token_ids.clamp(min=0))
@@ -190,6 +191,20 @@ class OmniModel(nn.Module):
             keep, targets = inputs.shifted()
             total = total + answer_nll(self._run(inputs, keep).logits, targets)
         return total
+
+    def answer_log_likelihoods(
+        self, batch: Sequence[Example], embedded: Sequence[EmbeddedExample], *, packed: bool = False
+    ) -> Tensor:
+        """Log-likelihood in nats of each embedded example's answer tokens, summed: [B], float32."""
+        found: list[Tensor] = [torch.empty(0)] * len(batch)
+        for group in self._lora_groups(batch):
+            inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
+            keep, targets = inputs.shifted()
+            tokens = token_log_likelihoods(self._run(inputs, keep).logits, targets)
+            counts = inputs.owners()[keep].bincount(minlength=len(group)).tolist()
+            for i, part in zip(group, tokens.split(counts), strict=True):
+                found[i] = part.sum()
+        return torch.stack(found)
 
     def _run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
         return self.llm(

@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from omni.batching import Example
 from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
+from omni.preferences import parse_preference
 from omni.readers import SampleDataset, open_dataset
 from train.bad_samples import BadSample
 from train.config import SourceConfig
@@ -74,14 +75,26 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
     return kept, held_out
 
 
+Prepare = Callable[[OmniModel, Sample], Example]
+
+
 class PreparedSamples(Dataset[Example | BadSample]):
     """Gives for a draw the prepared example, or what is wrong with it. Runs in data-loading workers."""
 
-    def __init__(self, sources: Sequence[Source], model: OmniModel, seed: int, max_length: int | None) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        model: OmniModel,
+        seed: int,
+        max_length: int | None,
+        prepare: Prepare | None = None,
+    ) -> None:
+        """`prepare`: how an objective lays out its samples; default: as conversations that end with their answer."""
         self.sources = sources
         self.model = model
         self.seed = seed
         self.max_length = max_length
+        self.prepare = prepare or _prepare_answer
 
     def __getitem__(self, draw: Draw) -> Example | BadSample:
         source = self.sources[draw.source]
@@ -91,15 +104,15 @@ class PreparedSamples(Dataset[Example | BadSample]):
             if isinstance(sample, SampleError):
                 return BadSample(sample.sample_id, source.name, sample.reason)
             sample_id = sample.id
-            check_answer(sample)
             sample = add_instruction(sample, source.instructions, self.seed, draw.epoch)
-            example = self.model.prepare(sample, answer=True)
+            example = self.prepare(self.model, sample)
         except SampleError as error:
             return BadSample(sample_id, source.name, error.reason)
         except Exception as error:  # whatever one sample does must not end a run; the share of bad ones is limited
             return BadSample(sample_id, source.name, str(error) or type(error).__name__)
-        if self.max_length is not None and example.length > self.max_length:
-            reason = f"{example.length} tokens, media included; train.max_length allows {self.max_length}"
+        length = max(one.length for one in (example, example.rejected) if one is not None)
+        if self.max_length is not None and length > self.max_length:
+            reason = f"{length} tokens, media included; train.max_length allows {self.max_length}"
             return BadSample(sample_id, source.name, reason)
         if example.num_answer_tokens == 0:
             return BadSample(sample_id, source.name, "the answer is empty: there is nothing to learn from it")
@@ -146,6 +159,11 @@ def evaluation_batches(
     return batches
 
 
+def _prepare_answer(model: OmniModel, sample: Sample) -> Example:
+    check_answer(sample)
+    return model.prepare(sample, answer=True)
+
+
 def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:
     return items
 
@@ -153,6 +171,11 @@ def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:
 def _answer(sample: Sample | SampleError) -> str | None:
     if isinstance(sample, SampleError):
         return None
+    if sample.meta.get("chosen") is not None and sample.messages[-1].role == "user":
+        try:
+            return parse_preference(sample).chosen[-1].text
+        except SampleError:
+            return None
     return next((message.text for message in reversed(sample.messages) if message.role == "assistant"), None)
 
 

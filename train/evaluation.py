@@ -1,10 +1,12 @@
 """The loss on held-out data, while training and at its end."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 
-from train.data import PreparedSamples, evaluation_batches, load_batches, split_bad
+from omni.batching import Example
+from train.data import evaluation_batches, load_batches, split_bad
 from train.processes import from_all
 from train.progress import TrainingProgress
 from train.setup import Run
@@ -14,30 +16,43 @@ from train.setup import Run
 def evaluation_loss(run: Run, progress: TrainingProgress) -> float:
     """Mean negative log-likelihood in nats over all answer tokens of the held-out data, which all processes share.
 
+    With a `train.objectives.SampleObjective`, such as preference tuning: its mean loss over the held-out samples.
+
     Raises:
         ValueError: no sample can be used.
         TooManyBadSamplesError: too few can.
     """
     accelerator, config = run.accelerator, run.config
-    prepared = PreparedSamples(run.evaluation_sources, run.model, config.seed, config.max_length)
+    prepared = run.prepared(run.evaluation_sources)
     batches = evaluation_batches(
         run.evaluation_sources, config.batch_size, accelerator.process_index, accelerator.num_processes
     )
     run.training_step.eval()
-    nll, num_tokens, num_seen, bad = 0.0, 0, 0, []
+    total, count, num_seen, bad = 0.0, 0, 0, []
     for items in load_batches(prepared, batches, config.num_workers):
         examples, bad_here = split_bad(items)
         num_seen += len(items)
         bad += bad_here
         if examples:
             with accelerator.autocast():
-                nll += float(run.model(examples, packed=config.packing, num_answer_tokens=1))
-            num_tokens += sum(example.num_answer_tokens for example in examples)
-    reports = from_all(accelerator, (nll, num_tokens, num_seen, bad))
+                part, part_count = _sum_and_count(run, examples)
+            total, count = total + part, count + part_count
+    reports = from_all(accelerator, (total, count, num_seen, bad))
     all_bad = [sample for report in reports for sample in report[3]]
     for sample in run.bad_evaluation_samples.record(sum(r[2] for r in reports), all_bad, run.state.step):
         progress.line(f"skipped {sample.id} of {sample.source}: {sample.reason}")
-    total = sum(report[1] for report in reports)
-    if total == 0:
+    count = sum(report[1] for report in reports)
+    if count == 0:
         raise ValueError(f"data.evaluation: no sample can be used. {run.bad_evaluation_samples.summary()}")
-    return math.fsum(report[0] for report in reports) / total
+    return math.fsum(report[0] for report in reports) / count
+
+
+def _sum_and_count(run: Run, examples: Sequence[Example]) -> tuple[float, int]:
+    """Summed loss of a batch, and what it is summed over."""
+    objective = run.training_step.sample_objective
+    if objective is None:
+        nll = run.model(examples, packed=run.config.packing, num_answer_tokens=1)
+        return float(nll), sum(example.num_answer_tokens for example in examples)
+    objective.begin_step(num_samples=1)
+    loss, _ = objective(run.model, examples, 1, packed=run.config.packing)
+    return float(loss), len(examples)

@@ -13,7 +13,7 @@ from typing import Any
 
 from omni.batching import Example
 from train import output
-from train.data import PreparedSamples, load_batches, split_bad
+from train.data import load_batches, split_bad
 from train.evaluation import evaluation_loss
 from train.interrupts import Interrupts
 from train.mixing import MicroBatches
@@ -69,7 +69,7 @@ class Trainer(Run):
         return TrainingProgress(self.num_steps, self.state.step, shown=self.is_main)
 
     def _batches(self) -> Iterator[Any]:
-        prepared = PreparedSamples(self.train_sources, self.model, self.config.seed, self.config.max_length)
+        prepared = self.prepared(self.train_sources)
         micro_batches = MicroBatches(
             self.plan,
             batch_size=self.config.batch_size,
@@ -104,6 +104,8 @@ class Trainer(Run):
         mine = [example.num_answer_tokens for batch in micro_batches for example in batch]
         counts = [count for found in from_all(self.accelerator, mine) for count in found]
         num_tokens, num_samples = sum(counts), len(counts)
+        if self.training_step.sample_objective is not None:
+            self.training_step.sample_objective.begin_step(num_samples)
         rate = learning_rate(step, self.num_steps, self.config)
         set_learning_rate(self.optimizer, rate)
         loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from omni.starter import home
 from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
-from train.data import hold_out, open_sources
+from train.data import PreparedSamples, Source, hold_out, open_sources
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
 from train.optimizer import build_optimizer
@@ -79,6 +80,12 @@ class Run:
             self.bad_samples.load_state_dict(saved["bad_samples"])
             self.bad_evaluation_samples.load_state_dict(saved["bad_evaluation_samples"])
         self.metrics = MetricsLog(self.output_dir, self.state.step) if self.is_main else None
+
+    def prepared(self, sources: Sequence[Source]) -> PreparedSamples:
+        """The samples of `sources` as the objective takes them."""
+        own = self.training_step.sample_objective
+        prepare = None if own is None else own.prepare
+        return PreparedSamples(sources, self.model, self.config.seed, self.config.max_length, prepare)
 
     def _length(self) -> tuple[int, int]:
         """Steps, and draws from the plan."""

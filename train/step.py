@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from omni.batching import Example
 from omni.model import OmniModel
 from train.objectives import Objective
+from train.objectives.base import find_sample_objective
 
 
 class TrainingStep(nn.Module):
@@ -23,6 +24,9 @@ class TrainingStep(nn.Module):
         self.model = model
         self.objective = objective
         self.packed = packed
+        self.sample_objective = find_sample_objective(objective)
+        if self.sample_objective is not None:
+            self.sample_objective.begin_run(model)
 
     def forward(self, batch: Sequence[Example], num_answer_tokens: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the micro-batch (see `Objective`), and metrics; of an empty one: zero, with zero gradients."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omni.media.item import Media, media_from_value, shorten
 from omni.messages import Message, Sample, SampleError, Text, parse_sample, resolve_modality
+from omni.preference_rows import split_prompt
 from omni.readers.dataset import SampleDataset
 from omni.readers.placeholders import MediaQueue
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 _CAPTION_COLUMNS = ("caption", "text", "transcription", "transcript", "sentence", "answer", "label")
+_PREFERENCE_COLUMNS = {"chosen", "rejected"}
 _MESSAGES_COLUMNS = ("messages", "conversation", "conversations")
 # Column -> modality, where the type of the column does not say it.
 _MEDIA_COLUMNS = {
@@ -32,7 +34,10 @@ _MEDIA_COLUMNS = {
 
 
 class HuggingFaceDataset(SampleDataset):
-    """Samples of a table: of its column of messages, or of columns of media and one of captions."""
+    """Samples of a table: of its column of messages, of media and a caption, or of preference pairs.
+
+    With neither `messages` nor `caption` the table holds preference pairs: chosen, rejected and perhaps prompt.
+    """
 
     def __init__(
         self,
@@ -65,8 +70,10 @@ class HuggingFaceDataset(SampleDataset):
         sample_id = f"row {index}" if self.id_column is None else str(row[self.id_column])
         media = {column: self._media(row[column], modality, sample_id) for column, modality in self.media.items()}
         if self.messages is not None:
-            return self._conversation(row, media, sample_id)
-        return self._pair(row, media, sample_id)
+            return self._conversation(row, row[self.messages], media, sample_id)
+        if self.caption is None:
+            return self._preference(row, media, sample_id)
+        return self._captioned(row, media, sample_id)
 
     def _media(self, value: Any, modality: str, sample_id: str) -> list[Media]:
         is_list = isinstance(value, list) and not all(isinstance(item, int | float | list) for item in value)
@@ -77,14 +84,27 @@ class HuggingFaceDataset(SampleDataset):
         except ValueError as error:
             raise SampleError(sample_id, str(error)) from error
 
-    def _conversation(self, row: Mapping[str, Any], media: Mapping[str, list[Media]], sample_id: str) -> Sample:
+    def _preference(self, row: Mapping[str, Any], media: Mapping[str, list[Media]], sample_id: str) -> Sample:
+        """The prompt with its media as `messages`; media that no part asks for stand before its text."""
+        try:
+            row = split_prompt(row)
+        except (ValueError, TypeError) as error:
+            raise SampleError(sample_id, str(error)) from error
+        first, *others = row.pop("messages")
+        if media and isinstance(first.get("content"), str):
+            first = {**first, "content": [item for items in media.values() for item in items] + [first["content"]]}
+            media = {}
+        return self._conversation(row, [first, *others], media, sample_id)
+
+    def _conversation(
+        self, row: Mapping[str, Any], messages: Any, media: Mapping[str, list[Media]], sample_id: str
+    ) -> Sample:
         """Media in columns of their own fill the parts without content (`{"type": "image"}`) in order."""
         by_modality: dict[str, list[Media]] = {}
         for items in media.values():
             for item in items:
                 by_modality.setdefault(item.modality, []).append(item)
         queue = MediaQueue(sample_id, by_modality)
-        messages = row[self.messages or ""]
         if media and isinstance(messages, list):
             messages = [_filled(message, queue, self.modalities, sample_id) for message in messages]
             queue.check()
@@ -92,7 +112,7 @@ class HuggingFaceDataset(SampleDataset):
         rest = {key: value for key, value in row.items() if key not in used}
         return parse_sample({"id": sample_id, "messages": messages, "meta": rest}, None, self.modalities)
 
-    def _pair(self, row: Mapping[str, Any], media: Mapping[str, list[Media]], sample_id: str) -> Sample:
+    def _captioned(self, row: Mapping[str, Any], media: Mapping[str, list[Media]], sample_id: str) -> Sample:
         parts: list[Text | Media] = [item for items in media.values() for item in items]
         if not parts:
             raise SampleError(sample_id, f"the row has nothing in {', '.join(self.media)}")
@@ -140,6 +160,8 @@ def read_datasets(
         config: the configuration's name (the hub calls it subset).
         modalities: the modalities that are allowed; None allows any.
 
+    Columns `chosen` and `rejected`, without conversations or captions, make it preference data (`omni.preferences`).
+
     Raises:
         ValueError: it cannot be opened, or has no such split or column.
     """
@@ -151,7 +173,8 @@ def read_datasets(
     if messages is None and caption is None:
         messages = next((name for name in _MESSAGES_COLUMNS if name in columns), None)
     media = _guess_media(table, messages) if media is None else media
-    if messages is None:
+    is_preference = messages is None and caption is None and set(columns) >= _PREFERENCE_COLUMNS
+    if messages is None and not is_preference:
         caption = caption or next((name for name in _CAPTION_COLUMNS if name in columns and name not in media), None)
         if caption is None or not media:
             missing = "captions (`caption`)" if media else "media (`media`: column -> modality)"

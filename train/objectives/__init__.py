@@ -1,8 +1,16 @@
 """What training minimises; a recipe names one by class path."""
 
 from train.objectives.align import AlignObjective
-from train.objectives.base import Objective
+from train.objectives.base import Objective, SampleObjective
 from train.objectives.language_model import LanguageModelObjective
+from train.objectives.preference import PreferenceObjective
 from train.objectives.weighted_sum import WeightedSum
 
-__all__ = ["AlignObjective", "LanguageModelObjective", "Objective", "WeightedSum"]
+__all__ = [
+    "AlignObjective",
+    "LanguageModelObjective",
+    "Objective",
+    "PreferenceObjective",
+    "SampleObjective",
+    "WeightedSum",
+]

@@ -1,11 +1,12 @@
 """What an objective is. A class of the user's own with the same call needs no base class and no registry."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from omni.batching import Example
+from omni.messages import Sample
 from omni.model import OmniModel
 
 
@@ -21,3 +22,42 @@ class Objective(Protocol):
         give it. So it is divided by `num_answer_tokens`, the answer tokens of the global batch.
         """
         ...
+
+
+@runtime_checkable
+class SampleObjective(Objective, Protocol):
+    """An objective over whole samples that are more than one conversation with its answer, such as preference pairs.
+
+    The loss of a step is the mean over its samples, so `num_answer_tokens` does not divide it, and the evaluation
+    during training takes this loss instead of that of the answer tokens. One that stands in a `WeightedSum` is found.
+    """
+
+    def begin_run(self, model: OmniModel) -> None:
+        """Called once, when the model has the weights that it begins with (or, continued, goes on with)."""
+        ...
+
+    def begin_step(self, num_samples: int) -> None:
+        """Called before each step with the number of usable samples in the global batch."""
+        ...
+
+    def prepare(self, model: OmniModel, sample: Sample) -> Example:
+        """Lay out a sample and preprocess its media, in data-loading workers.
+
+        Raises:
+            SampleError: the sample cannot be used.
+        """
+        ...
+
+
+def find_sample_objective(objective: Objective) -> SampleObjective | None:
+    """`objective` itself, or the one within it, that is a `SampleObjective`.
+
+    Raises:
+        ValueError: there are several, which would each prepare the samples in their own way.
+    """
+    parts = list(objective.modules()) if isinstance(objective, nn.Module) else [objective]
+    found = [part for part in parts if isinstance(part, SampleObjective)]
+    if len(found) > 1:
+        names = [type(part).__name__ for part in found]
+        raise ValueError(f"objective: {names} each prepare samples in their own way; use one of them")
+    return found[0] if found else None
