@@ -7,11 +7,11 @@ from omni.starter import resolve
 
 # modality -> the starter manifests to look into, best first, and a question that goes with them
 SOURCES: dict[str, tuple[tuple[str, ...], str]] = {
-    "image": (("stamps/image-test.jsonl",), "What is in the picture?"),
-    "sound": (("stamps/sound-test.jsonl", "sonic-pi/sound-test.jsonl"), "What do you hear?"),
+    "image": (("stamps/image-test.jsonl",), "What is in the picture? Answer in a few words."),
+    "sound": (("stamps/sound-test.jsonl", "sonic-pi/sound-test.jsonl"), "What do you hear? Answer in a few words."),
     "speech": (("asterisk/speech-test.jsonl", "stamps/speech-test.jsonl"), "What is being said?"),
 }
-BOTH = ("stamps/triplet-test.jsonl", "Describe what you see and hear.")
+BOTH = ("stamps/triplet-test.jsonl", "Describe what you see and hear in a few words.")
 MAX_EXAMPLES = 4
 
 

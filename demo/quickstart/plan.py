@@ -22,8 +22,8 @@ RECIPES = Path(__file__).parents[2] / "train" / "recipes"
 
 # modality -> the recipe whose model it is trained with, and the prompt
 RECIPE_OF = {
-    "image": ("quickstart-image.yaml", "Describe the picture."),
-    "sound": ("quickstart-sound.yaml", "Describe the sound."),
+    "image": ("quickstart-image.yaml", "Describe the picture in a few words."),
+    "sound": ("quickstart-sound.yaml", "Describe the sound in a few words."),
 }
 WEIGHTS = {"image": "efficientnet-lite0", "sound": "yamnet"}
 LOADER_OF = {"image": load_image, "sound": load_sound}
@@ -58,7 +58,7 @@ def starter_plan() -> Plan:
     triplets = open_dataset("starter:stamps/triplet-test.jsonl")
     first = next(sample for sample in (triplets[i] for i in range(len(triplets))) if isinstance(sample, Sample))
     tasks = tuple(get_tasks("quickstart"))
-    return Plan(GROUPS["quickstart"], trainings, tasks, "Describe what you see and hear.", first.media)
+    return Plan(GROUPS["quickstart"], trainings, tasks, "Describe what you see and hear in a few words.", first.media)
 
 
 def folder_plan(folder: str, work: Path) -> Plan:
@@ -94,7 +94,9 @@ def folder_plan(folder: str, work: Path) -> Plan:
             "each file its caption as its name (red_fox.png), as a text file beside it (fox.txt), or in manifest.jsonl"
         )
     weights = tuple(WEIGHTS[training.modality] for training in trainings)
-    question = "Describe what you see and hear." if len(joint) > 1 else RECIPE_OF[trainings[0].modality][1]
+    question = (
+        "Describe what you see and hear in a few words." if len(joint) > 1 else RECIPE_OF[trainings[0].modality][1]
+    )
     return Plan(("smollm2", "minilm", *weights), tuple(trainings), tuple(tasks), question, tuple(joint))
 
 

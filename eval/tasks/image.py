@@ -4,7 +4,7 @@ from eval.task import Choose, Generate, Probe, Task
 
 STAMPS_TEST = "starter:stamps/image-test.jsonl"
 STAMPS_TRAIN = "starter:stamps/image-train.jsonl"
-PROMPT = "Describe the picture."
+PROMPT = "Describe the picture in a few words."
 
 # The top folders of the stamps, put like a caption.
 STAMP_CATEGORIES = {
@@ -28,7 +28,7 @@ STAMP_CATEGORIES = {
 TASKS = (
     Task(
         name="image-caption-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 captions belongs to the picture? Captions never seen in training.",
         data=STAMPS_TEST,
         modalities=("image",),
@@ -40,7 +40,7 @@ TASKS = (
     ),
     Task(
         name="image-caption-choice-all",
-        version=1,
+        version=2,
         description="Which of all held-out captions belongs to the picture?",
         data=STAMPS_TEST,
         modalities=("image",),
@@ -52,7 +52,7 @@ TASKS = (
     ),
     Task(
         name="image-category",
-        version=1,
+        version=2,
         description="Which of the 15 categories does the picture belong to? Categories are never named in training.",
         data=STAMPS_TEST,
         modalities=("image",),
@@ -66,7 +66,7 @@ TASKS = (
     ),
     Task(
         name="image-caption",
-        version=1,
+        version=2,
         description="A caption written by the model, compared with the held-out one.",
         data=STAMPS_TEST,
         modalities=("image",),
@@ -76,7 +76,7 @@ TASKS = (
     ),
     Task(
         name="fashion-mnist",
-        version=1,
+        version=2,
         description="Which of 10 kinds of clothing is on the small grey picture? Zero-shot.",
         data="starter:fashion-mnist/image-test.jsonl",
         modalities=("image",),

@@ -3,12 +3,12 @@
 from eval.task import Choose, Match, Task
 
 DATA = "starter:stamps/triplet-test.jsonl"
-PROMPT = "Describe what you see and hear."
+PROMPT = "Describe what you see and hear in a few words."
 
 TASKS = (
     Task(
         name="joint-caption-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 captions belongs to picture and sound? Beside it: with one of them alone.",
         data=DATA,
         modalities=("image", "sound"),
@@ -21,7 +21,7 @@ TASKS = (
     ),
     Task(
         name="joint-sound-match",
-        version=1,
+        version=2,
         description="Is the caption likelier with the picture and its own sound than with another stamp's sound?",
         data=DATA,
         modalities=("image", "sound"),

@@ -2,7 +2,7 @@
 
 from eval.task import Choose, Probe, Task
 
-PROMPT = "Describe the sound."
+PROMPT = "Describe the sound in a few words."
 
 # The families of the samples, put like a caption.
 FAMILIES = {
@@ -25,7 +25,7 @@ FAMILIES = {
 TASKS = (
     Task(
         name="sound-family-choice",
-        version=1,
+        version=2,
         description="Which of 14 families of samples does the sound belong to?",
         data="starter:sonic-pi/sound-test.jsonl",
         modalities=("sound",),
@@ -41,7 +41,7 @@ TASKS = (
     ),
     Task(
         name="sound-stamp-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 stamp captions makes this sound?",
         data="starter:stamps/sound-test.jsonl",
         modalities=("sound",),
