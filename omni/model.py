@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack, pad
+from omni.cached_encoding import PinnedFingerprints, encode_with_cache
 from omni.candidates import split_candidates
 from omni.checkpoint import combine_models, load_model, save_model
 from omni.config import ModelConfig
@@ -63,6 +64,7 @@ class OmniModel(nn.Module):
         self.system = system
         self.card = card or ModelCard()
         self.feature_cache: FeatureCache | None = None
+        self.encoder_fingerprints = PinnedFingerprints()
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -121,7 +123,7 @@ class OmniModel(nn.Module):
         content_hash, features = None, None
         if self.feature_cache is not None and not encoder.trainable:
             content_hash = media.content_hash()
-            features = self.feature_cache.get(content_hash, encoder.fingerprint())
+            features = self.feature_cache.get(content_hash, self.encoder_fingerprints.of(encoder))
         inputs = encoder.preprocess(media) if features is None else None
         return MediaInput(media.modality, inputs, features, instruction, content_hash)
 
@@ -131,9 +133,12 @@ class OmniModel(nn.Module):
         for name, places in _places(examples).items():
             modality = self.modality(name)
             items = [examples[i].media[j] for i, j in places]
-            for (i, j), item, features in zip(places, items, modality.encode(items), strict=True):
-                if self.feature_cache is not None and item.features is None and item.content_hash is not None:
-                    self.feature_cache.put(item.content_hash, modality.encoder.fingerprint(), features)
+            if self.feature_cache is None or modality.encoder.trainable:
+                found = modality.encode(items)
+            else:
+                fingerprint = self.encoder_fingerprints.of(modality.encoder)
+                found = encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+            for (i, j), item, features in zip(places, items, found, strict=True):
                 media[i][j] = replace(item, inputs=None, features=features)
         return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
 

@@ -30,6 +30,7 @@ _FREE_TO_CHANGE = {
     "train.accumulation_steps",
     "train.num_workers",
     "train.feature_cache",
+    "train.feature_cache_max_gb",
     "train.log_every",
     "train.evaluate_every",
     "train.save_every",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from omni.components import ComponentConfig
-from omni.config import ModelConfig
+from omni.config import DType, ModelConfig
 from train.instructions import INSTRUCTIONS
 
 FP16_REFUSED = (
@@ -106,6 +106,12 @@ class TrainConfig:
     num_workers: int = 1
     # keep the encoders' features on disk: true = in the shared cache folder, or a folder
     feature_cache: bool | str = False
+    # number format of the cached features; float32 gives the very bits of the encoder, the others half the size
+    feature_cache_dtype: DType = "float32"
+    # most gigabytes (10^9 bytes) that the cache folder may hold; what was not used for longest goes; null = no limit
+    feature_cache_max_gb: float | None = None
+    # augmented versions of an item that are cached; epoch e uses number e modulo this
+    feature_cache_views: int = 1
     # steps between lines in metrics.jsonl
     log_every: int = 10
     # steps between evaluations; null = only at the end
@@ -135,6 +141,9 @@ class TrainConfig:
         _require(0 <= self.final_lr_share <= 1, "train.final_lr_share", self.final_lr_share, "from 0 to 1")
         betas_fit = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         _require(betas_fit, "train.betas", self.betas, "two numbers in [0, 1)")
+        max_gb = self.feature_cache_max_gb
+        _require(max_gb is None or max_gb > 0, "train.feature_cache_max_gb", max_gb, "above 0, or null")
+        _require(self.feature_cache_views >= 1, "train.feature_cache_views", self.feature_cache_views, "at least 1")
         for name in ("warmup_steps", "weight_decay", "num_workers", "keep", "seed"):
             _require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
 

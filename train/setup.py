@@ -9,14 +9,13 @@ import torch
 
 from omni.components import build
 from omni.config import from_dict
-from omni.feature_cache import FeatureCache
 from omni.model import OmniModel, build_model
 from omni.model_card import ModelCard
-from omni.starter import home
 from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
 from train.data import PreparedSamples, Source, hold_out, open_sources
+from train.feature_caching import attach_feature_cache
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
 from train.optimizer import build_optimizer
@@ -56,7 +55,7 @@ class Run:
 
         self.model = self._make_model(checkpoint)
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
-        self._set_feature_cache()
+        attach_feature_cache(self.model, self.config)
         objective = build(recipe.objective, "objective")
         if isinstance(objective, torch.nn.Module):
             objective.to(self.accelerator.device)
@@ -102,14 +101,6 @@ class Run:
         assert self.recipe.model is not None
         seed_everything(self.config.seed)  # new weights are drawn from the global generator
         return build_model(self.recipe.model, self.accelerator.device)
-
-    def _set_feature_cache(self) -> None:
-        setting = self.config.feature_cache
-        if setting:
-            folder = home() / "features" if setting is True else Path(setting)
-            self.model.feature_cache = FeatureCache(folder)
-            for name in self.model.modalities:
-                self.model.modality(name).encoder.fingerprint()  # once, before workers are forked
 
     def _prepare_folder(self, is_new: bool) -> None:
         if self.is_main:

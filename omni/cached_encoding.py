@@ -1,0 +1,73 @@
+"""Encoding through the feature cache: what is there is not encoded again, what is new is kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+from torch import Tensor
+
+from omni.batching import MediaInput
+from omni.encoders.base import Encoder, Features
+from omni.feature_cache import FeatureCache
+
+
+def encode_with_cache(
+    cache: FeatureCache,
+    fingerprint: str,
+    encode: Callable[[Sequence[MediaInput]], list[Features]],
+    items: Sequence[MediaInput],
+) -> list[Features]:
+    """The features of media items of one encoder, in the cache's number format.
+
+    An item without features is looked up once more: since it was prepared, another process may have encoded it, or this
+    one, where it prepares far ahead.
+    """
+    looked_up = [_look_up(cache, fingerprint, item) for item in items]
+    found = encode(looked_up)
+    for index, (item, features) in enumerate(zip(looked_up, found, strict=True)):
+        if item.features is None and item.content_hash is not None:
+            found[index] = cache.put(item.content_hash, fingerprint, features)
+    return found
+
+
+def _look_up(cache: FeatureCache, fingerprint: str, item: MediaInput) -> MediaInput:
+    if item.features is not None or item.content_hash is None:
+        return item
+    return replace(item, features=cache.get(item.content_hash, fingerprint))
+
+
+class PinnedFingerprints:
+    """Fingerprints of frozen encoders at the cost of microseconds, for every sample.
+
+    Weights that are changed, moved or loaded are noticed. Settings are taken as they were the first time:
+    `Encoder.fingerprint` also notices those, but for that it writes all of them out, which takes up to milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._pinned: WeakKeyDictionary[Encoder, _Pinned] = WeakKeyDictionary()
+
+    def of(self, encoder: Encoder) -> str:
+        """`encoder.fingerprint()`."""
+        pinned = self._pinned.get(encoder)
+        if pinned is None or pinned.state != _state_of(pinned.tensors):
+            tensors = [*encoder.parameters(), *encoder.buffers()]
+            pinned = self._pinned[encoder] = _Pinned(encoder.fingerprint(), tensors, _state_of(tensors))
+        return pinned.fingerprint
+
+    def __deepcopy__(self, memo: object) -> "PinnedFingerprints":
+        return PinnedFingerprints()  # a copied model has other encoders
+
+    def __reduce__(self) -> tuple[type["PinnedFingerprints"], tuple[()]]:
+        return PinnedFingerprints, ()
+
+
+@dataclass(frozen=True)
+class _Pinned:
+    fingerprint: str
+    tensors: list[Tensor]
+    state: list[tuple[int, int]]
+
+
+def _state_of(tensors: list[Tensor]) -> list[tuple[int, int]]:
+    """A tensor's version counts changes in place."""
+    return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
