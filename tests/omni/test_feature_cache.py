@@ -303,9 +303,11 @@ def test_forked_workers_go_on_with_the_same_object_in_shards_of_their_own(tmp_pa
         process.join(timeout=60)
     assert [process.exitcode for process in processes] == [0, 0]
     assert all(is_right(cache, number) for number in range(30))
-    assert len(list_shards(tmp_path)) == 3
+    num_shards = len(list_shards(tmp_path))
+    assert num_shards in (2, 3)  # a worker that begins after the other has ended goes on with its shard
     fill(tmp_path, range(30, 33))  # the parent's shard is still locked, those of the workers are free
-    assert len(list_shards(tmp_path)) == 3
+    assert len(list_shards(tmp_path)) == num_shards
+    assert all(is_right(cache, number) for number in range(33))
 
 
 # --- limits ---
