@@ -3,6 +3,7 @@
 from omni.encoders.base import Encoder, Features
 from omni.encoders.efficientnet import EfficientNetLite
 from omni.encoders.huggingface import HuggingFaceEncoder
+from omni.encoders.imagebind import ImageBindEncoder
 from omni.encoders.nested import FrameEncoder, MultiViewEncoder
 from omni.encoders.onnx_encoder import OnnxEncoder
 from omni.encoders.precomputed import PrecomputedFeatures
@@ -14,6 +15,7 @@ __all__ = [
     "Features",
     "FrameEncoder",
     "HuggingFaceEncoder",
+    "ImageBindEncoder",
     "MultiViewEncoder",
     "OnnxEncoder",
     "PrecomputedFeatures",

@@ -12,11 +12,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
+from omni.encoders.weights import parse_dtype
 from omni.media.item import Media
 from omni.quiet import quiet_loading
 from omni.starter import resolve
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 # Weights that a checkpoint may lack because hidden states do not depend on them.
 _UNUSED_WEIGHTS = ("pooler", "head", "mask_token", "masked_spec_embed", "logit_scale")
 
@@ -49,9 +49,7 @@ class HuggingFaceEncoder(Encoder):
         licence: str | None = None,
     ) -> None:
         super().__init__(licence=licence)
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(DTYPES)}")
-        self.tower = _load_tower(resolve(name), DTYPES[dtype], revision)
+        self.tower = _load_tower(resolve(name), parse_dtype(dtype), revision)
         self._inputs = inputs_for(self.tower, resolve(name), max_seconds, revision=revision)
         self.modality = modality or self._inputs.modality
         self.file_extensions = self._inputs.file_extensions

@@ -1,13 +1,26 @@
 """Weights of an encoder on disk: find the file, read it safely, load it strictly."""
 
+import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from omni.starter import resolve
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """The number format of that name; ValueError for an unknown one."""
+    if name not in DTYPES:
+        raise ValueError(f"dtype is {name!r}; allowed: {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def find_weights(location: str | Path, suffixes: tuple[str, ...]) -> Path:
@@ -32,17 +45,53 @@ def find_weights(location: str | Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a `.safetensors` file or a torch checkpoint; never runs code from the file."""
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict (names -> tensors)")
-    return dict(state)
+    """Tensors by name from a `.safetensors` file or a torch checkpoint; never runs code from the file.
+
+    Where the format allows it, tensors stay in the file until they are used.
+    """
+    return _state_dict(read_checkpoint(path), path)
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """Loads `state` into `module`; a missing, unexpected or misshaped key is a ValueError that names it."""
+def read_checkpoint(path: Path) -> Any:
+    """What a file of weights holds: tensors by name, or whatever surrounds them. Never runs code from the file.
+
+    Raises ValueError if it is damaged or no checkpoint.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Only the zip format, torch's since 1.6, can be mapped into memory.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no file of weights ({error}); download it again") from error
+
+
+def part_of_checkpoint(checkpoint: Any, key: str, path: Path) -> dict[str, Tensor]:
+    """The tensors under `key` of a checkpoint that holds more than weights, or of one that is the weights itself."""
+    nested = isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping)
+    return _state_dict(checkpoint[key] if nested else checkpoint, path)
+
+
+def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{path} holds a {type(value).__name__}, not a state dict (names -> tensors)")
+    others = [name for name, tensor in value.items() if not isinstance(tensor, Tensor)]
+    if others:
+        raise ValueError(f"{path} holds more than tensors: {', '.join(map(str, others[:5]))}; expected a state dict")
+    return dict(value)
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path, assign: bool = False) -> None:
+    """Loads `state` into `module`; a missing, unexpected or misshaped key is a ValueError that names it.
+
+    assign: take the tensors themselves, in their own dtype, instead of copying them into the module's.
+    """
+    check_keys(module, state, source)
+    module.load_state_dict(state, assign=assign)
+
+
+def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """A missing, unexpected or misshaped key is a ValueError that names it."""
     expected = module.state_dict()
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())
@@ -58,4 +107,3 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path) 
     ]
     if problems:
         raise ValueError(f"{source} does not fit {type(module).__name__}; " + "; ".join(problems))
-    module.load_state_dict(state)

@@ -5,7 +5,7 @@ Only the frames that are asked for are kept and converted. T: number of frames.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,26 +57,69 @@ def load_frames(
     """
     name = describe_source(source)
     num_frames = option(source, "num_frames", num_frames)
-    start, end = option(source, "start", start), option(source, "end", end)
-    rate = option(source, "frames_per_second", frames_per_second) or DEFAULT_FRAMES_PER_SECOND
     if num_frames is not None and num_frames < 1:
         raise MediaError(name, f"num_frames must be at least 1, got {num_frames}")
-    window = (float(start or 0.0), float("inf") if end is None else float(end))
-    if not 0 <= window[0] < window[1]:
-        raise MediaError(name, f"the part from {start} to {end} seconds is empty")
-    listed = isinstance(source, list | tuple)
-    content: Any = [str(path) for path in source] if listed else content_of(source)
+    window = _window(option(source, "start", start), option(source, "end", end), name)
+    rate = option(source, "frames_per_second", frames_per_second) or DEFAULT_FRAMES_PER_SECOND
+    return _load(
+        source,
+        lambda times: _choose(times, num_frames, window, name),
+        lambda container: _sampled(container, num_frames, window, rate, name),
+        rate,
+        name,
+    )
+
+
+def load_frames_at(source: Source | Sequence[str | Path], wanted: Callable[[float], Sequence[float]]) -> Frames:
+    """Load the frames that are on the screen at certain times, one for each time, in the order of the times given.
+
+    Args:
+        source: see `load_frames`; the item's options `start`, `end` and `frames_per_second` count, `num_frames` not.
+        wanted: gives the times, in seconds from the beginning (of the part between `start` and `end`), for the
+            duration of that part in seconds. Times after its end give its last frame.
+
+    Raises:
+        MediaError: a file is missing or damaged, or there are no frames.
+    """
+    name = describe_source(source)
+    window = _window(option(source, "start", None), option(source, "end", None), name)
+    rate = option(source, "frames_per_second", None) or DEFAULT_FRAMES_PER_SECOND
+    return _load(
+        source,
+        lambda times: _on_screen(times, wanted, window, rate, name),
+        lambda container: _sampled_at(container, wanted, window, rate, name),
+        rate,
+        name,
+    )
+
+
+def _load(
+    source: Any,
+    choose: Callable[[np.ndarray], list[int]],
+    sample: Callable[[Any], Frames],
+    rate: float,
+    name: str,
+) -> Frames:
+    """Frames of any source: `choose` picks indices where all times are known, `sample` reads from an open video."""
+    content: Any = [str(path) for path in source] if isinstance(source, list | tuple) else content_of(source)
     if isinstance(content, str) and Path(content).is_dir():
         content = _pictures_in(Path(content), name)
     if isinstance(content, list | tuple | np.ndarray):
         if isinstance(content, np.ndarray) and content.ndim != 4:
             raise MediaError(name, f"a video must be an array [T, H, W, 3], got the shape {list(content.shape)}")
         times = np.arange(len(content)) / rate
-        chosen = _choose(times, num_frames, window, name)
+        chosen = choose(times)
         return Frames([load_image(content[index]) for index in chosen], times[chosen])
     if isinstance(content, Image.Image) or _is_picture(content):
-        return _animation_frames(content, num_frames, window, rate, name)
-    return _container_frames(content, num_frames, window, rate, name)
+        return _animation_frames(content, choose, rate, name)
+    return _container_frames(content, sample, name)
+
+
+def _window(start: Any, end: Any, name: str) -> tuple[float, float]:
+    window = (float(start or 0.0), float("inf") if end is None else float(end))
+    if not 0 <= window[0] < window[1]:
+        raise MediaError(name, f"the part from {start} to {end} seconds is empty")
+    return window
 
 
 def _pictures_in(folder: Path, name: str) -> list[str]:
@@ -103,6 +146,19 @@ def _choose(times: np.ndarray, num_frames: int | None, window: tuple[float, floa
     return inside[middles.astype(int)].tolist()
 
 
+def _on_screen(
+    times: np.ndarray, wanted: Callable[[float], Sequence[float]], window: tuple[float, float], rate: float, name: str
+) -> list[int]:
+    """Indices of the frames that are on the screen at the wanted times; the last one stays for as long as the mean."""
+    last_duration = times[-1] / (len(times) - 1) if len(times) > 1 else 1 / rate
+    duration = min(window[1], times[-1] + last_duration if len(times) else 0.0) - window[0]
+    if duration <= 0:
+        raise MediaError(name, f"has no frames from {window[0]:g} s on; it has {len(times)} frames in all")
+    targets = np.asarray(wanted(duration)) + window[0] + 1e-6
+    latest = np.searchsorted(times, window[1], side="left") - 1
+    return (np.searchsorted(times, targets, side="right") - 1).clip(0, latest).tolist()
+
+
 def _is_picture(content: str | bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content):
@@ -114,7 +170,7 @@ def _is_picture(content: str | bytes) -> bool:
 
 
 def _animation_frames(
-    content: str | bytes | Image.Image, num_frames: int | None, window: tuple[float, float], rate: float, name: str
+    content: str | bytes | Image.Image, choose: Callable[[np.ndarray], list[int]], rate: float, name: str
 ) -> Frames:
     image = content if isinstance(content, Image.Image) else open_image(content, name)
     count = int(getattr(image, "n_frames", 1))  # only the classes of formats that can be animated have it
@@ -125,7 +181,7 @@ def _animation_frames(
             if image.format == "WEBP":
                 image.load()  # it tells a frame's duration only then (and APNG cannot go back after this)
             times[index + 1] = times[index] + (float(image.info.get("duration", 0)) / 1000 or 1 / rate)
-        chosen = _choose(times, num_frames, window, name)
+        chosen = choose(times)
         images = []
         for index in chosen:
             if count > 1:
@@ -138,15 +194,13 @@ def _animation_frames(
     return Frames(images, times[chosen])
 
 
-def _container_frames(
-    content: str | bytes, num_frames: int | None, window: tuple[float, float], rate: float, name: str
-) -> Frames:
+def _container_frames(content: str | bytes, sample: Callable[[Any], Frames], name: str) -> Frames:
     looks = what_it_looks_like(content)
     try:
         with av.open(io.BytesIO(content) if isinstance(content, bytes) else content) as container:
             if not container.streams.video:
                 raise MediaError(name, f"holds no pictures that can be read; it is a sound, damaged or cut off{looks}")
-            return _sampled(container, num_frames, window, rate, name)
+            return sample(container)
     except MediaError:
         raise
     except Exception as error:  # FFmpeg's errors and PyAV's own have no common class
@@ -154,12 +208,7 @@ def _container_frames(
 
 
 def _sampled(container: Any, num_frames: int | None, window: tuple[float, float], rate: float, name: str) -> Frames:
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    origin, duration = _extent(container, stream, rate)
-    last = min(window[1], duration)
-    if last <= window[0]:
-        raise MediaError(name, f"has no frames from {window[0]:g} s on; it is {duration:g} s long")
+    stream, origin, last = _opened(container, window, rate, name)
     images: list[Image.Image] = []
     times: list[float] = []
     if num_frames is None:
@@ -177,6 +226,30 @@ def _sampled(container: Any, num_frames: int | None, window: tuple[float, float]
     if not images:
         raise MediaError(name, "has no frames that can be decoded; it is damaged or cut off")
     return Frames(images, np.array(times))
+
+
+def _sampled_at(
+    container: Any, wanted: Callable[[float], Sequence[float]], window: tuple[float, float], rate: float, name: str
+) -> Frames:
+    stream, origin, last = _opened(container, window, rate, name)
+    targets = np.asarray(wanted(last - window[0])) + window[0]
+    order = np.argsort(targets, kind="stable")  # reading goes forward only
+    found = [(time, _upright(frame)) for time, frame in _nearest(container, stream, origin, targets[order].tolist())]
+    if len(found) < len(targets):
+        raise MediaError(name, "has no frames that can be decoded; it is damaged or cut off")
+    places = np.argsort(order, kind="stable").tolist()
+    return Frames([found[place][1] for place in places], np.array([found[place][0] for place in places]))
+
+
+def _opened(container: Any, window: tuple[float, float], rate: float, name: str) -> tuple[Any, float, float]:
+    """The video stream, the time stamp of its first frame, and where the window ends within it, in seconds."""
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    origin, duration = _extent(container, stream, rate)
+    last = min(window[1], duration)
+    if last <= window[0]:
+        raise MediaError(name, f"has no frames from {window[0]:g} s on; it is {duration:g} s long")
+    return stream, origin, last
 
 
 def _extent(container: Any, stream: Any, rate: float) -> tuple[float, float]:

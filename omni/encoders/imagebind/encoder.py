@@ -1,0 +1,183 @@
+"""The encoder for one modality of ImageBind.
+
+Shapes: B items or clips, S clips of one item, N tokens, D width of a trunk, E width of the joint space.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from omni.encoders.base import Encoder, Features
+from omni.encoders.imagebind import preprocess
+from omni.encoders.imagebind.network import load_imagebind
+from omni.encoders.imagebind.sizes import ImageBindSizes
+from omni.encoders.imagebind.stems import CONTEXT_LENGTH, IMU_PATCH, IMU_SAMPLES, PATCH, VISION_PATCH, audio_grid
+from omni.encoders.imagebind.stems import IMAGE_SIZE as SIZE
+from omni.encoders.imagebind.tokenizer import ClipTokenizer
+from omni.encoders.weights import find_weights, parse_dtype
+from omni.media.errors import MediaError
+from omni.media.frames import VIDEO_EXTENSIONS
+from omni.media.image import IMAGE_EXTENSIONS
+from omni.media.item import Media
+from omni.media.sound import SOUND_EXTENSIONS
+from omni.media.source import content_of
+
+LICENCE = "CC-BY-NC-SA-4.0"  # of the published weights
+_MOST_CLIPS = 32  # in one pass through the trunk, which bounds its memory: a video alone has 15 views
+
+_TRUNK_OF = {
+    "image": "vision",
+    "video": "vision",
+    "sound": "audio",
+    "audio": "audio",
+    "depth": "depth",
+    "thermal": "thermal",
+    "imu": "imu",
+    "text": "text",
+}
+_NUM_TOKENS = {
+    "vision": (SIZE // VISION_PATCH) ** 2 + 1,
+    "audio": audio_grid()[0] * audio_grid()[1] + 1,
+    "depth": (SIZE // PATCH) ** 2 + 1,
+    "thermal": (SIZE // PATCH) ** 2 + 1,
+    "imu": IMU_SAMPLES // IMU_PATCH + 1,
+    "text": CONTEXT_LENGTH,
+}
+_NUM_CLIPS = {"video": 5, "sound": 3, "audio": 3}  # as published
+_EXTENSIONS = {"image": IMAGE_EXTENSIONS, "video": VIDEO_EXTENSIONS, "sound": SOUND_EXTENSIONS, "text": (".txt",)}
+
+
+class ImageBindEncoder(Encoder):
+    """One trunk of ImageBind: token features for an adapter, or the embedding in the joint space.
+
+    weights: the published `imagebind_huge.pth`, or a folder with one such file. All keys of all six trunks are
+        checked; only this modality's trunk is kept.
+    modality: image, video, sound (or audio), depth, thermal, imu or text. Where the recipe's own name is another one,
+        `kind` says which of these it is.
+    output: "tokens" = what the trunk gives, [clips, N, width of the trunk], class token first; "embedding" = one
+        feature per item in the joint space, the mean over its clips.
+    normalize: embeddings of unit length; False = as published, times the modality's logit scale.
+    num_clips: of 2 s, evenly spread, at most; default: 5 of a video (each in three crops), 3 of a sound.
+    dtype: float32, float16 or bfloat16, of the trunk. Embeddings are always float32.
+    vocabulary: CLIP's `bpe_simple_vocab_16e6.txt.gz`, needed for text only.
+    sizes: of other checkpoints in the published key names; default: `imagebind_huge`.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        modality: str = "image",
+        kind: str | None = None,
+        output: str = "tokens",
+        normalize: bool = True,
+        num_clips: int | None = None,
+        dtype: str = "float32",
+        vocabulary: str | Path | None = None,
+        sizes: ImageBindSizes | Mapping[str, Any] | None = None,
+        licence: str | None = LICENCE,
+    ) -> None:
+        super().__init__(licence=licence)
+        self.kind = _one_of("kind" if kind else "modality", kind or modality, tuple(_TRUNK_OF))
+        self.output = _one_of("output", output, ("tokens", "embedding"))
+        self.modality = modality
+        self.normalize = normalize
+        self.trunk = _TRUNK_OF[self.kind]
+        self.num_clips = _NUM_CLIPS.get(self.kind, 1) if num_clips is None else num_clips
+        if self.num_clips < 1 or (self.num_clips > 1 and self.kind not in _NUM_CLIPS):
+            raise ValueError(f"num_clips is {num_clips}; allowed: at least 1, and more for video and sound only")
+        self._vocabulary = vocabulary
+        self.file_extensions = _EXTENSIONS.get("sound" if self.kind == "audio" else self.kind, ())
+        path = find_weights(weights, (".safetensors", ".pth", ".pt"))
+        self.network = load_imagebind(path, ImageBindSizes.parse(sizes), [self.trunk], parse_dtype(dtype))
+        views = self.num_clips * (preprocess.VIEWS_PER_CLIP if self.kind == "video" else 1)
+        is_embedding = output == "embedding"
+        self.dim = self.network.sizes.embedding_dim if is_embedding else self.network.sizes.trunk(self.trunk).width
+        self.max_features = 1 if is_embedding else views * _NUM_TOKENS[self.trunk]
+
+    @cached_property
+    def tokenizer(self) -> ClipTokenizer:
+        """CLIP's tokenizer, for text. Raises ValueError if there is no vocabulary."""
+        if self._vocabulary is None:
+            raise ValueError(
+                "ImageBind's text trunk needs vocabulary: the path of CLIP's bpe_simple_vocab_16e6.txt.gz, which lies "
+                "beside ImageBind's code"
+            )
+        return ClipTokenizer(self._vocabulary)
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One item -> `clips` [S, ...] and, of sound and text, `mask` [S, N]; for embeddings only `clips` [1, S, ...].
+
+        Text is UTF-8, as bytes or in a file.
+        """
+        clips, mask = self._clips(media)
+        if self.output == "embedding":
+            return {"clips": clips[None]}
+        return {"clips": clips} if mask is None else {"clips": clips, "mask": mask}
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """What `preprocess` gives -> [B, N, D], or embeddings [B, 1, E]."""
+        clips = inputs["clips"]
+        if self.output == "embedding":
+            values = self.embed(clips)[:, None]
+        else:
+            values = torch.cat([self.network.tokens(self.trunk, chunk) for chunk in clips.split(_MOST_CLIPS)])
+        mask = inputs.get("mask")
+        if mask is None:
+            mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+        return Features(values, mask)
+
+    @torch.no_grad()
+    def embed(self, clips: Tensor) -> Tensor:
+        """Clips of items [B, S, ...] -> embeddings float32 [B, E]: the mean over the clips' scaled embeddings."""
+        rows = [self.network.embed(self.trunk, chunk) for chunk in clips.flatten(0, 1).split(_MOST_CLIPS)]
+        mean = torch.cat(rows).unflatten(0, clips.shape[:2]).mean(dim=1)
+        return functional.normalize(mean, dim=-1) if self.normalize else mean
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> embeddings float32 [B, E]; of the text trunk only."""
+        assert self.trunk == "text", self.trunk
+        device = next(self.parameters()).device
+        return self.embed(self.tokenizer(texts)[:, None].to(device))
+
+    def preprocessing_config(self) -> dict[str, Any]:
+        names = ("kind", "output", "normalize", "num_clips")
+        return {name: getattr(self, name) for name in names}
+
+    def _clips(self, media: Media) -> tuple[Tensor, Tensor | None]:
+        if self.trunk == "audio":
+            return preprocess.sound_clips(media, self.num_clips)
+        if self.kind == "video":
+            return preprocess.video_clips(media, self.num_clips), None
+        if self.kind == "text":
+            token_ids = self.tokenizer([_text_of(media)])
+            return token_ids, torch.arange(CONTEXT_LENGTH) <= token_ids.argmax(dim=1, keepdim=True)
+        load = {
+            "image": preprocess.image_clips,
+            "depth": preprocess.depth_clips,
+            "thermal": preprocess.thermal_clips,
+            "imu": preprocess.imu_clips,
+        }[self.kind]
+        return load(media), None
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
+    return value
+
+
+def _text_of(media: Media) -> str:
+    content = content_of(media)
+    if isinstance(content, str):
+        content = Path(content).read_bytes()
+    if not isinstance(content, bytes):
+        raise MediaError(media.describe(), "expected text: UTF-8 as bytes, or a file")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MediaError(media.describe(), f"is not UTF-8 text ({error})") from error

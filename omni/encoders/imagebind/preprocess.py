@@ -1,0 +1,125 @@
+"""What each trunk of ImageBind is given, with the constants of its publication (arXiv:2305.05665) and code.
+
+Every function takes one media item and gives its clips, float32 [S, *CLIP_SHAPES[trunk]].
+Shapes: S clips of one item, T samples.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from omni.encoders.clip_pixels import centre_crop, normalise, resize_shorter_side, to_pixels
+from omni.encoders.imagebind.sensors import depth_disparity, inertial_samples, thermal_brightness
+from omni.encoders.imagebind.stems import (
+    AUDIO_BANDS,
+    AUDIO_FRAMES,
+    AUDIO_STRIDE,
+    IMAGE_SIZE,
+    VISION_FRAMES,
+    audio_grid,
+)
+from omni.encoders.kaldi import SAMPLING_RATE, filter_banks, num_frames
+from omni.media.frames import load_frames_at
+from omni.media.image import load_image
+from omni.media.item import Media
+from omni.media.sound import load_sound
+
+CLIP_SECONDS = 2.0  # of sound and video
+VIEWS_PER_CLIP = 3  # crops of a video: left, middle, right (or top, middle, bottom)
+AUDIO_MEAN, AUDIO_DEVIATION = -4.268, 9.138  # of filter banks
+LARGEST_DISPARITY = 75.0
+SMALLEST_DISPARITY = 0.01
+DISPARITY_MEAN, DISPARITY_DEVIATION = 0.0418, 0.0295  # after division by the largest
+
+
+def image_clips(media: Media) -> Tensor:
+    """A picture: shorter side 224 (bicubic), middle square, CLIP's scale -> [1, 3, 224, 224]."""
+    picture = centre_crop(resize_shorter_side(load_image(media), IMAGE_SIZE), IMAGE_SIZE)
+    return to_pixels(picture)[None]
+
+
+def video_clips(media: Media, num_clips: int) -> Tensor:
+    """A video: evenly spread clips of 2 s, the first and last frame of each, in three crops -> [3 x clips, 3, 2, 224,
+    224], crop by crop of the first clip, then of the next. A video of up to 2 s has one clip."""
+
+    def wanted(duration: float) -> list[float]:
+        starts = clip_starts(duration, num_clips)
+        # The last frame is the one that is on the screen just before the clip's end.
+        within = [0.0, max(0.0, min(CLIP_SECONDS, duration) - 1e-3)]
+        return [start + offset for start in starts for offset in within]
+
+    pictures = load_frames_at(media, wanted).images
+    pairs = zip(pictures[::VISION_FRAMES], pictures[1::VISION_FRAMES], strict=True)
+    return torch.cat([_three_crops(pair) for pair in pairs])
+
+
+def sound_clips(media: Media, num_clips: int) -> tuple[Tensor, Tensor]:
+    """A sound: evenly spread clips of 2 s -> filter banks [S, 1, 128, 204], and which of the trunk's tokens hold sound,
+    bool [S, 229]. A sound of up to 2 s has one clip."""
+    samples = load_sound(media, SAMPLING_RATE).samples
+    length = int(CLIP_SECONDS * SAMPLING_RATE)
+    starts = [int(start * SAMPLING_RATE) for start in clip_starts(len(samples) / SAMPLING_RATE, num_clips)]
+    parts = [samples[start : start + length] for start in starts]
+    return torch.stack([mel_clip(part) for part in parts]), torch.stack([_audio_mask(len(part)) for part in parts])
+
+
+def mel_clip(samples: np.ndarray) -> Tensor:
+    """Mono samples [T] at 16 kHz -> normalised filter banks [1, 128, 204]: 198 frames of 2 s, zeros up to 204 (before
+    normalising), or the first 204 of more."""
+    bands = filter_banks(samples - samples.mean(), AUDIO_BANDS, window="hanning")[:AUDIO_FRAMES].T
+    filled = np.pad(bands, ((0, 0), (0, AUDIO_FRAMES - bands.shape[1])))
+    return (torch.from_numpy(filled)[None] - AUDIO_MEAN) / AUDIO_DEVIATION
+
+
+def depth_clips(media: Media) -> Tensor:
+    """A depth picture, as disparity -> [1, 1, 224, 224]."""
+    disparity = depth_disparity(media).clip(SMALLEST_DISPARITY, LARGEST_DISPARITY) / LARGEST_DISPARITY
+    return (_one_channel(disparity, Image.Resampling.BILINEAR) - DISPARITY_MEAN) / DISPARITY_DEVIATION
+
+
+def thermal_clips(media: Media) -> Tensor:
+    """A thermal picture -> [1, 1, 224, 224] in 0-1."""
+    return _one_channel(thermal_brightness(media), Image.Resampling.BICUBIC).clamp(0, 1)
+
+
+def imu_clips(media: Media) -> Tensor:
+    """A recording of an inertial measurement unit -> [1, 6, 2000]: 5 s at 400 Hz."""
+    return torch.from_numpy(inertial_samples(media))[None]
+
+
+def clip_starts(duration: float, num_clips: int) -> list[float]:
+    """Where clips of 2 s begin, in seconds: the first at 0, the last ends with the media; one if there is no more."""
+    latest = duration - CLIP_SECONDS
+    return np.linspace(0.0, latest, num_clips).tolist() if latest > 0 and num_clips > 1 else [0.0]
+
+
+def _audio_mask(num_samples: int) -> Tensor:
+    """The class token, and the patches (band by band) that begin within the sound."""
+    bands, times = audio_grid()
+    real = torch.arange(times) * AUDIO_STRIDE < num_frames(num_samples)
+    return torch.cat([torch.ones(1, dtype=torch.bool), real.repeat(bands)])
+
+
+def _three_crops(frames: Sequence[Image.Image]) -> Tensor:
+    """Frames of one clip -> three square views [3, 3, frames, 224, 224] along the longer side."""
+    video = torch.stack([torch.from_numpy(np.array(frame)) for frame in frames]).permute(3, 0, 1, 2).float() / 255
+    height, width = video.shape[-2:]
+    shorter = min(height, width)
+    size = (math.floor(height / shorter * IMAGE_SIZE), math.floor(width / shorter * IMAGE_SIZE))
+    # Without anti-aliasing, as the video was scaled in ImageBind's training.
+    scaled = functional.interpolate(video, size=size, mode="bilinear", align_corners=False)
+    excess = max(size) - IMAGE_SIZE
+    offsets = [0, math.ceil(excess / 2), excess]
+    axis = 2 if size[0] > size[1] else 3
+    return torch.stack([normalise(scaled.narrow(axis, offset, IMAGE_SIZE)) for offset in offsets])
+
+
+def _one_channel(values: np.ndarray, filter_: Image.Resampling) -> Tensor:
+    """Values [height, width] -> the middle square of the resized picture [1, 1, 224, 224]."""
+    picture = resize_shorter_side(Image.fromarray(values.astype(np.float32)), IMAGE_SIZE, filter_)
+    return torch.from_numpy(np.array(centre_crop(picture, IMAGE_SIZE)))[None, None]
