@@ -8,7 +8,8 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
+from omni.answer_head import AnswerHead, Contexts, find_answer_head
 from omni.attention_checks import honours_packing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
+from omni.losses import token_log_likelihoods
 from omni.quiet import quiet_loading
 from omni.starter import resolve
 
@@ -35,6 +38,8 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.config = config
         self.has_lora = False
+        self._active_lora: frozenset[str] = frozenset()
+        self.fused_loss = False  # the loss through Liger Kernel; see omni.answer_head.check_fused_loss
         model.requires_grad_(False)
         self.train(False)
 
@@ -70,6 +75,19 @@ class LanguageModel(nn.Module):
             self.model, self._sample_embeddings(12)
         )
 
+    @functools.cached_property
+    def answer_head(self) -> AnswerHead | None:
+        """The head apart from the rest, so that logits can be made in chunks; None where only both together will do."""
+        found = find_answer_head(self._causal_lm, self._sample_embeddings(12))
+        if found is None:
+            logger.warning("%s does more than a linear head: logits of all answers at once", self.config.name)
+        return found
+
+    @property
+    def _causal_lm(self) -> nn.Module:
+        """The model of transformers, without PEFT's wrapper."""
+        return cast(Any, self.model).get_base_model() if self.has_lora else self.model
+
     @property
     def attention_window(self) -> int | None:
         """How far back local attention layers look; None = everywhere."""
@@ -104,6 +122,27 @@ class LanguageModel(nn.Module):
         `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
         """
         return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
+
+    def answer_nll(self, inputs_embeds: Tensor, keep: Tensor, targets: Tensor, **inputs: Any) -> Tensor:
+        """Summed negative log-likelihood in nats of `targets` [K] at the positions where `keep` [B, L] is True.
+
+        `inputs` as for `forward`. Logits exist for a chunk of these positions at a time.
+        """
+        if self.fused_loss and self.answer_head is not None:
+            return self.answer_head.fused_nll(self._answer_states(inputs_embeds, keep, **inputs), targets)
+        return -self.answer_log_likelihoods(inputs_embeds, keep, targets, **inputs).sum()
+
+    def answer_log_likelihoods(self, inputs_embeds: Tensor, keep: Tensor, targets: Tensor, **inputs: Any) -> Tensor:
+        """As `answer_nll`: the log-likelihood in nats of each target, [K] in float32."""
+        if self.answer_head is None:
+            return token_log_likelihoods(self(inputs_embeds, keep, use_cache=False, **inputs).logits, targets)
+        hidden = self._answer_states(inputs_embeds, keep, **inputs)
+        return self.answer_head.log_likelihoods(hidden, targets, contexts=self.recompute_contexts())
+
+    def _answer_states(self, inputs_embeds: Tensor, keep: Tensor, **inputs: Any) -> Tensor:
+        """What the head reads at the positions that are kept: [K, D]."""
+        assert self.answer_head is not None
+        return self.answer_head.hidden_states(inputs_embeds, use_cache=False, **inputs)[keep]
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """The frozen LLM stays in evaluation mode; `mode` only reaches the dropout of its LoRA."""
@@ -162,6 +201,29 @@ class LanguageModel(nn.Module):
         """Switch on exactly the LoRAs `names` (their updates add up); all stay trainable."""
         if self.has_lora:
             self._lora.activate_lora(self.model, names)
+            self._active_lora = frozenset(names)
+
+    def recompute_contexts(self) -> Contexts | None:
+        """`context_fn` for torch's checkpoint: what the backward pass computes again uses the LoRAs that are on now.
+
+        None where that makes no difference.
+        """
+        if not set(self.lora_names()) - {SHARED_LORA}:
+            return None
+        names = self._active_lora
+        return lambda: (nullcontext(), self._with_lora(names))
+
+    @contextmanager
+    def _with_lora(self, names: frozenset[str]) -> Iterator[None]:
+        before = self._active_lora
+        if names == before:
+            yield
+            return
+        self.activate_lora(names)
+        try:
+            yield
+        finally:
+            self.activate_lora(before)
 
 
 def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:

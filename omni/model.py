@@ -26,7 +26,6 @@ from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
 from omni.feature_cache import FeatureCache
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
-from omni.losses import answer_nll, token_log_likelihoods
 from omni.messages import Media, Message, Sample, SampleError, parse_messages
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
@@ -194,7 +193,7 @@ class OmniModel(nn.Module):
         for group in self._lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
-            total = total + answer_nll(self._run(inputs, keep).logits, targets)
+            total = total + self.llm.answer_nll(inputs.inputs_embeds, keep, targets, **_positions(inputs))
         return total
 
     def answer_log_likelihoods(
@@ -205,7 +204,7 @@ class OmniModel(nn.Module):
         for group in self._lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
-            tokens = token_log_likelihoods(self._run(inputs, keep).logits, targets)
+            tokens = self.llm.answer_log_likelihoods(inputs.inputs_embeds, keep, targets, **_positions(inputs))
             counts = inputs.owners()[keep].bincount(minlength=len(group)).tolist()
             for i, part in zip(group, tokens.split(counts), strict=True):
                 found[i] = part.sum()
@@ -215,9 +214,8 @@ class OmniModel(nn.Module):
         return self.llm(
             inputs.inputs_embeds,
             keep,
-            attention_mask=inputs.attention_mask,
-            position_ids=inputs.position_ids,
             use_cache=False,
+            **_positions(inputs),
             **options,
         )
 
@@ -403,6 +401,11 @@ def _parse(messages: Messages | Sample, modalities: Collection[str]) -> tuple[st
     if isinstance(messages, Sample):
         return messages.id, messages.messages
     return "(conversation)", parse_messages(messages, modalities=modalities)
+
+
+def _positions(inputs: LLMInputs) -> dict[str, Any]:
+    """What the LLM needs to know besides the embeddings."""
+    return {"attention_mask": inputs.attention_mask, "position_ids": inputs.position_ids}
 
 
 def _is_single(messages: Any) -> bool:
