@@ -1,0 +1,161 @@
+"""EVA-CLIP's vision transformer, the image encoder of BLIP-2, InstructBLIP and X-InstructBLIP.
+
+Sun et al. 2023 (EVA-CLIP, arXiv:2303.15389), with the key names of LAVIS' checkpoints.
+Shapes: B pictures, S side in pixels, N features (class token and patches), D width.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from omni.encoders.base import Encoder, Features
+from omni.encoders.clip_pixels import centre_crop, resize_shorter_side, to_pixels
+from omni.encoders.vision_blocks import Block
+from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
+from omni.media.image import IMAGE_EXTENSIONS, load_image
+from omni.media.item import Media
+
+NORM_EPSILON = 1e-6
+PREFIX = "visual_encoder."  # of these weights in a checkpoint of a whole BLIP-2
+# The last of EVA-CLIP's 40 blocks, its final norm and its head, which BLIP-2 leaves out: its features are those of the
+# block before.
+UNUSED_PREFIXES = ("norm.", "fc_norm.", "head.")
+_MOST_PICTURES = 32  # in one pass, which bounds its memory
+
+
+@dataclass(frozen=True)
+class EvaClipSize:
+    """Size of the network; the defaults are those of EVA-CLIP-g/14 without its last block, as BLIP-2 uses it."""
+
+    width: int = 1408
+    num_blocks: int = 39
+    num_heads: int = 16
+    mlp_width: int = 6144
+    patch_size: int = 14
+
+    @classmethod
+    def parse(cls, value: "EvaClipSize | Mapping[str, Any] | None") -> "EvaClipSize":
+        """A size from a recipe; what is left out is as published. Raises ValueError for an unknown key."""
+        if value is None or isinstance(value, EvaClipSize):
+            return value or cls()
+        unknown = sorted(set(value) - set(cls.__dataclass_fields__))
+        if unknown:
+            allowed = ", ".join(cls.__dataclass_fields__)
+            raise ValueError(f"size: unknown {', '.join(unknown)}; allowed: {allowed}")
+        return cls(**value)
+
+
+class EvaClipEncoder(Encoder):
+    """All tokens of the last block that BLIP-2 uses, class token first, without a final norm: 257 x 1408 at 224 pixels.
+
+    weights: `eva_vit_g.pth`, a checkpoint of BLIP-2 that holds `visual_encoder.*`, or a folder with one such file.
+    image_size: side in pixels, a multiple of 14; positions are interpolated (bicubic) where the file has others.
+    crop: False = the whole picture, squeezed into a square, as BLIP-2 and its kin do; True = the middle square.
+    dtype: float32, float16 or bfloat16.
+    size: of other checkpoints in these key names; default: EVA-CLIP-g/14.
+    """
+
+    file_extensions = IMAGE_EXTENSIONS
+
+    def __init__(
+        self,
+        weights: str | Path,
+        image_size: int = 224,
+        crop: bool = False,
+        dtype: str = "float32",
+        size: EvaClipSize | Mapping[str, Any] | None = None,
+        modality: str = "image",
+        licence: str | None = "MIT",
+    ) -> None:
+        super().__init__(licence=licence)
+        shape = EvaClipSize.parse(size)
+        if image_size < shape.patch_size or image_size % shape.patch_size:
+            raise ValueError(f"image_size is {image_size}; it must be a multiple of {shape.patch_size}")
+        self.modality = modality
+        self.image_size = image_size
+        self.crop = crop
+        self.dim = shape.width
+        self.max_features = (image_size // shape.patch_size) ** 2 + 1
+        path = find_weights(weights, (".safetensors", ".pth", ".pt"))
+        state = _used_part(part_of_checkpoint(read_checkpoint(path), "model", path), shape.num_blocks)
+        if "pos_embed" in state and state["pos_embed"].ndim == 3:
+            state["pos_embed"] = interpolate_positions(state["pos_embed"], image_size // shape.patch_size)
+        with torch.device("meta"):
+            self.network = EvaClipNetwork(shape, self.max_features)
+        load_strictly(self.network, state, path, assign=True)
+        self.network.to(parse_dtype(dtype))
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One picture -> pixels float32 [1, 3, S, S] on CLIP's scale."""
+        picture = load_image(media)
+        if self.crop:
+            picture = centre_crop(resize_shorter_side(picture, self.image_size), self.image_size)
+        else:
+            picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
+        return {"pixels": to_pixels(picture)[None]}
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """pixels [B, 3, S, S] -> [B, N, D]."""
+        values = torch.cat([self.network(chunk) for chunk in inputs["pixels"].split(_MOST_PICTURES)])
+        return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
+
+    def preprocessing_config(self) -> dict[str, object]:
+        return {"image_size": self.image_size, "crop": self.crop}
+
+
+class PatchEmbedding(nn.Module):
+    """Squares of pixels -> tokens, by one linear map."""
+
+    def __init__(self, width: int, patch_size: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, patch_size, stride=patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """[B, 3, S, S] -> [B, patches, D], row by row."""
+        return self.proj(pixels).flatten(2).transpose(1, 2)
+
+
+class EvaClipNetwork(nn.Module):
+    """The transformer, with LAVIS' key names."""
+
+    def __init__(self, size: EvaClipSize, num_tokens: int) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, size.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_tokens, size.width))
+        self.patch_embed = PatchEmbedding(size.width, size.patch_size)
+        self.blocks = nn.ModuleList(
+            Block(size.width, size.num_heads, size.mlp_width, has_bias=True, norm_epsilon=NORM_EPSILON)
+            for _ in range(size.num_blocks)
+        )
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """[B, 3, S, S] -> [B, N, D]."""
+        patches = self.patch_embed(pixels.to(self.pos_embed.dtype))
+        tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1) + self.pos_embed
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
+
+
+def interpolate_positions(positions: Tensor, side: int) -> Tensor:
+    """Positions [1, 1 + patches, D] of a square grid -> those of `side` x `side` patches (bicubic); the class token's
+    stays."""
+    old_side = round((positions.shape[1] - 1) ** 0.5)
+    if old_side == side or old_side**2 != positions.shape[1] - 1:
+        return positions
+    grid = positions[:, 1:].float().unflatten(1, (old_side, old_side)).permute(0, 3, 1, 2)
+    grid = functional.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
+    return torch.cat([positions[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)], dim=1)
+
+
+def _used_part(state: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]:
+    if any(name.startswith(PREFIX) for name in state):
+        state = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+    unused = (f"blocks.{num_blocks}.", *UNUSED_PREFIXES)
+    return {name: tensor for name, tensor in state.items() if not name.startswith(unused)}
