@@ -20,8 +20,8 @@ FP16_REFUSED = (
 class SourceConfig:
     """One data set."""
 
-    # a file, folder, Hugging Face data set or starter:NAME, as omni.readers.open_dataset takes it
-    path: str
+    # a file, folder, hf:OWNER/NAME, starter:NAME, or tar shards: a-{000..999}.tar, pipe:COMMAND, a list of such
+    path: str | list[str]
     # share of this data set in the mix, relative to the others' weights; null = square root of its size
     weight: float | None = None
     # texts appended to user turns that have none: a name from train/instructions.py or a list; null = none
@@ -31,20 +31,29 @@ class SourceConfig:
     # further arguments of the reader, such as split or image_folder
     options: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """The path, as messages name it."""
+        if isinstance(self.path, str):
+            return self.path
+        return self.path[0] + (f" and {len(self.path) - 1} more" if len(self.path) > 1 else "")
+
     def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("data: path is empty; name a data set or at least one shard")
         if isinstance(self.instructions, str) and self.instructions not in INSTRUCTIONS:
             raise ValueError(
-                f"data: instructions {self.instructions!r} of {self.path} is no known list; "
+                f"data: instructions {self.instructions!r} of {self.name} is no known list; "
                 f"choose one of {sorted(INSTRUCTIONS)} or write a list of your own texts"
             )
         if isinstance(self.instructions, list) and not all(text.strip() for text in self.instructions):
-            raise ValueError(f"data: instructions of {self.path} holds an empty text")
+            raise ValueError(f"data: instructions of {self.name} holds an empty text")
         if self.instructions == []:
-            raise ValueError(f"data: instructions of {self.path} is an empty list; write null for none")
+            raise ValueError(f"data: instructions of {self.name} is an empty list; write null for none")
         if self.weight is not None:
-            _require(0 < self.weight < float("inf"), f"data: weight of {self.path}", self.weight, "above 0")
+            _require(0 < self.weight < float("inf"), f"data: weight of {self.name}", self.weight, "above 0")
         if self.limit is not None:
-            _require(self.limit >= 1, f"data: limit of {self.path}", self.limit, "at least 1, or null")
+            _require(self.limit >= 1, f"data: limit of {self.name}", self.limit, "at least 1, or null")
 
 
 @dataclass

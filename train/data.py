@@ -2,9 +2,10 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -13,12 +14,14 @@ from omni.batching import Example
 from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
 from omni.preferences import parse_preference
-from omni.readers import SampleDataset, open_dataset
+from omni.readers import SampleDataset, ShardDataset, open_dataset
 from train.bad_samples import BadSample
 from train.config import SourceConfig
 from train.instructions import add_instruction, resolve_instructions
 from train.interrupts import survive_interrupts_in_worker
-from train.mixing import Draw
+from train.lanes import LaneReader
+from train.mixing import Draw, stream_seeds
+from train.streams import saved_options
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,25 @@ class Source:
         return len(self.rows)
 
 
-def open_sources(configs: Sequence[SourceConfig]) -> list[Source]:
-    """Open the data sets of a recipe.
+def open_sources(
+    configs: Sequence[SourceConfig], saved_streams: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Source]:
+    """Open the data sets of a recipe; `saved_streams` is what a checkpoint says of its streams (`train.streams`).
 
     Raises:
         FileNotFoundError, ValueError: a data set is missing, unreadable or has no rows.
     """
     sources = []
-    for config in configs:
-        dataset = open_dataset(config.path, **config.options)
+    for index, config in enumerate(configs):
+        saved = (saved_streams or {}).get(str(index))
+        dataset = open_dataset(config.path, **(config.options if saved is None else saved_options(config, saved)))
+        if isinstance(dataset, ShardDataset) and config.limit is not None:
+            dataset = dataset.limited(config.limit)
         size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
         if size == 0:
-            raise ValueError(f"data: {config.path} has no rows")
+            raise ValueError(f"data: {config.name} has no rows")
         sources.append(
-            Source(config.path, dataset, range(size), config.weight, resolve_instructions(config.instructions)),
+            Source(config.name, dataset, range(size), config.weight, resolve_instructions(config.instructions)),
         )
     return sources
 
@@ -62,6 +70,12 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
     """
     if share == 0:
         return [*sources], []
+    for source in sources:
+        if isinstance(source.dataset, ShardDataset):
+            raise ValueError(
+                f"data.held_out_share cannot be taken from {source.name}, whose rows are read in order; set it to 0 "
+                "and give shards of their own as data.evaluation"
+            )
     kept, held_out = [], []
     for source in sources:
         is_held_out = [_hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
@@ -95,12 +109,13 @@ class PreparedSamples(Dataset[Example | BadSample]):
         self.seed = seed
         self.max_length = max_length
         self.prepare = prepare or _prepare_answer
+        self._lanes: dict[tuple[int, int], tuple[int, LaneReader]] = {}  # data set and lane -> epoch, reader
 
     def __getitem__(self, draw: Draw) -> Example | BadSample:
         source = self.sources[draw.source]
         sample_id = f"row {source.rows[draw.row]}"
         try:
-            sample = source.dataset[source.rows[draw.row]]
+            sample = self._read(draw)
             if isinstance(sample, SampleError):
                 return BadSample(sample.sample_id, source.name, sample.reason)
             sample_id = sample.id
@@ -117,6 +132,18 @@ class PreparedSamples(Dataset[Example | BadSample]):
         if example.num_answer_tokens == 0:
             return BadSample(sample_id, source.name, "the answer is empty: there is nothing to learn from it")
         return example
+
+    def _read(self, draw: Draw) -> Sample | SampleError:
+        source = self.sources[draw.source]
+        if draw.place is None:
+            return source.dataset[source.rows[draw.row]]
+        assert isinstance(source.dataset, ShardDataset)
+        key = draw.source, draw.place.lane
+        epoch, reader = self._lanes.get(key, (-1, None))
+        if reader is None or epoch != draw.epoch:
+            reader = LaneReader(source.dataset, stream_seeds(self.seed, draw.source, draw.epoch))
+            self._lanes[key] = draw.epoch, reader
+        return reader.read(draw.place)
 
 
 def split_bad(prepared: Iterable[Example | BadSample]) -> tuple[list[Example], list[BadSample]]:

@@ -4,11 +4,13 @@ The plan is one long sequence of draws. Batches are consecutive pieces of it, so
 accumulation, nor workers, nor stopping and resuming change which samples a step sees.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from train.lanes import StreamLayout, StreamOrder, StreamPlace
 
 
 class Draw(NamedTuple):
@@ -17,6 +19,7 @@ class Draw(NamedTuple):
     source: int  # index of the data set
     row: int  # index in that data set
     epoch: int  # how often the whole of that data set came before
+    place: StreamPlace | None = None  # where its sample is found, if the data set is a stream
 
 
 def mixing_shares(sizes: Sequence[int], weights: Sequence[float | None]) -> np.ndarray:
@@ -34,18 +37,27 @@ class MixingPlan:
 
     An epoch of the mix has as many draws as all data sets have rows together. Within it every data set has its share
     (exactly, up to rounding) at shuffled places, and goes through its own rows in a new order on each of its passes.
-    With one data set an epoch is one pass.
+    With one data set an epoch is one pass. The rows of a stream come in the order of `train.lanes`.
     """
 
-    def __init__(self, sizes: Sequence[int], weights: Sequence[float | None], seed: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float | None],
+        seed: int,
+        streams: Mapping[int, StreamLayout] | None = None,
+    ) -> None:
+        """`streams`: how those data sets, by index, that are streams are cut up."""
         if not sizes or min(sizes) < 1:
             raise ValueError(f"every data set needs at least one row; the sizes are {list(sizes)}")
         self.sizes = tuple(sizes)
         self.seed = seed
+        self.streams = streams or {}
         self.epoch_length = sum(sizes)
         self.counts = _round_to_total(mixing_shares(sizes, weights) * self.epoch_length, self.epoch_length)
         self._order_of_sources = lru_cache(maxsize=2)(self._shuffle_sources)
         self._order_of_rows = lru_cache(maxsize=2 * len(sizes))(self._shuffle_rows)
+        self._order_of_stream = lru_cache(maxsize=2 * len(sizes))(self._shuffle_stream)
 
     def draw(self, position: int) -> Draw:
         """The draw at `position`, from 0 on without end."""
@@ -54,6 +66,9 @@ class MixingPlan:
         source = int(sources[offset])
         count_before = epoch * int(self.counts[source]) + int(ranks[offset])
         source_epoch, place = divmod(count_before, self.sizes[source])
+        if source in self.streams:
+            row, stream_place = self._order_of_stream(source, source_epoch)[place]
+            return Draw(source, row, source_epoch, stream_place)
         return Draw(source, int(self._order_of_rows(source, source_epoch)[place]), source_epoch)
 
     def _shuffle_sources(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +83,22 @@ class MixingPlan:
 
     def _shuffle_rows(self, source: int, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, 1, source, epoch)).permutation(self.sizes[source])
+
+    def _shuffle_stream(self, source: int, epoch: int) -> StreamOrder:
+        """The order of one pass over a stream; which reader a draw falls to depends on its place in the mix."""
+        first, count = epoch * self.sizes[source], int(self.counts[source])
+        last = first + self.sizes[source]
+        positions = []
+        for mix_epoch in range(first // count, (last - 1) // count + 1):
+            sources, _ = self._order_of_sources(mix_epoch)
+            places = np.flatnonzero(sources == source) + mix_epoch * self.epoch_length
+            positions.append(places[max(0, first - mix_epoch * count) : last - mix_epoch * count])
+        return StreamOrder(self.streams[source], np.concatenate(positions), stream_seeds(self.seed, source, epoch))
+
+
+def stream_seeds(seed: int, source: int, epoch: int) -> tuple[int, ...]:
+    """What the order of one pass over a stream depends on."""
+    return (seed, 2, source, epoch)
 
 
 class MicroBatches:

@@ -8,6 +8,7 @@ from omni.model_card import ModelCard
 from train import checkpoints
 from train.model_card import training_card
 from train.setup import Run
+from train.streams import streams_state
 
 
 def write_metrics(run: Run, figures: dict[str, float]) -> str:
@@ -37,6 +38,7 @@ def save(run: Run) -> None:
             "recipe": asdict(run.recipe),
             "global_batch_size": run.global_batch_size,
             "card_before": to_dict(run.card_before),
+            "streams": streams_state(run.train_sources, run.plan.streams),
             "bad_samples": run.bad_samples.state_dict(),
             "bad_evaluation_samples": run.bad_evaluation_samples.state_dict(),
         }

@@ -23,6 +23,7 @@ from train.processes import make_accelerator
 from train.recipe import write_recipe
 from train.run_state import RunState
 from train.step import TrainingStep, seed_everything
+from train.streams import stream_layouts
 
 
 class Run:
@@ -47,10 +48,13 @@ class Run:
             checkpoints.check_same_run(recipe, self.global_batch_size, saved, checkpoint)
         self.state = RunState() if saved is None else RunState(**saved["run"])
 
-        self.train_sources, held_out = hold_out(open_sources(recipe.data.train), recipe.data.held_out_share)
+        saved_streams = {} if saved is None else saved["streams"]
+        sources = open_sources(recipe.data.train, saved_streams)
+        self.train_sources, held_out = hold_out(sources, recipe.data.held_out_share)
         self.evaluation_sources = open_sources(recipe.data.evaluation) + held_out
         sizes = [source.size for source in self.train_sources]
-        self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed)
+        streams = stream_layouts(self.train_sources, self.config, processes, saved_streams)
+        self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed, streams)
         self.num_steps, self.num_draws = self._length()
 
         self.model = self._make_model(checkpoint)

@@ -8,11 +8,13 @@ from omni.readers.llava import read_llava
 from omni.readers.manifest import sample_to_row, write_manifest
 from omni.readers.opening import open_dataset
 from omni.readers.split import is_test_caption, split_by_caption
+from omni.readers.webdataset import ShardDataset, read_webdataset
 
 __all__ = [
     "InMemoryDataset",
     "PreparedDataset",
     "SampleDataset",
+    "ShardDataset",
     "is_test_caption",
     "open_dataset",
     "read_captions",
@@ -21,6 +23,7 @@ __all__ = [
     "read_json",
     "read_jsonl",
     "read_llava",
+    "read_webdataset",
     "sample_to_row",
     "split_by_caption",
     "write_manifest",

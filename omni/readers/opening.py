@@ -1,7 +1,7 @@
 """One function that opens any data set, by what its source looks like."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from omni.readers.folder import read_captions, read_folder
 from omni.readers.huggingface import read_datasets
 from omni.readers.jsonl import read_json, read_jsonl
 from omni.readers.llava import read_llava
+from omni.readers.shard_names import is_shard_pattern
+from omni.readers.webdataset import read_webdataset
 from omni.starter import resolve
 
 HUB_SCHEME = "hf:"
@@ -20,6 +22,7 @@ READERS: dict[str, Callable[..., SampleDataset]] = {
     "captions": read_captions,
     "folder": read_folder,
     "datasets": read_datasets,
+    "webdataset": read_webdataset,
 }
 _FORMAT_OF_SUFFIX = {
     ".jsonl": "jsonl",
@@ -31,20 +34,23 @@ _FORMAT_OF_SUFFIX = {
 }
 
 
-def open_dataset(source: str | Path, *, format: str | None = None, **options: Any) -> SampleDataset:
+def open_dataset(source: str | Path | Sequence[str], *, format: str | None = None, **options: Any) -> SampleDataset:
     """Open a data set.
 
     Args:
         source: a `.jsonl` manifest, a `.json` file (LLaVA or a list of samples), a table of captions (`.csv`, `.tsv`),
             a `.parquet` file, a folder (of files and captions, or of the `datasets` library), `hf:OWNER/NAME` for the
-            hub, or `starter:NAME/FILE`.
-        format: one of jsonl, json, llava, captions, folder, datasets, where the name does not say it.
+            hub, `starter:NAME/FILE`, or tar shards (`train-{000..999}.tar`, `pipe:COMMAND`, or a list of such).
+        format: one of jsonl, json, llava, captions, folder, datasets, webdataset, where the name does not say it.
         options: arguments of that format's reader, such as `image_folder` for llava or `split` for datasets.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
         ValueError: its format is not known, or an option does not belong to it.
     """
+    if isinstance(source, list | tuple) or format == "webdataset" or is_shard_pattern(str(source)):
+        _check_options(str(source), "webdataset", options)
+        return read_webdataset(str(source) if isinstance(source, Path) else source, **options)
     text = str(source)
     if text.startswith(HUB_SCHEME):
         format, text = format or "datasets", text.removeprefix(HUB_SCHEME).removeprefix("//")
@@ -58,11 +64,15 @@ def open_dataset(source: str | Path, *, format: str | None = None, **options: An
         format = format or _guess_format(Path(text))
     if format not in READERS:
         raise ValueError(f"unknown format {format!r} of the data set {text!r}; allowed are {', '.join(READERS)}")
+    _check_options(text, format, options)
+    return READERS[format](text, **options)
+
+
+def _check_options(text: str, format: str, options: Mapping[str, Any]) -> None:
     allowed = list(inspect.signature(READERS[format]).parameters)[1:]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise ValueError(f"unknown option {', '.join(unknown)} for {text!r}; {format} takes {', '.join(allowed)}")
-    return READERS[format](text, **options)
 
 
 def _guess_format(path: Path) -> str:

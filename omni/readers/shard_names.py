@@ -1,0 +1,82 @@
+"""Which tar shards a pattern names: brace ranges, lists in braces, globs, and commands whose output is a shard."""
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omni.starter import resolve
+
+PIPE_SCHEME = "pipe:"
+SHARD_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+# `{000..999}`, `{0..8..2}` or `{a,b}`; not `${NAME}` of a shell, nor the blocks of an awk program, which hold spaces.
+_BRACES = re.compile(r"(?<!\$)\{(?:(\d+)\.\.(\d+)(?:\.\.(\d+))?|([^{}\s]*,[^{}\s]*))\}")
+_SHOWN = 5  # missing shards that an error names
+
+
+def is_shard_pattern(path: str | Sequence[str]) -> bool:
+    """Whether `path` of a data set means tar shards: a list, a command, or a name that ends like a tar archive."""
+    return not isinstance(path, str) or path.startswith(PIPE_SCHEME) or path.lower().endswith(SHARD_ENDINGS)
+
+
+def expand_shards(path: str | Sequence[str]) -> list[str]:
+    """The shards that a pattern, or a list of patterns, names, in order.
+
+    `shards/train-{000000..000999}.tar` and `{a,b}.tar` are expanded as a shell does it, `*`, `?` and `[...]` are
+    globbed (sorted), `pipe:COMMAND` stays a command, expanded only in its braces.
+
+    Raises:
+        FileNotFoundError: a glob matches nothing, or files are missing; it names them.
+        ValueError: a range runs backwards, or a shard is named twice.
+    """
+    patterns = [path] if isinstance(path, str) else list(path)
+    shards = [shard for pattern in patterns for name in expand_braces(pattern) for shard in _files(name)]
+    if not shards:
+        raise ValueError("the list of shards is empty; name at least one")
+    twice = sorted({shard for shard in shards if shards.count(shard) > 1}) if len(set(shards)) < len(shards) else []
+    if twice:
+        raise ValueError(f"the shard {twice[0]} is named twice, so its samples would come twice; name it once")
+    missing = [shard for shard in shards if not is_command(shard) and not Path(shard).is_file()]
+    if missing:
+        names = ", ".join(missing[:_SHOWN]) + (f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else "")
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(shards)} shards do not exist (seen from {Path.cwd()}): {names}. Correct the range "
+            "in braces, or fetch them"
+        )
+    return shards
+
+
+def expand_braces(pattern: str) -> Iterator[str]:
+    """`a-{0..2}.tar` -> `a-0.tar`, `a-1.tar`, `a-2.tar`; leading zeros give the width."""
+    match = _BRACES.search(pattern)
+    if match is None:
+        yield pattern
+        return
+    first, last, step, words = match.groups()
+    if words is not None:
+        choices = words.split(",")
+    else:
+        if int(last) < int(first) or step == "0":
+            raise ValueError(f"the range {match[0]} of {pattern!r} is empty; write the smaller number first")
+        width = len(first) if first.startswith("0") or len(first) == len(last) else 0
+        choices = [str(number).zfill(width) for number in range(int(first), int(last) + 1, int(step or 1))]
+    for choice in choices:
+        yield from expand_braces(pattern[: match.start()] + choice + pattern[match.end() :])
+
+
+def is_command(shard: str) -> bool:
+    """Whether a shard is the output of a command."""
+    return shard.startswith(PIPE_SCHEME)
+
+
+def _files(name: str) -> list[str]:
+    if is_command(name):
+        return [name]
+    name = resolve(name)
+    if not glob.has_magic(name) or Path(name).is_file():
+        return [name]
+    found = sorted(glob.glob(name, recursive=True))
+    if not found:
+        raise FileNotFoundError(f"no file matches {name!r} (seen from {Path.cwd()})")
+    return found

@@ -1,0 +1,294 @@
+"""WebDataset tar shards as samples: JSON in the messages form, or a caption and media by their extensions."""
+
+import io
+import json
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, islice
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from PIL import Image
+
+from omni.media.item import Media, shorten
+from omni.messages import Message, Sample, SampleError, Text, parse_sample
+from omni.readers.captions import CAPTION_COLUMNS
+from omni.readers.dataset import SampleDataset
+from omni.readers.folder import MODALITY_OF_EXTENSION
+from omni.readers.shard_counts import shard_sizes_of
+from omni.readers.shard_names import expand_shards, is_command
+from omni.readers.tar_shard import RawSample, ShardError, read_samples
+
+CAPTION_EXTENSIONS = ("txt", "caption", "text", "cap")
+Entry = RawSample | SampleError
+
+
+class ShardDataset(SampleDataset):
+    """Tar shards, read in order. Any row can be asked for, but only the next ones come fast.
+
+    Args:
+        shards: files, or `pipe:COMMAND`.
+        sizes: samples of each shard.
+        media: extension -> modality, or one modality for all known extensions; default: by extension.
+        caption: extension of the member that holds the caption; default: the first of `CAPTION_EXTENSIONS`.
+        shuffle_buffer: how many samples training may hold back to mix their order.
+        lanes: how many parts training reads side by side; None = one for each process and worker.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[str],
+        sizes: Sequence[int],
+        media: str | Mapping[str, str] | None = None,
+        caption: str | None = None,
+        shuffle_buffer: int = 1000,
+        lanes: int | None = None,
+    ) -> None:
+        self.shards = tuple(shards)
+        self.sizes = tuple(sizes)
+        self.media = media
+        self.caption = caption
+        self.shuffle_buffer = shuffle_buffer
+        self.lanes = lanes
+        self._first_rows = [0, *accumulate(self.sizes)]
+        self._reading: tuple[int, int, Iterator[Entry]] | None = None  # process id, next row, entries from there on
+
+    def __len__(self) -> int:
+        return self._first_rows[-1]
+
+    def first_row(self, shard: int) -> int:
+        """The row of the first sample of shard number `shard`."""
+        return self._first_rows[shard]
+
+    def entries(self, shard: int, start: int = 0) -> Iterator[Entry]:
+        """The samples of shard number `shard` from `start` on: as many as its size says, whatever happens.
+
+        In place of those that are not there stand errors of the id of the shard.
+        """
+        name, size = self.shards[shard], self.sizes[shard]
+        place, reason = start, None
+        try:
+            for sample in islice(read_samples(name, start), size - start):
+                yield sample
+                place += 1
+        except ShardError as error:
+            reason = error.reason
+        reason = reason or "it has fewer samples than were counted"
+        for _ in range(place, size):
+            yield SampleError(name, f"{reason}; sample {place + 1} of {size} and what follows are lost")
+
+    def decode(self, entry: Entry, shard: int) -> Sample | SampleError:
+        """A sample of shard number `shard` in the messages form, or what is wrong with it."""
+        if isinstance(entry, SampleError):
+            return entry
+        name = "pipe" if is_command(self.shards[shard]) else os.path.basename(self.shards[shard])
+        try:
+            return decode_sample(entry, f"{name}/{entry.key}", self.media, self.caption)
+        except SampleError as error:
+            return SampleError(error.sample_id, error.reason)
+
+    def limited(self, limit: int) -> "ShardDataset":
+        """The same with the first `limit` rows only."""
+        kept = [max(0, min(size, limit - first)) for size, first in zip(self.sizes, self._first_rows, strict=False)]
+        count = sum(size > 0 for size in kept)
+        return ShardDataset(
+            self.shards[:count], kept[:count], self.media, self.caption, self.shuffle_buffer, self.lanes
+        )
+
+    def _read(self, index: int) -> Sample:
+        shard = bisect_right(self._first_rows, index) - 1
+        reading = self._reading
+        # A forked worker must not read on where its parent does: they share the position in the file.
+        if reading is None or reading[0] != os.getpid() or not self._first_rows[shard] < reading[1] <= index:
+            reading = os.getpid(), index, self.entries(shard, index - self._first_rows[shard])
+        _, row, entries = reading
+        entry = next(islice(entries, index - row, None))
+        self._reading = os.getpid(), index + 1, entries
+        sample = self.decode(entry, shard)
+        if isinstance(sample, SampleError):
+            raise sample
+        return sample
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_reading": None}
+
+
+def read_webdataset(
+    path: str | Sequence[str],
+    media: str | Mapping[str, str] | None = None,
+    caption: str | None = None,
+    shard_sizes: int | Sequence[int] | str | None = None,
+    shuffle_buffer: int = 1000,
+    lanes: int | None = None,
+) -> ShardDataset:
+    """Open tar shards of the WebDataset format (see docs/data.md).
+
+    Args:
+        path: a pattern (`shards/train-{000..999}.tar`, `shards/*.tar`, `pipe:COMMAND`) or a list of them.
+        media: extension -> modality (`{"jpg": "thermal"}`), or one modality for all known extensions.
+        caption: extension of the caption's file, such as `en.txt`.
+        shard_sizes: samples of each shard: one number for all, a list, or a JSON file of name -> number. Without it
+            they are counted, once for files, at every start for commands.
+        shuffle_buffer: how many samples training may hold back to mix their order; 1 keeps the order of the archive.
+        lanes: how many parts training reads side by side; None = one for each process and worker.
+
+    Raises:
+        FileNotFoundError, ValueError: shards are missing, or an option does not fit.
+    """
+    for name, value in (("shuffle_buffer", shuffle_buffer), ("lanes", lanes)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"option {name} of {path} is {value!r}, but must be a whole number of at least 1")
+    shards = expand_shards(path)
+    return ShardDataset(shards, shard_sizes_of(shards, shard_sizes), media, caption, shuffle_buffer, lanes)
+
+
+def decode_sample(
+    raw: RawSample, sample_id: str, media: str | Mapping[str, str] | None = None, caption: str | None = None
+) -> Sample:
+    """A sample of its files: `json` with `messages` whose media name extensions, else media and a caption.
+
+    Raises:
+        SampleError: it has neither, or a file cannot be used.
+    """
+    row = _json(raw, sample_id)
+    if "messages" in row:
+        row = row | {"messages": _with_members(row["messages"], raw, sample_id)}
+        return parse_sample(row, default_id=sample_id)
+    text = _caption(raw, row, sample_id, caption)
+    items = [
+        _media_of(modality, raw.members[extension], extension, sample_id)
+        for extension, modality in _media_extensions(raw, media)
+    ]
+    if not items:
+        raise SampleError(
+            sample_id,
+            f"no member is media: it has {_names(raw)}; known extensions are "
+            f"{' '.join(sorted(MODALITY_OF_EXTENSION))}, others are named by the option media, {{EXTENSION: MODALITY}}",
+        )
+    meta = {key: value for key, value in row.items() if key != "id"} | {"caption": text}
+    return Sample(sample_id, (Message("user", tuple(items)), Message("assistant", (Text(text),))), meta)
+
+
+def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
+    if "json" not in raw.members:
+        return {}
+    try:
+        row = json.loads(raw.members["json"])
+    except ValueError as error:
+        raise SampleError(sample_id, f"its json member is not valid JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise SampleError(sample_id, f"its json member must be an object, got {shorten(row)}")
+    return row
+
+
+def _caption(raw: RawSample, row: Mapping[str, Any], sample_id: str, extension: str | None) -> str:
+    """The text of the caption's member, else a caption in the JSON (as img2dataset writes it)."""
+    wanted = CAPTION_EXTENSIONS if extension is None else (extension.lower().lstrip("."),)
+    found = next((name for name in wanted if name in raw.members), None)
+    if found is not None:
+        try:
+            text = raw.members[found].decode("utf-8-sig").strip()
+        except UnicodeDecodeError as error:
+            raise SampleError(sample_id, f"its {found} member is not UTF-8 text ({error})") from error
+    else:
+        text = next((row[name] for name in CAPTION_COLUMNS if isinstance(row.get(name), str)), None)
+        if text is None:
+            raise SampleError(
+                sample_id, f"no json member with 'messages' and no caption ({', '.join(wanted)}); it has {_names(raw)}"
+            )
+    if not text.strip():
+        raise SampleError(sample_id, "the caption is empty; fill it in or remove the sample")
+    return text.strip()
+
+
+def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """The members that are media with their modalities, in the order of the archive."""
+    if isinstance(media, Mapping):
+        named = {extension.lower().lstrip("."): modality for extension, modality in media.items()}
+        return [(name, named[name]) for name in raw.members if name in named]
+    known = [(name, MODALITY_OF_EXTENSION.get("." + name.rpartition(".")[2])) for name in raw.members]
+    return [(name, media or modality) for name, modality in known if modality is not None]
+
+
+def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
+    """Messages in which every media part holds the content of the member that its `path` or `features` names."""
+    if isinstance(value, list):
+        return [_with_members(item, raw, sample_id) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type")
+    if not isinstance(kind, str):
+        return {key: _with_members(item, raw, sample_id) for key, item in value.items()}
+    if isinstance(value.get("features"), str):
+        extension, content = _member(raw, value["features"], sample_id)
+        return value | {"features": _features(content, extension, value.get("options", {}), sample_id)}
+    source = "path" if "path" in value else kind  # {"type": "image", "image": "jpg"} is another spelling
+    names = value.get(source)
+    if source == "text" or not isinstance(names, str | list):
+        return value
+    part = {key: item for key, item in value.items() if key != source}
+    if isinstance(names, list):
+        return part | {"data": [_picture(*_member(raw, name, sample_id), sample_id) for name in names]}
+    extension, content = _member(raw, names, sample_id)
+    array = _array(content, extension, sample_id)
+    return part | ({"bytes": content} if array is None else {"data": array})
+
+
+def _member(raw: RawSample, name: Any, sample_id: str) -> tuple[str, bytes]:
+    """Extension and content of the member that a part names by its extension or by its whole file name."""
+    text = str(name)
+    base = raw.key.rpartition("/")[2]
+    for prefix in (raw.key + ".", base + ".", "."):
+        text = text.removeprefix(prefix)
+    extension = text.lower()
+    if extension not in raw.members:
+        raise SampleError(sample_id, f"it names the member {name!r}, but has {_names(raw)}")
+    return extension, raw.members[extension]
+
+
+def _media_of(modality: str, content: bytes, extension: str, sample_id: str) -> Media:
+    array = _array(content, extension, sample_id)
+    return Media(modality, data=content if array is None else array)
+
+
+def _array(content: bytes, extension: str, sample_id: str) -> np.ndarray | None:
+    """The array of a `.npy` member; None for other files, which their modality's loader reads."""
+    if extension.rpartition(".")[2] != "npy":
+        return None
+    try:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise SampleError(sample_id, f"its {extension} member cannot be read as an array ({error})") from error
+
+
+def _features(content: bytes, extension: str, options: Any, sample_id: str) -> np.ndarray:
+    if extension.rpartition(".")[2] != "safetensors":
+        array = _array(content, extension, sample_id)
+        if array is None:
+            raise SampleError(sample_id, f"features must be a npy or safetensors member, not {extension!r}")
+        return array
+    try:
+        tensors = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
+        raise SampleError(sample_id, f"its {extension} member is damaged ({error})") from error
+    key = options.get("key") if isinstance(options, Mapping) else None
+    if key is None and len(tensors) == 1:
+        return next(iter(tensors.values()))
+    if key not in tensors:
+        raise SampleError(sample_id, f"its {extension} member has {sorted(tensors)}; name one with the option 'key'")
+    return tensors[key]
+
+
+def _picture(extension: str, content: bytes, sample_id: str) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()
+            return picture.copy()
+    except Exception as error:  # decoders of broken bytes raise nearly anything
+        raise SampleError(sample_id, f"its {extension} member is no picture ({error})") from error
+
+
+def _names(raw: RawSample) -> str:
+    return ", ".join(raw.members)
