@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,6 +18,7 @@ from omni.preferences import parse_preference
 from omni.readers import SampleDataset, ShardDataset, open_dataset
 from train.bad_samples import BadSample
 from train.config import SourceConfig
+from train.input_meter import PreparedBatch
 from train.instructions import add_instruction, resolve_instructions
 from train.interrupts import survive_interrupts_in_worker
 from train.lanes import LaneReader
@@ -110,6 +112,13 @@ class PreparedSamples(Dataset[Example | BadSample]):
         self.max_length = max_length
         self.prepare = prepare or _prepare_answer
         self._lanes: dict[tuple[int, int], tuple[int, LaneReader]] = {}  # data set and lane -> epoch, reader
+
+    def __getitems__(self, draws: Sequence[Draw]) -> PreparedBatch:
+        """Those of a whole micro-batch, as torch's loader asks for them, with the time that they took."""
+        started = time.perf_counter()
+        batch = PreparedBatch(self[draw] for draw in draws)
+        batch.seconds = time.perf_counter() - started
+        return batch
 
     def __getitem__(self, draw: Draw) -> Example | BadSample:
         source = self.sources[draw.source]

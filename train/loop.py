@@ -15,6 +15,7 @@ from omni.batching import Example
 from train import output
 from train.data import load_batches, split_bad
 from train.evaluation import evaluation_loss
+from train.input_meter import InputMeter, InputTimes
 from train.interrupts import Interrupts
 from train.mixing import MicroBatches
 from train.optimizer import set_learning_rate
@@ -52,6 +53,7 @@ class Trainer(Run):
                 return self.state
             self.progress.line(output.greeting(self))
             batches = self._batches()
+            self.input_meter = InputMeter(self.config.num_workers)
             self._evaluate_if_due()
             while self.state.step < self.num_steps:
                 started = time.perf_counter()
@@ -84,15 +86,19 @@ class Trainer(Run):
 
     def _next_micro_batches(self, batches: Iterator[Any]) -> list[list[Example]]:
         """The micro-batches of this process for one step, without bad samples, which are recorded."""
+        started = time.perf_counter()
         prepared = [next(batches) for _ in range(self.config.accumulation_steps)]
+        waited, busy = time.perf_counter() - started, sum(items.seconds for items in prepared)
         micro_batches, bad = [], []
         for items in prepared:
             examples, bad_here = split_bad(items)
             micro_batches.append(examples)
             bad += bad_here
-        reports = from_all(self.accelerator, (sum(map(len, prepared)), bad))
+        mine = InputTimes(waited, busy, sum(map(len, prepared)))
+        reports = from_all(self.accelerator, (mine, bad))
+        self.input_times = [times for times, _ in reports]
         all_bad = [sample for _, found in reports for sample in found]
-        num_seen = sum(count for count, _ in reports)
+        num_seen = sum(times.num_samples for times in self.input_times)
         for sample in self.bad_samples.record(num_seen, all_bad, self.state.step + 1):
             self.progress.line(f"skipped {sample.id} of {sample.source}: {sample.reason}")
         self.state.samples += num_seen - len(all_bad)
@@ -124,9 +130,12 @@ class Trainer(Run):
             signal_number = max(from_all(self.accelerator, signal_number))
         self.state.step += 1
         seconds = time.perf_counter() - started
+        self.input_meter.add(self.input_times, seconds)
         figures = {"lr": rate, "gradient_norm": gradient_norm, "samples_per_second": num_samples / seconds, **metrics}
         if self.state.step % self.config.log_every == 0 or self.state.step == self.num_steps:
-            self.progress.log(output.write_metrics(self, figures))
+            self.progress.log(output.write_metrics(self, figures | self.input_meter.figures()))
+            if hint := self.input_meter.hint():
+                self.progress.line(hint)
         self.progress.advance(self.state.step, loss, num_samples / seconds)
         return signal_number
 

@@ -22,7 +22,10 @@ def write_metrics(run: Run, figures: dict[str, float]) -> str:
     if run.metrics is not None:
         run.metrics.write(state.step, values)
     state.loss_sum, state.token_sum = 0.0, 0
-    return f"step {state.step} of {run.num_steps}: loss {loss:.4f}, {figures['samples_per_second']:.1f} samples/s"
+    return (
+        f"step {state.step} of {run.num_steps}: loss {loss:.4f}, {figures['samples_per_second']:.1f} samples/s, "
+        f"data {figures['data_wait_share']:.0%}"
+    )
 
 
 def save(run: Run) -> None:

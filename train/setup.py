@@ -48,7 +48,7 @@ class Run:
             checkpoints.check_same_run(recipe, self.global_batch_size, saved, checkpoint)
         self.state = RunState() if saved is None else RunState(**saved["run"])
 
-        saved_streams = {} if saved is None else saved["streams"]
+        saved_streams = {} if saved is None else saved.get("streams", {})
         sources = open_sources(recipe.data.train, saved_streams)
         self.train_sources, held_out = hold_out(sources, recipe.data.held_out_share)
         self.evaluation_sources = open_sources(recipe.data.evaluation) + held_out
