@@ -44,7 +44,7 @@ from omni.starter import ASSETS
 from omni.starter.locations import stamp_of
 from tests.tiny import tiny_model
 from train.instructions import INSTRUCTIONS
-from train.recipe import RECIPES, load_recipes
+from train.recipe import DRY_RUN, RECIPES, load_recipes
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -385,7 +385,7 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if module == "train":
         recipe = next((word for word in arguments if word.endswith(".yaml")), None)
         if recipe is None or PLACEHOLDER.fullmatch(recipe):
-            assert set(options) <= {"--help", "--KEY"}
+            assert set(options) <= {"--help", "--KEY", DRY_RUN}
         else:
             assert load_recipes(recipe, arguments[1:])
         return

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from train.recipe import USAGE, describe_keys, load_recipes
+from train.recipe import DRY_RUN, USAGE, describe_keys, load_recipes
 
 DONE, FAILED, WRONG_RECIPE = 0, 1, 2
 
@@ -14,6 +14,8 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(describe_keys() if arguments else USAGE)
         return DONE if arguments else WRONG_RECIPE
+    is_dry_run = DRY_RUN in arguments
+    arguments = [argument for argument in arguments if argument != DRY_RUN]
     try:
         recipes = load_recipes(arguments[0], arguments[1:])
     except (FileNotFoundError, ValueError) as error:
@@ -21,6 +23,11 @@ def main(arguments: Sequence[str]) -> int:
     # Tokenizers used before data workers are forked would print a warning for each of them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a recipe may name classes of the user's own files
+
+    if is_dry_run:
+        from train.preflight import preflight
+
+        return DONE if preflight(recipes) else FAILED
 
     # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
     from train.bad_samples import TooManyBadSamplesError

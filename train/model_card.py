@@ -1,10 +1,12 @@
 """What a run writes into the model card: data with licences, figures, and how it was trained."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import islice
 
 from omni.messages import Sample
 from omni.model_card import ModelCard, TrainingData
+from omni.readers import SampleDataset
 from train.config import TrainConfig
 from train.data import Source
 
@@ -35,6 +37,13 @@ def training_card(
 
 def licence_of(source: Source) -> str | None:
     """The licences that the rows of a data set state in their `meta`, joined; None if none does."""
-    rows = (source.dataset[row] for row in islice(source.rows, _ROWS_ASKED_FOR_LICENCE))
-    stated = {str(row.meta["licence"]) for row in rows if isinstance(row, Sample) and row.meta.get("licence")}
+    return _licence_of_rows(source.dataset, tuple(islice(source.rows, _ROWS_ASKED_FOR_LICENCE)))
+
+
+@lru_cache(maxsize=32)  # a card is written with every checkpoint, and rows of tar shards are read with their media
+def _licence_of_rows(dataset: SampleDataset, rows: tuple[int, ...]) -> str | None:
+    samples = (dataset[row] for row in rows)
+    stated = {
+        str(found.meta["licence"]) for found in samples if isinstance(found, Sample) and found.meta.get("licence")
+    }
     return ", ".join(sorted(stated)) or None

@@ -15,14 +15,16 @@ from omni.files import write_atomically
 from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
 from train.stages import expand_stages, refuse_overridden
 
+DRY_RUN = "--dry_run"
 USAGE = """usage: python -m train RECIPE.yaml [--KEY VALUE ...]
        accelerate launch -m train RECIPE.yaml [--KEY VALUE ...]
        accelerate launch --multi_gpu --num_processes 2 -m train ...    (several processes; on CPUs too)
 
 Trains what the recipe says. Every key of the recipe can be set on the command line, for example
   --train.lr 1e-4 --train.output_dir runs/second --data.train.0.path my/manifest.jsonl
-Values are YAML: null, true, 8, "text", [a, list]. Exit status: 0 done, 1 failed, 2 wrong recipe,
-130 or 143 interrupted and saved (the same command continues).
+Values are YAML: null, true, 8, "text", [a, list].
+--dry_run checks data, model and output folder, shows prompts, parameters and an estimate of memory, and stops.
+Exit status: 0 done, 1 failed, 2 wrong recipe, 130 or 143 interrupted and saved (the same command continues).
 """
 
 
