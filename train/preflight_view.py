@@ -103,4 +103,5 @@ def render_prompt(model: OmniModel, example: Example) -> Text:
     flush()
     if answering:
         text.append(ANSWER_END, style="bold green")
+    text.rstrip()
     return text
