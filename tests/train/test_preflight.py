@@ -99,12 +99,12 @@ def test_memory_is_divided_as_zero_does_it(tiny_llm: Path) -> None:
     weights = sum(p.numel() * 4 for p in model.parameters())
     trained = sum(p.numel() * 4 for p in model.parameters() if p.requires_grad)
     by_name = {one.strategy: one for one in estimate_memory(model, 4, 100.0)}
-    assert by_name["single / DDP"].total == weights + 4 * trained + 100
-    assert by_name["ZeRO-1"].total == weights + trained + 3 * trained / 4 + 100
-    assert by_name["ZeRO-2"].total == weights + trained / 4 + 3 * trained / 4 + 100
-    assert by_name["ZeRO-2 + offload"].total == weights + trained / 4 + 100
+    assert by_name["single / DDP"].total == pytest.approx(weights + 4 * trained + 100)
+    assert by_name["ZeRO-1"].total == pytest.approx(weights + trained + 3 * trained / 4 + 100)
+    assert by_name["ZeRO-2"].total == pytest.approx(weights + trained / 4 + 3 * trained / 4 + 100)
+    assert by_name["ZeRO-2 + offload"].total == pytest.approx(weights + trained / 4 + 100)
     assert by_name["ZeRO-2 + offload"].host == 3 * trained / 4
-    assert by_name["FSDP2"].weights < weights / 2
+    assert weights / 4 < by_name["FSDP2"].weights < weights  # a quarter, and one whole layer
 
 
 def test_estimate_of_activations_is_close_to_what_autograd_keeps(tiny_llm: Path) -> None:
