@@ -6,7 +6,8 @@ from itertools import islice
 
 from omni.messages import Sample
 from omni.model_card import ModelCard, TrainingData
-from omni.readers import SampleDataset
+from omni.readers import SampleDataset, ShardDataset
+from omni.readers.shard_names import is_command
 from train.config import TrainConfig
 from train.data import Source
 
@@ -36,7 +37,9 @@ def training_card(
 
 
 def licence_of(source: Source) -> str | None:
-    """The licences that the rows of a data set state in their `meta`, joined; None if none does."""
+    """The licences that the rows of a data set state in their `meta`, joined; None if none does or none is read."""
+    if isinstance(source.dataset, ShardDataset) and any(map(is_command, source.dataset.shards)):
+        return None  # only running the commands once more could tell
     return _licence_of_rows(source.dataset, tuple(islice(source.rows, _ROWS_ASKED_FOR_LICENCE)))
 
 
