@@ -28,6 +28,7 @@ import eval.__main__
 import omni.__main__
 import omni.encoders
 import train.__main__
+import train.make_data.__main__
 from eval.scorers import SCORERS
 from eval.suites import get_tasks
 from eval.tasks import TASKS
@@ -39,6 +40,7 @@ from omni.media.image import load_image
 from omni.media.sound import load_sound
 from omni.messages import Media, Message, Text, parse_sample
 from omni.model import OmniModel, build_model
+from omni.preferences import parse_preference
 from omni.readers import open_dataset, read_llava
 from omni.starter import ASSETS
 from omni.starter.locations import stamp_of
@@ -53,6 +55,7 @@ MODULES = {
     "eval": eval.__main__,
     "demo": demo.__main__,
     "train": train.__main__,
+    "train.make_data": train.make_data.__main__,
 }
 # Words in capitals stand for something of the reader's own.
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
@@ -321,6 +324,13 @@ def test_json_block_is_a_sample(block: Block) -> None:
     assert sample.messages[-1].text == "A frog."
 
 
+@pytest.mark.parametrize("block", blocks("jsonl"))
+def test_jsonl_block_is_a_preference_pair(block: Block) -> None:
+    sample = parse_sample(json.loads(block.text), base=Path("/data"))
+    assert sample.media[0].path == "/data/frog.png"
+    assert parse_preference(sample).chosen[0].text == "A frog."
+
+
 def test_folder_of_the_example_is_read_as_the_docs_say(in_workspace: Path) -> None:
     sample = open_dataset("my_folder")[0]
     assert not isinstance(sample, ValueError)
@@ -396,7 +406,7 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if module == "eval" and arguments and not arguments[0].startswith("--") and arguments[0] != "my_tasks.py:BIRDS":
         assert PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
     with pytest.raises(SystemExit):
-        MODULES[module].main([*arguments[:1], "--help"] if module == "omni" else ["--help"])
+        MODULES[module].main([*arguments[:1], "--help"] if module in ("omni", "train.make_data") else ["--help"])
     help_text = capsys.readouterr().out
     assert all(option in help_text for option in options), f"{module} has no option among {options}"
 

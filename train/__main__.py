@@ -31,9 +31,9 @@ def main(arguments: Sequence[str]) -> int:
 
     # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
     from train.bad_samples import TooManyBadSamplesError
-    from train.checkpoints import SaveError
     from train.loop import Trainer
     from train.run_state import NonFiniteLossError, RunInterruptedError
+    from train.writing import SaveError
 
     try:
         for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from train.writing import append_line
+
 MINIMUM_TO_STOP = 10  # a share of a handful of samples says nothing
 
 
@@ -38,15 +40,15 @@ class BadSampleLog:
 
         Raises:
             TooManyBadSamplesError: the share is above the limit.
+            SaveError: the file cannot be written.
         """
         bad = list(bad)
         self.num_seen += num_seen
         self.num_bad += len(bad)
         new = [sample for sample in bad if self._is_new(sample)]
         if self.file is not None and new:
-            with self.file.open("a", encoding="utf-8") as stream:
-                for sample in new:
-                    stream.write(json.dumps({"step": step, **vars(sample)}, ensure_ascii=False) + "\n")
+            rows = [json.dumps({"step": step, **vars(sample)}, ensure_ascii=False) for sample in new]
+            append_line(self.file, "\n".join(rows))
         if self.num_bad >= MINIMUM_TO_STOP and self.num_bad > self.max_share * self.num_seen:
             raise TooManyBadSamplesError(self.summary())
         return new

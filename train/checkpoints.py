@@ -19,6 +19,7 @@ from omni.files import recover_directory, replace_directory
 from omni.model import OmniModel
 from train.config import Recipe
 from train.step import TrainingStep
+from train.writing import SaveError, explain_failure
 
 LAST, BEST = "last", "best"
 _STATE = "trainer_state"
@@ -36,12 +37,10 @@ _FREE_TO_CHANGE = {
     "train.save_every",
     "train.keep",
     "train.resume",
+    "train.non_finite",
+    "train.max_non_finite",
     "data.max_bad_share",
 }
-
-
-class SaveError(RuntimeError):
-    """A checkpoint could not be written; the one before is whole."""
 
 
 def save_checkpoint(
@@ -145,7 +144,7 @@ def clear_run(output_dir: Path) -> None:
         shutil.rmtree(output_dir / name, ignore_errors=True)
     for folder in output_dir.glob("step-*"):
         shutil.rmtree(folder, ignore_errors=True)
-    for name in ("metrics.jsonl", "bad_samples.jsonl", "loss.png"):
+    for name in ("metrics.jsonl", "bad_samples.jsonl", "non_finite.jsonl", "loss.png"):
         (output_dir / name).unlink(missing_ok=True)
 
 
@@ -153,10 +152,11 @@ def keep_step(output_dir: Path, step: int, keep: int) -> None:
     """Copy last to step-NUMBER and remove all but the newest `keep` of these copies."""
     if keep == 0:
         return
-    with replace_directory(output_dir / f"step-{step:07d}") as temporary:
+    folder = output_dir / f"step-{step:07d}"
+    with explain_failure(folder), replace_directory(folder) as temporary:
         shutil.copytree(output_dir / LAST, temporary, dirs_exist_ok=True)
-    for folder in _step_folders(output_dir)[:-keep]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for older in _step_folders(output_dir)[:-keep]:
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def _step_folders(output_dir: Path) -> Sequence[Path]:

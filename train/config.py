@@ -105,6 +105,10 @@ class TrainConfig:
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     # the gradient is scaled down to this norm; null = never
     max_grad_norm: float | None = 1.0
+    # a step whose loss or gradient is not finite: stop = end the run, skip = leave the weights as they are and go on
+    non_finite: Literal["stop", "skip"] = "stop"
+    # with non_finite: skip, most steps of a run that may be skipped
+    max_non_finite: int = 10
     # number format of the forward pass: no = that of the weights, bf16 = automatic mixed precision
     precision: Literal["no", "bf16", "fp16"] = "no"
     # several samples per row, without padding
@@ -153,7 +157,7 @@ class TrainConfig:
         max_gb = self.feature_cache_max_gb
         _require(max_gb is None or max_gb > 0, "train.feature_cache_max_gb", max_gb, "above 0, or null")
         _require(self.feature_cache_views >= 1, "train.feature_cache_views", self.feature_cache_views, "at least 1")
-        for name in ("warmup_steps", "weight_decay", "num_workers", "keep", "seed"):
+        for name in ("warmup_steps", "weight_decay", "num_workers", "keep", "seed", "max_non_finite"):
             _require(getattr(self, name) >= 0, f"train.{name}", getattr(self, name), "at least 0")
 
 

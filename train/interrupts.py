@@ -7,7 +7,11 @@ from typing import Any
 
 
 class Interrupts:
-    """Context manager that notes SIGINT and SIGTERM in `signal_number`; a second one acts as if this were not here."""
+    """Context manager that notes SIGINT and SIGTERM in `signal_number`; a second Ctrl-C stops at once.
+
+    A second SIGTERM changes nothing: schedulers send it to every process of a job, whose launcher then passes it on,
+    so that each gets it twice at once. Who cannot wait for the step and the save sends SIGKILL, as schedulers do.
+    """
 
     def __init__(self) -> None:
         self.signal_number = 0
@@ -22,10 +26,12 @@ class Interrupts:
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.signal_number = number
-        self._restore()
-        # One write, no print: a handler may interrupt a print that holds the lock of the stream.
-        sys.stderr.write("\nstopping after this step and saving; once more stops at once, without saving\n")
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, self._previous[signal.SIGINT])
+        if self.signal_number == 0:
+            # One write, no print: a handler may interrupt a print that holds the lock of the stream.
+            sys.stderr.write("\nstopping after this step and saving; Ctrl-C once more stops at once, without saving\n")
+            self.signal_number = number
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
@@ -34,6 +40,7 @@ class Interrupts:
 
 
 _WORKER_OUTLIVES_SIGTERM = 600  # seconds; longer than any step, so that the training process can finish it
+_SAME_SIGTERM = 5.0  # seconds within which a second SIGTERM is the same one, passed on by a launcher
 
 
 def survive_interrupts_in_worker(worker_index: int) -> None:
@@ -47,5 +54,12 @@ def survive_interrupts_in_worker(worker_index: int) -> None:
 
 
 def _note_termination_in_worker(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the second one, by torch at the end, does end it
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, _SAME_SIGTERM)
+    signal.signal(signal.SIGALRM, _end_by_next_termination)
+
+
+def _end_by_next_termination(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # that of torch, when all is done, does end the worker
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_WORKER_OUTLIVES_SIGTERM)

@@ -18,10 +18,11 @@ from train.evaluation import evaluation_loss
 from train.input_meter import InputMeter, InputTimes
 from train.interrupts import Interrupts
 from train.mixing import MicroBatches
+from train.non_finite import NonFiniteStep
 from train.optimizer import set_learning_rate
 from train.processes import from_all
 from train.progress import TrainingProgress
-from train.run_state import NonFiniteLossError, RunInterruptedError, RunState
+from train.run_state import RunInterruptedError, RunState
 from train.schedule import learning_rate
 from train.setup import Run
 from train.step import seed_everything
@@ -121,11 +122,13 @@ class Trainer(Run):
             metrics = _sum_metrics([report.metrics for report in reports])
             signal_number = max(report.signal_number for report in reports)
             gradient_norm = self._clip_gradients()
-            self._check_finite(loss, gradient_norm, reports, micro_batches)
-            self.optimizer.step()
+            if math.isfinite(loss) and math.isfinite(gradient_norm):
+                self.optimizer.step()
+                self.state.loss_sum += loss * num_tokens
+                self.state.token_sum += num_tokens
+            else:
+                self._skip_or_stop(loss, gradient_norm, reports, micro_batches)
             self.optimizer.zero_grad()
-            self.state.loss_sum += loss * num_tokens
-            self.state.token_sum += num_tokens
         else:
             signal_number = max(from_all(self.accelerator, signal_number))
         self.state.step += 1
@@ -168,20 +171,20 @@ class Trainer(Run):
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         return float(self.accelerator.clip_grad_norm_(self.trainable, limit) or 0.0)
 
-    def _check_finite(
+    def _skip_or_stop(
         self, loss: float, gradient_norm: float, reports: list[Report], micro_batches: list[list[Example]]
     ) -> None:
-        if math.isfinite(loss) and math.isfinite(gradient_norm):
-            return
+        """Write down a step that cannot be used, with the samples that may be at fault; every process comes here."""
         suspects = [name for report in reports for name in report.suspects]
         if not suspects:
             all_ids = from_all(self.accelerator, [example.id for batch in micro_batches for example in batch])
             suspects = [name for names in all_ids for name in names]
-        what = f"loss is {loss}" if not math.isfinite(loss) else f"norm of the gradient is {gradient_norm}"
-        raise NonFiniteLossError(
-            f"step {self.state.step + 1}: the {what}. The samples are among {suspects}. Look for broken values in "
-            "their media, lower train.lr, or raise train.warmup_steps; last/ holds the latest checkpoint"
-        )
+        step = NonFiniteStep(self.state.step + 1, loss, gradient_norm, suspects)
+        self.state.skipped_steps += 1
+        if self.is_main:
+            step.write(self.output_dir)
+        step.stop_or_go_on(self.config, self.state.skipped_steps)
+        self.progress.line(f"skipped {step}")
 
     def _evaluate_if_due(self) -> None:
         step, every = self.state.step, self.config.evaluate_every
@@ -190,7 +193,7 @@ class Trainer(Run):
             return
         loss = evaluation_loss(self, self.progress)
         self.state.evaluated_step, self.state.evaluation_loss = step, loss
-        is_best = self.state.best_loss is None or loss < self.state.best_loss
+        is_best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
         if is_best:
             self.state.best_loss, self.state.best_step = loss, step
         if self.metrics is not None:
@@ -209,7 +212,7 @@ class Trainer(Run):
         if self.bad_samples.num_seen == self.bad_samples.num_bad:
             raise ValueError(f"nothing was trained. {self.bad_samples.summary()}")
         output.save(self)
-        if not self.evaluation_sources:
+        if self.state.best_loss is None:
             output.save_best(self)  # nothing to choose by: the last one it is
         if self.bad_samples.num_bad:
             self.progress.line(self.bad_samples.summary())

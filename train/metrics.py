@@ -9,9 +9,14 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
+from train.writing import append_line, explain_failure
+
 
 class MetricsLog:
-    """Writes metrics.jsonl, tensorboard/ and loss.png into the output folder; made in the main process only."""
+    """Writes metrics.jsonl, tensorboard/ and loss.png into the output folder; made in the main process only.
+
+    Every method raises SaveError if the disk is full or not writable.
+    """
 
     def __init__(self, folder: Path, first_step: int) -> None:
         """Lines of steps after `first_step`, left by a run that was killed, are removed: those steps run again."""
@@ -19,17 +24,19 @@ class MetricsLog:
         self.picture = folder / "loss.png"
         truncate_lines(self.file, first_step)
         self.rows = read_lines(self.file)
-        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step + 1)
+        self._events = folder / "tensorboard"
+        with explain_failure(self._events):
+            self._tensorboard = SummaryWriter(str(self._events), purge_step=first_step + 1)
 
     def write(self, step: int, values: dict[str, float | int]) -> None:
         """Add a line; every value is also a TensorBoard scalar."""
         row = {"step": step, **values}
         self.rows.append(row)
-        with self.file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
-        self._tensorboard.flush()
+        append_line(self.file, json.dumps(row))
+        with explain_failure(self._events):
+            for name, value in values.items():
+                self._tensorboard.add_scalar(name, value, step)
+            self._tensorboard.flush()
 
     def draw_loss(self) -> None:
         """Draw loss and evaluation loss over the steps into loss.png."""
@@ -46,12 +53,14 @@ class MetricsLog:
         axes.set_ylabel("loss per answer token (nats)")
         axes.grid(alpha=0.3)
         temporary = self.picture.with_name(".loss.png")
-        figure.savefig(temporary, format="png", dpi=120)
-        os.replace(temporary, self.picture)
+        with explain_failure(self.picture):
+            figure.savefig(temporary, format="png", dpi=120)
+            os.replace(temporary, self.picture)
 
     def close(self) -> None:
         """Flush everything."""
-        self._tensorboard.close()
+        with explain_failure(self._events):
+            self._tensorboard.close()
 
 
 def read_lines(file: Path) -> list[dict[str, Any]]:
@@ -71,5 +80,6 @@ def truncate_lines(file: Path, last_step: int) -> None:
     if file.exists():
         kept = [row for row in read_lines(file) if row["step"] <= last_step]
         temporary = file.with_name(f".{file.name}")
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
-        os.replace(temporary, file)
+        with explain_failure(file):
+            temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept), encoding="utf-8")
+            os.replace(temporary, file)

@@ -23,6 +23,7 @@ class RunState:
     samples: int = 0  # usable samples seen
     loss_sum: float = 0.0  # nats, over the answer tokens since the last line of metrics
     token_sum: int = 0
+    skipped_steps: int = 0  # because their loss or gradient was not finite
     evaluated_step: int = -1
     evaluation_loss: float | None = None
     best_loss: float | None = None

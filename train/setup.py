@@ -18,12 +18,14 @@ from train.data import PreparedSamples, Source, hold_out, open_sources
 from train.feature_caching import attach_feature_cache
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
+from train.non_finite import NON_FINITE_STEPS
 from train.optimizer import build_optimizer
 from train.processes import make_accelerator
 from train.recipe import write_recipe
 from train.run_state import RunState
 from train.step import TrainingStep, seed_everything
 from train.streams import stream_layouts
+from train.writing import explain_failure, prepare_output
 
 
 class Run:
@@ -42,6 +44,8 @@ class Run:
         processes = self.accelerator.num_processes
         self.global_batch_size = self.config.batch_size * self.config.accumulation_steps * processes
 
+        if self.is_main:
+            prepare_output(self.output_dir)
         checkpoint = checkpoints.find_checkpoint(self.output_dir, self.config.resume)
         saved = None if checkpoint is None else checkpoints.read_state(checkpoint)
         if checkpoint is not None and saved is not None:
@@ -108,9 +112,10 @@ class Run:
 
     def _prepare_folder(self, is_new: bool) -> None:
         if self.is_main:
-            self.output_dir.mkdir(parents=True, exist_ok=True)
             if is_new:
                 checkpoints.clear_run(self.output_dir)
-            truncate_lines(self.output_dir / "bad_samples.jsonl", self.state.step)
-            write_recipe(self.recipe, self.output_dir / "recipe.yaml")
+            for name in ("bad_samples.jsonl", NON_FINITE_STEPS):
+                truncate_lines(self.output_dir / name, self.state.step)
+            with explain_failure(self.output_dir / "recipe.yaml"):
+                write_recipe(self.recipe, self.output_dir / "recipe.yaml")
         self.accelerator.wait_for_everyone()

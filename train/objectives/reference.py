@@ -37,7 +37,7 @@ class ReferenceWeights(nn.Module):
         torch.clear_autocast_cache()
         try:
             for parameter, value in zip(self._trained, self.buffers(), strict=True):
-                parameter.data = value.to(parameter.dtype)
+                parameter.data = value.to(parameter)
             model.train(False)
             with torch.no_grad():
                 yield

@@ -1,0 +1,1 @@
+"""Training data made offline by a language model: `python -m train.make_data questions ...`."""
