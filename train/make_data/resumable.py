@@ -42,7 +42,11 @@ class ResumableOutput:
                 self._lock.acquire(timeout=0)
             except Timeout as error:
                 raise ValueError(f"another process is writing {self.path}") from error
-            self._recover()
+            try:
+                self._recover()
+            except BaseException:
+                self._lock.release()
+                raise
         return self
 
     def __exit__(
