@@ -29,7 +29,8 @@ class MetricsLog:
             self._tensorboard = SummaryWriter(str(self._events), purge_step=first_step + 1)
 
     def write(self, step: int, values: dict[str, float | int]) -> None:
-        """Add a line; every value is also a TensorBoard scalar."""
+        """Add a line; every value is also a TensorBoard scalar. NaN and infinity, which JSON lacks, are left out."""
+        values = {name: value for name, value in values.items() if math.isfinite(value)}
         row = {"step": step, **values}
         self.rows.append(row)
         append_line(self.file, json.dumps(row))

@@ -17,8 +17,6 @@ def write_metrics(run: Run, figures: dict[str, float]) -> str:
     loss = state.loss_sum / state.token_sum if state.token_sum else math.nan
     epoch = state.step * run.global_batch_size / run.plan.epoch_length
     values = {"epoch": epoch, "samples": state.samples, "answer_tokens": state.token_sum, **figures}
-    # A step that is not finite is told of elsewhere: NaN is no JSON.
-    values = {name: value for name, value in values.items() if math.isfinite(value)}
     if state.token_sum:
         values = {"loss": loss, **values}
     if run.metrics is not None:
