@@ -30,7 +30,7 @@ PARTS: dict[str, re.Pattern[str]] = {
     "cross_attention": re.compile(r"layers\.\d+\.cross_attention\."),
 }
 
-_ANCHOR = "encoder.layer.0.attention."  # every layout has it, once per Q-Former
+PUBLISHED_MARK = "encoder.layer.0.attention."  # every layout has it, once per Q-Former
 _PREFIX = re.compile(r"((?:(?P<modality>\w+)_)?Qformer\.bert\.|qformer\.|bert\.|)$")
 
 # Names inside the Q-Former, after its prefix: first LAVIS, then the variant of Hugging Face.
@@ -87,7 +87,7 @@ def load_qformer_weights(
     given = {
         name: weight
         for name, weight in convert_qformer_keys(state_dict, modality=modality).items()
-        if not _is_part_of(name, fresh) and not _is_unused_text_weight(name, adapter)
+        if not _is_part_of(name, fresh) and is_needed(name, adapter)
     }
     problems = [f"missing: {name}" for name in sorted(own.keys() - kept - given.keys())]
     problems += [f"unexpected: {name}" for name in sorted(given.keys() - own.keys())]
@@ -145,13 +145,13 @@ class _Layout:
 def _find_layout(state_dict: Mapping[str, Tensor], modality: str | None) -> _Layout:
     found: dict[str | None, _Layout] = {}
     for name in state_dict:
-        prefix, anchor, _ = name.partition(_ANCHOR)
+        prefix, anchor, _ = name.partition(PUBLISHED_MARK)
         match = _PREFIX.match(prefix) if anchor else None
         if match:
             found[match["modality"]] = _layout(match[1], match["modality"])
     if not found:
         raise ValueError(
-            f"no Q-Former in the state dict: no key holds {_ANCHOR!r} after a known prefix; its first keys are "
+            f"no Q-Former in the state dict: no key holds {PUBLISHED_MARK!r} after a known prefix; its first keys are "
             f"{sorted(state_dict)[:5]} (LAVIS files hold the weights under the key 'model')"
         )
     if modality is None and len(found) == 1:
@@ -181,7 +181,11 @@ def _is_part_of(name: str, parts: Collection[str]) -> bool:
     return any(PARTS[part].match(name) for part in parts)
 
 
-def _is_unused_text_weight(name: str, adapter: QFormer) -> bool:
+def is_needed(name: str, adapter: QFormer) -> bool:
+    """Whether a weight (under our name) can influence the output of `adapter`.
+
+    Not so: text weights of the last layer, and all of them if no instructions are read.
+    """
     if not adapter.uses_instruction:
-        return name.startswith("text_embeddings.") or ".text_feed_forward." in name
-    return name.startswith(f"layers.{len(adapter.layers) - 1}.text_feed_forward.")
+        return not name.startswith("text_embeddings.") and ".text_feed_forward." not in name
+    return not name.startswith(f"layers.{len(adapter.layers) - 1}.text_feed_forward.")

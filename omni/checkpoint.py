@@ -1,6 +1,7 @@
 """Model folders: only what was trained, how to build the rest again, and a model card.
 
-`adapter.safetensors` (adapters, and encoders that were trained), `config.yaml`, `README.md`, `lora/` in PEFT's format.
+`adapter.safetensors` (adapters, and what else was trained: encoders, unfrozen weights), `config.yaml`, `README.md`,
+`lora/` in PEFT's format.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from omni.config import ModelConfig, from_dict, to_dict
 from omni.files import recover_directory, replace_directory
 from omni.llm import SHARED_LORA, LanguageModel
 from omni.model_card import ModelCard, render_card
+from omni.parameter_names import plain_name
 
 if TYPE_CHECKING:
     from omni.model import OmniModel
@@ -39,6 +41,7 @@ def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None
         "llm_fingerprint": model.llm.base_fingerprint,
         "model": to_dict(config),
         "loras": model.llm.lora_names(),
+        "unfrozen": sorted(model.unfrozen),
         "card": to_dict(model.card),
     }
     (directory / "config.yaml").write_text(
@@ -79,6 +82,7 @@ def load_model(directory: Path, *, device: str | torch.device | None, dtype: str
     llm = _llm_config(config, dtype)
     model = build_model(replace(config, llm=replace(llm, lora=None)), device, card)
     _check_llm(model.llm, fingerprint, directory)
+    model.unfrozen = read_unfrozen(directory)
     load_trained_state(model, directory)
     if config.llm.lora is not None:
         _load_loras(model, directory)
@@ -100,6 +104,8 @@ def combine_models(
         raise ValueError("combine needs at least one modality and its folder")
     read = {name: (folder, *read_config(folder)) for name, folder in directories.items()}
     _check_same_llm(read)
+    unfrozen = {folder: read_unfrozen(folder) for folder in directories.values()}
+    _check_frozen_llm(unfrozen)
     systems = {config.system for _, config, _, _ in read.values()}
     if system is None and len(systems) > 1:
         raise ValueError(f"the models were trained with different system messages {systems}: choose one by system=...")
@@ -111,6 +117,7 @@ def combine_models(
     model = build_model(combined, device, card)
     _check_llm(model.llm, fingerprint, first_folder)
     for name, (folder, config, _, _) in read.items():
+        model.unfrozen |= {weight for weight in unfrozen[folder] if weight.startswith(("llm.", f"modalities.{name}."))}
         load_trained_state(model, folder, only=name)
         if config.llm.lora is not None:
             own = folder / "lora" / name
@@ -140,7 +147,7 @@ def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
 
 
 def load_trained_state(model: OmniModel, directory: Path, only: str | None = None) -> None:
-    """Load `adapter.safetensors` strictly into `model`; with `only`, the part of one modality.
+    """Load `adapter.safetensors` strictly into `model`; with `only`, the part of one modality and of the LLM.
 
     Raises:
         FileNotFoundError: the file is missing.
@@ -153,11 +160,16 @@ def load_trained_state(model: OmniModel, directory: Path, only: str | None = Non
         state = load_file(str(path))
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    expected = {name: value for name, value in model.state_dict().items() if name in set(_trained_names(model))}
+    own = {plain_name(name): value for name, value in model.state_dict().items()}
+    names = _trained_names(model)
+    unknown = sorted(set(names) - set(own))
+    if unknown:
+        raise ValueError(f"{directory / 'config.yaml'}: unfrozen names {unknown[:5]}, which this model does not have")
+    expected = {name: own[name] for name in names}
     if only is not None:
-        prefix = f"modalities.{only}."
-        state = {name: value for name, value in state.items() if name.startswith(prefix)}
-        expected = {name: value for name, value in expected.items() if name.startswith(prefix)}
+        prefixes = (f"modalities.{only}.", "llm.")
+        state = {name: value for name, value in state.items() if name.startswith(prefixes)}
+        expected = {name: value for name, value in expected.items() if name.startswith(prefixes)}
     problems = [f"missing: {name}" for name in sorted(set(expected) - set(state))]
     problems += [f"unexpected: {name}" for name in sorted(set(state) - set(expected))]
     problems += [
@@ -167,23 +179,30 @@ def load_trained_state(model: OmniModel, directory: Path, only: str | None = Non
     ]
     if problems:
         raise ValueError(f"{path} does not fit the model of its config.yaml:\n  " + "\n  ".join(problems))
-    model.load_state_dict(state, strict=False)
+    with torch.no_grad():
+        for name, value in state.items():
+            expected[name].copy_(value)
 
 
 def _trained_state(model: OmniModel) -> dict[str, Tensor]:
-    state = model.state_dict()
+    state = {plain_name(name): value for name, value in model.state_dict().items()}
     return {name: state[name].detach().cpu().contiguous().clone() for name in _trained_names(model)}
 
 
 def _trained_names(model: OmniModel) -> list[str]:
-    """Names of all weights and buffers of adapters, and of encoders that are trained."""
-    names = []
+    """Plain names of the weights and buffers of adapters and of trainable encoders, and of what was unfrozen."""
+    names = [*model.unfrozen]
     for modality in model.modalities:
         part = model.modality(modality)
         names += [f"modalities.{modality}.adapter.{name}" for name in part.adapter.state_dict()]
         if part.encoder.trainable:
             names += [f"modalities.{modality}.encoder.{name}" for name in part.encoder.state_dict()]
     return sorted(names)
+
+
+def read_unfrozen(directory: Path) -> set[str]:
+    """Plain names of the weights of the LLM and of pretrained encoders that were trained and are in a model folder."""
+    return set(yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")).get("unfrozen") or [])
 
 
 def _load_loras(model: OmniModel, directory: Path) -> None:
@@ -204,6 +223,16 @@ def _check_llm(llm: LanguageModel, fingerprint: str, directory: Path) -> None:
             f"{directory} was trained with the LLM of fingerprint {fingerprint}, but {llm.config.name!r} here has "
             f"{llm.base_fingerprint}: adapters work with their own LLM only. Name that one in its config.yaml"
         )
+
+
+def _check_frozen_llm(unfrozen: Mapping[Path, set[str]]) -> None:
+    for folder, names in unfrozen.items():
+        changed = sorted(name for name in names if name.startswith("llm."))
+        if changed and len(unfrozen) > 1:
+            raise ValueError(
+                f"{folder} trained weights of the LLM itself, such as {changed[0]}: adapters that were trained over "
+                "the LLM as it was cannot be combined with it. Train a LoRA instead, or all modalities in one model"
+            )
 
 
 def _check_same_llm(read: Mapping[str, tuple[Path, ModelConfig, ModelCard, str]]) -> None:

@@ -27,10 +27,12 @@ class LoRAConfig:
     target_modules: list[str] | str | None = None
     # one LoRA for everything, or one for each modality, active where that modality is present
     mode: Literal["shared", "per_modality"] = "shared"
-    # weight-decomposed variant (Liu et al. 2024)
+    # weight-decomposed variant, DoRA (Liu et al. 2024)
     use_dora: bool = False
-    # scale by alpha / sqrt(r) (Kalajdzievski 2023)
+    # scale by alpha / sqrt(r), rsLoRA (Kalajdzievski 2023)
     use_rslora: bool = False
+    # further arguments of peft.LoraConfig, such as bias, layers_to_transform, rank_pattern, init_lora_weights
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.r < 1:

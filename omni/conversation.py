@@ -23,7 +23,9 @@ IGNORED_LABEL = -100  # torch.nn.functional.cross_entropy's default
 
 # Private-use characters: no tokenizer's vocabulary or user's text has a use for them.
 _MEDIA_MARK, _ANSWER_START, _ANSWER_END = "\ue000", "\ue001", "\ue002"
-_MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}]")
+_QUESTION_START, _QUESTION_END = "\ue003", "\ue004"
+_MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}{_QUESTION_START}{_QUESTION_END}]")
+_QUESTION_MARKS = re.compile(f"[{_QUESTION_START}{_QUESTION_END}]")
 
 # For a base LLM without a chat template.
 PLAIN_TEMPLATE = (
@@ -66,8 +68,18 @@ class ConversationEncoder:
         alternatives = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True))
         self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
 
-    def encode(self, messages: Sequence[Message], *, answer: bool, sample_id: str = "(conversation)") -> Layout:
+    def encode(
+        self,
+        messages: Sequence[Message],
+        *,
+        answer: bool,
+        questions: bool = False,
+        sample_id: str = "(conversation)",
+    ) -> Layout:
         """Lay out `messages`; with `answer` they end with the assistant's turn, else the template asks for it.
+
+        With `questions` the text of user turns has labels too, up to the token that ends the turn (if the template has
+        one): not their media, cues, or what the template says around them.
 
         Raises:
             SampleError: a modality that the model does not have, no answer where one is needed, or a conversation
@@ -76,6 +88,8 @@ class ConversationEncoder:
         messages = [self._strip(message) for message in messages]
         if answer and (not messages or messages[-1].role != "assistant"):
             raise SampleError(sample_id, "the last turn must be the assistant's answer")
+        if questions:
+            messages = [_mark_questions(message) for message in messages]
         messages = self._with_system(messages)
         media = [item for message in messages for item in message.media]
         for item in media:
@@ -99,8 +113,10 @@ class ConversationEncoder:
         question with the same candidates, the texts are always the same."""
         key = (turns, generation)
         if key not in self._remembered:
-            text, answers = self._mark_answers(turns, generation, sample_id)
-            found = self._tokenize(text, answers)
+            plain = tuple((role, _QUESTION_MARKS.sub("", content)) for role, content in turns)
+            text, answers = self._mark_answers(plain, generation, sample_id)
+            questions = [] if plain == turns else self._find_questions(turns, text, generation, sample_id)
+            found = self._tokenize(text, answers, questions)
             if self._num_remembered + len(found[0]) > _MAX_REMEMBERED:
                 self._remembered, self._num_remembered = {}, 0
             self._remembered[key] = found
@@ -192,7 +208,7 @@ class ConversationEncoder:
         ]
         marked_text = self._render(marked, generation, sample_id)
         if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", marked_text) == text:
-            spans = _marked_spans(marked_text)
+            spans = _marked_spans(marked_text, _ANSWER_START, _ANSWER_END)
             if len(spans) == len(answers):
                 starts = [
                     self._start_by_prefix(turns, index, text, sample_id) if start is None else start
@@ -202,6 +218,17 @@ class ConversationEncoder:
                     (start, self._past_end_token(text, end)) for start, (_, end) in zip(starts, spans, strict=True)
                 ]
         return text, [self._span_by_prefix(turns, index, text, sample_id) for index in answers]
+
+    def _find_questions(
+        self, turns: Sequence[tuple[str, str]], text: str, generation: bool, sample_id: str
+    ) -> list[tuple[int, int]]:
+        """The character spans in `text` of what is marked as a question in `turns`, end tokens included."""
+        marked_text = self._render(turns, generation, sample_id)
+        spans = _marked_spans(marked_text, _QUESTION_START, _QUESTION_END)
+        expected = sum(content.count(_QUESTION_END) for _, content in turns)
+        if _QUESTION_MARKS.sub("", marked_text) != text or len(spans) != expected:
+            raise SampleError(sample_id, "cannot tell where the LLM's chat template puts the user's text")
+        return [(start, self._past_end_token(text, end)) for start, end in spans if start is not None]
 
     def _start_by_prefix(self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str) -> int:
         """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
@@ -225,7 +252,9 @@ class ConversationEncoder:
         match = self._end_token.match(text, end)
         return match.end() if match else end
 
-    def _tokenize(self, text: str, answers: list[tuple[int, int]]) -> tuple[list[int], list[int], int]:
+    def _tokenize(
+        self, text: str, answers: list[tuple[int, int]], questions: list[tuple[int, int]]
+    ) -> tuple[list[int], list[int], int]:
         token_ids: list[int] = []
         labels: list[int] = []
         answer_start: int | None = None
@@ -238,7 +267,8 @@ class ConversationEncoder:
             elif piece:
                 encoded = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
                 for token_id, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-                    inside = any(first + start < stop and last + start > begin for begin, stop in answers)
+                    spans = [*answers, *questions]
+                    inside = any(first + start < stop and last + start > begin for begin, stop in spans)
                     if inside and answer_start is None and last + start > last_begin:
                         answer_start = len(token_ids)
                     token_ids.append(token_id)
@@ -247,13 +277,29 @@ class ConversationEncoder:
         return token_ids, labels, len(token_ids) if answer_start is None else answer_start
 
 
-def _marked_spans(marked_text: str) -> list[tuple[int | None, int]]:
+def _mark_questions(message: Message) -> Message:
+    """The message with marks around the texts of a user turn, inside the white space that templates may strip."""
+    if message.role != "user":
+        return message
+    parts = [replace(part, text=_with_marks(part.text)) if isinstance(part, Text) else part for part in message.content]
+    return Message(message.role, tuple(parts))
+
+
+def _with_marks(text: str) -> str:
+    core = text.strip()
+    if not core:
+        return text
+    start = text.index(core)
+    return f"{text[:start]}{_QUESTION_START}{core}{_QUESTION_END}{text[start + len(core) :]}"
+
+
+def _marked_spans(marked_text: str, start_mark: str, end_mark: str) -> list[tuple[int | None, int]]:
     """Spans up to each end mark, in the coordinates of the text without marks; start None where its mark is lost."""
     spans: list[tuple[int | None, int]] = []
     start = None
-    for removed, match in enumerate(re.finditer(f"[{_ANSWER_START}{_ANSWER_END}]", marked_text)):
+    for removed, match in enumerate(re.finditer(f"[{start_mark}{end_mark}]", marked_text)):
         position = match.start() - removed
-        if match.group() == _ANSWER_START:
+        if match.group() == start_mark:
             start = position
         else:
             spans.append((start, position))
@@ -266,6 +312,6 @@ def _instructions(messages: Sequence[Message]) -> list[str]:
     found: list[str] = []
     for index, message in enumerate(messages):
         if message.media:
-            later = (turn.text.strip() for turn in messages[index:] if turn.role == "user")
+            later = (_MARKS.sub("", turn.text).strip() for turn in messages[index:] if turn.role == "user")
             found += [next((text for text in later if text), "")] * len(message.media)
     return found

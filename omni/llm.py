@@ -197,8 +197,12 @@ class LanguageModel(nn.Module):
         """Names of the LoRAs that the LLM has."""
         return self._lora.lora_names(self.model) if self.has_lora else []
 
+    def lora_state(self) -> dict[str, Tensor]:
+        """Every weight that `save_lora` saves."""
+        return self._lora.lora_state(self.model) if self.has_lora else {}
+
     def activate_lora(self, names: Collection[str]) -> None:
-        """Switch on exactly the LoRAs `names` (their updates add up); all stay trainable."""
+        """Switch on exactly the LoRAs `names` (their updates add up); which of them are trained stays as it is."""
         if self.has_lora:
             self._lora.activate_lora(self.model, names)
             self._active_lora = frozenset(names)

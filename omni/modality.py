@@ -55,6 +55,13 @@ class Modality(nn.Module):
         self.join_clips = join_clips
         self.config = config
 
+    def train(self, mode: bool = True) -> "Modality":
+        """A frozen adapter stays in evaluation mode: without dropout, and with its running statistics as they are."""
+        super().train(mode)
+        if not any(weight.requires_grad for weight in self.adapter.parameters()):
+            self.adapter.eval()
+        return self
+
     def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
         """Media items -> for each its media tokens [Q, D]; Q may differ between items."""
         return self.adapt(self.encode(items), [item.instruction for item in items])

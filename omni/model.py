@@ -29,6 +29,7 @@ from omni.llm import SHARED_LORA, LanguageModel, load_llm
 from omni.messages import Media, Message, Sample, SampleError, parse_messages
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
+from omni.parameter_names import plain_name
 from omni.scoring import check_normalization, normalize_scores, score_suffixes
 
 Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
@@ -64,6 +65,8 @@ class OmniModel(nn.Module):
         self.card = card or ModelCard()
         self.feature_cache: FeatureCache | None = None
         self.encoder_fingerprints = PinnedFingerprints()
+        # weights of the LLM and of pretrained encoders that were trained, by plain name: they are saved with the model
+        self.unfrozen: set[str] = set()
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -94,17 +97,23 @@ class OmniModel(nn.Module):
         cues = {name: self.modality(name).cue for name in self.modalities}
         return ConversationEncoder(self.llm.tokenizer, cues, self.system)
 
-    def prepare(self, messages: Sample | Messages, *, answer: bool = False) -> Example:
+    def forget_layout(self) -> None:
+        """Lay out conversations anew, after modalities were added."""
+        for name in ("conversation", "_end_token_ids"):
+            self.__dict__.pop(name, None)
+
+    def prepare(self, messages: Sample | Messages, *, answer: bool = False, questions: bool = False) -> Example:
         """Lay out a conversation and preprocess its media, on the CPU; safe in data-loading workers.
 
-        With `answer` the conversation ends with the assistant's turn, whose tokens get labels.
+        With `answer` the conversation ends with the assistant's turn, whose tokens get labels; with `questions` the
+        user's text gets labels too.
 
         Raises:
             SampleError: the conversation does not fit the model or its context.
             MediaError: a media item cannot be read.
         """
         sample_id, parsed = _parse(messages, [*self.modalities])
-        layout = self.conversation.encode(parsed, answer=answer, sample_id=sample_id)
+        layout = self.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
         pairs = zip(layout.media, layout.instructions, strict=True)
         media = [self._prepare_media(item, instruction) for item, instruction in pairs]
         text_length = len(layout.token_ids) - len(media)
@@ -120,7 +129,7 @@ class OmniModel(nn.Module):
     def _prepare_media(self, media: Media, instruction: str) -> MediaInput:
         encoder = self.modality(media.modality).encoder
         content_hash, features = None, None
-        if self.feature_cache is not None and not encoder.trainable:
+        if self.feature_cache is not None and not encoder.is_trained:
             content_hash = media.content_hash()
             features = self.feature_cache.get(content_hash, self.encoder_fingerprints.of(encoder))
         inputs = encoder.preprocess(media) if features is None else None
@@ -132,7 +141,7 @@ class OmniModel(nn.Module):
         for name, places in _places(examples).items():
             modality = self.modality(name)
             items = [examples[i].media[j] for i, j in places]
-            if self.feature_cache is None or modality.encoder.trainable:
+            if self.feature_cache is None or modality.encoder.is_trained:
                 found = modality.encode(items)
             else:
                 fingerprint = self.encoder_fingerprints.of(modality.encoder)
@@ -344,8 +353,9 @@ class OmniModel(nn.Module):
         for name in sorted(self.modalities):
             modality = self.modality(name)
             digest.update(f"{name} {modality.cue!r} {modality.join_clips} {modality.encoder.fingerprint()}".encode())
-        trained = {name: value for name, value in self.state_dict().items() if ".adapter." in name or "lora_" in name}
-        for name, value in sorted(trained.items()):
+        state = {plain_name(name): value for name, value in self.state_dict().items()}
+        trained = {name: value for name, value in state.items() if ".adapter." in name or name in self.unfrozen}
+        for name, value in sorted((trained | self.llm.lora_state()).items()):
             digest.update(name.encode())
             digest.update(tensor_bytes(value))
         return digest.hexdigest()

@@ -301,20 +301,25 @@ def test_own_task_is_found(in_workspace: Path) -> None:
 def test_yaml_block_is_a_valid_recipe(block: Block, in_workspace: Path) -> None:
     (in_workspace / "path" / "to").mkdir(parents=True, exist_ok=True)
     (in_workspace / "path" / "to" / "accelerometer.py").write_text((in_workspace / "accelerometer.py").read_text())
-    rest = {"data": {"train": [{"path": "x.jsonl"}]}, "train": {"output_dir": "runs/x", "steps": 1}}
+    rest: dict[str, Any] = {"data": {"train": [{"path": "x.jsonl"}]}, "train": {"output_dir": "runs/x", "steps": 1}}
     path = in_workspace / "recipe.yaml"
-    text = block.text
+    text = f"\n{block.text}"
+    if "\nmodel:" not in text and "\ninit_from:" not in text:  # a part of a recipe
+        linear = {"encoder": {"class_path": "omni.encoders.YamNet"}, "adapter": {"class_path": "adapters.Linear"}}
+        rest["model"] = {"llm": {"name": "some/llm"}, "modalities": dict.fromkeys(("image", "sound", "video"), linear)}
     for key, value in rest.items():
         if f"\n{key}:" not in text:
             text += yaml.safe_dump({key: value})
     path.write_text(text)
-    (recipe,) = load_recipes(path)
-    assert recipe.model is not None
-    assert from_dict(ModelConfig, to_dict(recipe.model)) == recipe.model
-    for modality in recipe.model.modalities.values():
-        for component in (modality.encoder, modality.adapter):
-            parameters = inspect.signature(import_class(component.class_path)).parameters
-            assert set(component.init_args) <= set(parameters), component
+    for recipe in load_recipes(path):
+        modalities = dict(recipe.add_modalities)
+        if recipe.model is not None:
+            assert from_dict(ModelConfig, to_dict(recipe.model)) == recipe.model
+            modalities |= recipe.model.modalities
+        for modality in modalities.values():
+            for component in (modality.encoder, modality.adapter):
+                parameters = inspect.signature(import_class(component.class_path)).parameters
+                assert set(component.init_args) <= set(parameters), component
 
 
 @pytest.mark.parametrize("block", blocks("json"))

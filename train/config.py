@@ -6,8 +6,9 @@ Values are checked twice: types and key names by `omni.config.from_dict`, ranges
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from omni.adapter_sources import AdapterSourceConfig
 from omni.components import ComponentConfig
-from omni.config import DType, ModelConfig
+from omni.config import DType, LoRAConfig, ModalityConfig, ModelConfig
 from train.instructions import INSTRUCTIONS
 
 FP16_REFUSED = (
@@ -28,6 +29,8 @@ class SourceConfig:
     instructions: str | list[str] | None = None
     # use only the first rows; null = all
     limit: int | None = None
+    # also train on the text of user turns, as in SQ-LLaVA (self-questioning)
+    train_on_questions: bool = False
     # further arguments of the reader, such as split or image_folder
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -76,6 +79,25 @@ class DataConfig:
 
 
 @dataclass
+class ParameterGroupConfig:
+    """Parameters with a learning rate or weight decay of their own."""
+
+    # names of parameters or modules, such as modalities.image.adapter or *.lora_*; * crosses dots
+    match: str | list[str]
+    # highest learning rate, which follows train.schedule; null = train.lr
+    lr: float | None = None
+    # decay of the weights of linear and convolution layers; null = train.weight_decay
+    weight_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        _require(len(self.match) > 0, "train.parameter_groups: match", self.match, "a pattern or a list of patterns")
+        for name in ("lr", "weight_decay"):
+            value = getattr(self, name)
+            allowed = value is None or 0 <= value < float("inf")
+            _require(allowed, f"train.parameter_groups: {name} of {self.match!r}", value, "at least 0, or null")
+
+
+@dataclass
 class TrainConfig:
     """How it is trained."""
 
@@ -91,6 +113,14 @@ class TrainConfig:
     batch_size: int = 8
     # forward passes of each process before an optimiser step
     accumulation_steps: int = 1
+    # adamw of torch, or one of bitsandbytes: states in 8 bits, or paged out to CPU memory when the GPU's is short
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"] = "adamw"
+    # parts with a learning rate or weight decay of their own; the first group that matches a parameter has it
+    parameter_groups: list[ParameterGroupConfig] = field(default_factory=list)
+    # names of parameters or modules that are not trained, such as modalities.image.adapter; * crosses dots
+    freeze: list[str] = field(default_factory=list)
+    # names that are trained though they would be frozen, such as llm.model.model.norm; applied after freeze
+    unfreeze: list[str] = field(default_factory=list)
     # highest learning rate
     lr: float = 1e-3
     # steps over which the learning rate rises from 0
@@ -173,6 +203,12 @@ class Recipe:
     model: ModelConfig | None = None
     # folder of an earlier model whose weights the run begins with
     init_from: str | None = None
+    # modality name -> a modality to train beside those of init_from, which are frozen unless train.unfreeze names them
+    add_modalities: dict[str, ModalityConfig] = field(default_factory=dict)
+    # a LoRA to add to the model of init_from, which has none
+    add_lora: LoRAConfig | None = None
+    # modality name -> where the first weights of its new adapter come from; without, they are random
+    init_adapters: dict[str, AdapterSourceConfig] = field(default_factory=dict)
     # what is minimised: a class path and its arguments
     objective: ComponentConfig = field(
         default_factory=lambda: ComponentConfig("train.objectives.LanguageModelObjective")
@@ -182,6 +218,17 @@ class Recipe:
         if (self.model is None) == (self.init_from is None):
             given = "both" if self.model is not None else "neither"
             raise ValueError(f"recipe: set exactly one of model (a new one) and init_from (a folder); {given} is set")
+        if self.model is not None:
+            for key, where in (("add_modalities", "model.modalities"), ("add_lora", "model.llm.lora")):
+                if getattr(self, key):
+                    raise ValueError(f"{key} adds to the model of init_from; with model, write it in {where}")
+        for name in self.add_modalities:
+            if not name.isidentifier():
+                raise ValueError(f"add_modalities: {name!r} is no valid name; use letters, digits and underscores")
+        new = self.add_modalities if self.model is None else self.model.modalities
+        for name in self.init_adapters:
+            if name not in new:
+                raise ValueError(f"init_adapters.{name}: there is no new modality {name!r}; there are {sorted(new)}")
 
 
 def _require(holds: bool, key: str, value: Any, allowed: str) -> None:

@@ -23,6 +23,7 @@ from train.instructions import add_instruction, resolve_instructions
 from train.interrupts import survive_interrupts_in_worker
 from train.lanes import LaneReader
 from train.mixing import Draw, stream_seeds
+from train.step import TrainingStep
 from train.streams import saved_options
 
 
@@ -35,6 +36,7 @@ class Source:
     rows: Sequence[int]  # those that are used
     weight: float | None
     instructions: tuple[str, ...]
+    train_on_questions: bool = False
 
     @property
     def size(self) -> int:
@@ -58,8 +60,9 @@ def open_sources(
         size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
         if size == 0:
             raise ValueError(f"data: {config.name} has no rows")
+        instructions = resolve_instructions(config.instructions)
         sources.append(
-            Source(config.name, dataset, range(size), config.weight, resolve_instructions(config.instructions)),
+            Source(config.name, dataset, range(size), config.weight, instructions, config.train_on_questions)
         )
     return sources
 
@@ -84,11 +87,33 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
         for target, wanted in ((kept, False), (held_out, True)):
             rows = [row for row, found in zip(source.rows, is_held_out, strict=True) if found is wanted]
             if rows:
-                target.append(replace(source, rows=rows))
+                questions = source.train_on_questions and not wanted  # what is held out measures answers
+                target.append(replace(source, rows=rows, train_on_questions=questions))
     if not kept or not held_out:
         side = "training" if not kept else "evaluation"
         raise ValueError(f"data.held_out_share {share} leaves nothing for {side}: there are too few different answers")
     return kept, held_out
+
+
+def check_questions(sources: Sequence[Source], training_step: TrainingStep) -> None:
+    """Refuse to train on questions where it would not be what it says.
+
+    Raises:
+        ValueError: naming the data set, and the objective or the modalities.
+    """
+    asked = [source.name for source in sources if source.train_on_questions]
+    if asked and training_step.sample_objective is not None:
+        raise ValueError(
+            f"data: train_on_questions of {asked[0]}: {type(training_step.objective).__name__} lays out its samples "
+            "itself; use the language-model loss"
+        )
+    model = training_step.model
+    told = [name for name in model.modalities if model.modality(name).adapter.uses_instruction]
+    if told and asked:
+        raise ValueError(
+            f"data: train_on_questions of {asked[0]}: the adapters of {told} read the question (instruction_tokenizer) "
+            "and so the model could copy it from their tokens; use adapters without, or train on answers alone"
+        )
 
 
 Prepare = Callable[[OmniModel, Sample], Example]
@@ -129,7 +154,8 @@ class PreparedSamples(Dataset[Example | BadSample]):
                 return BadSample(sample.sample_id, source.name, sample.reason)
             sample_id = sample.id
             sample = add_instruction(sample, source.instructions, self.seed, draw.epoch)
-            example = self.prepare(self.model, sample)
+            prepare = _prepare_answer_and_questions if source.train_on_questions else self.prepare
+            example = prepare(self.model, sample)
         except SampleError as error:
             return BadSample(sample_id, source.name, error.reason)
         except Exception as error:  # whatever one sample does must not end a run; the share of bad ones is limited
@@ -198,6 +224,11 @@ def evaluation_batches(
 def _prepare_answer(model: OmniModel, sample: Sample) -> Example:
     check_answer(sample)
     return model.prepare(sample, answer=True)
+
+
+def _prepare_answer_and_questions(model: OmniModel, sample: Sample) -> Example:
+    check_answer(sample)
+    return model.prepare(sample, answer=True, questions=True)
 
 
 def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:

@@ -23,7 +23,7 @@ from train.optimizer import set_learning_rate
 from train.processes import from_all
 from train.progress import TrainingProgress
 from train.run_state import RunInterruptedError, RunState
-from train.schedule import learning_rate
+from train.schedule import learning_rate, schedule_share
 from train.setup import Run
 from train.step import seed_everything
 
@@ -113,8 +113,8 @@ class Trainer(Run):
         num_tokens, num_samples = sum(counts), len(counts)
         if self.training_step.sample_objective is not None:
             self.training_step.sample_objective.begin_step(num_samples)
-        rate = learning_rate(step, self.num_steps, self.config)
-        set_learning_rate(self.optimizer, rate)
+        share = schedule_share(step, self.num_steps, self.config)
+        set_learning_rate(self.optimizer, share)
         loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0
         if num_tokens:
             reports = from_all(self.accelerator, self._accumulate_gradients(micro_batches, num_tokens, interrupts))
@@ -134,7 +134,12 @@ class Trainer(Run):
         self.state.step += 1
         seconds = time.perf_counter() - started
         self.input_meter.add(self.input_times, seconds)
-        figures = {"lr": rate, "gradient_norm": gradient_norm, "samples_per_second": num_samples / seconds, **metrics}
+        figures = {
+            "lr": learning_rate(step, self.num_steps, self.config),
+            "gradient_norm": gradient_norm,
+            "samples_per_second": num_samples / seconds,
+            **metrics,
+        }
         if self.state.step % self.config.log_every == 0 or self.state.step == self.num_steps:
             self.progress.log(output.write_metrics(self, figures | self.input_meter.figures()))
             if hint := self.input_meter.hint():

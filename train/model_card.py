@@ -28,9 +28,9 @@ def training_card(
         data=[TrainingData(source.name, source.size, licence_of(source)) for source in sources],
         metrics={} if evaluation_loss is None else {"evaluation loss (nats per answer token)": evaluation_loss},
         training=[
-            f"{step} steps of {global_batch_size} samples, AdamW, {config.schedule} schedule from {config.lr:g} after "
-            f"{config.warmup_steps} steps of warm-up, weight decay {config.weight_decay:g}, precision "
-            f"{'float32' if config.precision == 'no' else config.precision}, seed {config.seed}"
+            f"{step} steps of {global_batch_size} samples, {config.optimizer}, {config.schedule} schedule from "
+            f"{config.lr:g} after {config.warmup_steps} steps of warm-up, weight decay {config.weight_decay:g}, "
+            f"precision {'float32' if config.precision == 'no' else config.precision}, seed {config.seed}"
         ],
     )
     return ModelCard.merge([before, card])

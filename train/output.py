@@ -68,8 +68,8 @@ def greeting(run: Run) -> str:
     """What is about to be trained."""
     count = sum(parameter.numel() for parameter in run.trainable)
     begins = f"continuing after step {run.state.step}" if run.state.step else "beginning"
-    return (
-        f"{begins}: {run.num_steps} steps of {run.global_batch_size} samples on {run.accelerator.num_processes} "
+    return "\n".join(["the model:", *run.origin_lines]) + (
+        f"\n{begins}: {run.num_steps} steps of {run.global_batch_size} samples on {run.accelerator.num_processes} "
         f"process(es), {run.plan.epoch_length:,} samples in the data, {count:,} parameters to train"
     )
 

@@ -12,17 +12,17 @@ from rich.console import Console
 
 from omni.batching import Example
 from omni.components import build
-from omni.model import OmniModel, build_model
+from omni.model import OmniModel
 from omni.readers import ShardDataset
 from train import checkpoints
 from train.bad_samples import BadSample
 from train.config import Recipe, SourceConfig
 from train.data import PreparedSamples, Source, open_sources
+from train.initialisation import make_model
 from train.memory_estimate import activation_bytes, estimate_memory
 from train.mixing import Draw, MixingPlan, mixing_shares
 from train.objectives.base import find_sample_objective
 from train.preflight_view import Report, render_prompt
-from train.step import seed_everything
 
 _SAMPLES = 16  # of each data set
 _REFUSALS = (FileNotFoundError, ValueError, OSError, ImportError, RuntimeError)
@@ -131,17 +131,13 @@ def _make_model(recipe: Recipe, report: Report, from_stage: OmniModel | None) ->
     last = Path(recipe.train.output_dir) / checkpoints.LAST
     try:
         if recipe.train.resume != "never" and last.exists():
-            return OmniModel.load(last, device=device)
+            return make_model(recipe, last, device)[0]
         if from_stage is not None and recipe.init_from is not None and not Path(recipe.init_from).exists():
             report.good("model", f"begins with {recipe.init_from}, which the stage before will write")
             return from_stage
         if recipe.init_from is not None:
-            model = OmniModel.load(recipe.init_from, device=device)
             report.good("model", f"begins with {recipe.init_from}")
-            return model
-        assert recipe.model is not None
-        seed_everything(recipe.train.seed)
-        return build_model(recipe.model, device)
+        return make_model(recipe, None, device)[0]
     except _REFUSALS as error:
         report.problem("model", str(error))
         return None

@@ -9,10 +9,11 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from omni.adapter_sources import AdapterSourceConfig
 from omni.components import ComponentConfig
-from omni.config import from_dict
+from omni.config import LoRAConfig, from_dict
 from omni.files import write_atomically
-from train.config import DataConfig, Recipe, SourceConfig, TrainConfig
+from train.config import DataConfig, ParameterGroupConfig, Recipe, SourceConfig, TrainConfig
 from train.stages import expand_stages, refuse_overridden
 
 DRY_RUN = "--dry_run"
@@ -80,7 +81,9 @@ def describe_keys() -> str:
     """Every key of a recipe with its type, default and meaning, for `--help`."""
     lines = [USAGE]
     sections = {"": Recipe, "data.": DataConfig, "data.train.0.": SourceConfig, "train.": TrainConfig}
-    for prefix, config_class in (sections | {"objective.": ComponentConfig}).items():
+    sections |= {"train.parameter_groups.0.": ParameterGroupConfig, "objective.": ComponentConfig}
+    sections |= {"add_lora.": LoRAConfig, "init_adapters.NAME.": AdapterSourceConfig}
+    for prefix, config_class in sections.items():
         lines.append(f"{config_class.__doc__} ({prefix.rstrip('.') or 'top level'})")
         comments = _field_comments(config_class)
         hints = get_type_hints(config_class)

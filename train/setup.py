@@ -9,13 +9,13 @@ import torch
 
 from omni.components import build
 from omni.config import from_dict
-from omni.model import OmniModel, build_model
 from omni.model_card import ModelCard
 from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
-from train.data import PreparedSamples, Source, hold_out, open_sources
+from train.data import PreparedSamples, Source, check_questions, hold_out, open_sources
 from train.feature_caching import attach_feature_cache
+from train.initialisation import make_model
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
 from train.non_finite import NON_FINITE_STEPS
@@ -23,7 +23,7 @@ from train.optimizer import build_optimizer
 from train.processes import make_accelerator
 from train.recipe import write_recipe
 from train.run_state import RunState
-from train.step import TrainingStep, seed_everything
+from train.step import TrainingStep
 from train.streams import stream_layouts
 from train.writing import explain_failure, prepare_output
 
@@ -61,13 +61,14 @@ class Run:
         self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed, streams)
         self.num_steps, self.num_draws = self._length()
 
-        self.model = self._make_model(checkpoint)
+        self.model, self.origin_lines = make_model(recipe, checkpoint, self.accelerator.device)
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
         attach_feature_cache(self.model, self.config)
         objective = build(recipe.objective, "objective")
         if isinstance(objective, torch.nn.Module):
             objective.to(self.accelerator.device)
         self.training_step = TrainingStep(self.model, objective, self.config.packing)
+        check_questions(self.train_sources, self.training_step)
         optimizer = build_optimizer(self.training_step, self.config)
         if checkpoint is not None:
             checkpoints.load_training_state(checkpoint, self.training_step, optimizer, self.accelerator.device)
@@ -101,14 +102,6 @@ class Run:
         assert self.config.epochs is not None
         num_draws = max(1, round(self.config.epochs * self.plan.epoch_length))
         return math.ceil(num_draws / self.global_batch_size), num_draws
-
-    def _make_model(self, checkpoint: Path | None) -> OmniModel:
-        folder = checkpoint or self.recipe.init_from
-        if folder is not None:
-            return OmniModel.load(folder, device=self.accelerator.device)
-        assert self.recipe.model is not None
-        seed_everything(self.config.seed)  # new weights are drawn from the global generator
-        return build_model(self.recipe.model, self.accelerator.device)
 
     def _prepare_folder(self, is_new: bool) -> None:
         if self.is_main:

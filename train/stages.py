@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 # What a stage may set; everything else is the same for all stages.
-STAGE_KEYS = ("name", "data", "train", "objective")
+STAGE_KEYS = ("name", "data", "train", "objective", "add_modalities", "add_lora")
+_REPLACED_WHOLE = ("objective", "add_lora")  # the others are laid over those of the recipe key by key
 
 
 def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
@@ -19,7 +20,7 @@ def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
     found = []
     for index, stage in enumerate(stages if isinstance(stages, list) else []):
         part = stage.get(section) if isinstance(stage, Mapping) else None
-        if part is not None and section in STAGE_KEYS and (section == "objective" or name in part):
+        if part is not None and section in STAGE_KEYS and (section in _REPLACED_WHOLE or name in part):
             found.append(f"--stages.{index}.{key}")
     if found:
         raise ValueError(f"--{key} would have no effect: the stages set it themselves. Use {', '.join(found)}")
@@ -28,8 +29,8 @@ def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
 def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Recipe values with a list `stages` -> the values of one recipe for each stage; without, the recipe itself.
 
-    A stage takes the keys of the top level, with its own `train`, `data` and `objective` laid over them. The last stage
-    writes to `train.output_dir`, an earlier one to the folder of its name in it.
+    A stage takes the keys of the top level, with its own laid over them. The last stage writes to `train.output_dir`,
+    an earlier one to the folder of its name in it.
 
     Raises:
         ValueError: a stage without a name, two of one name, or a key that a stage cannot set.
@@ -56,12 +57,16 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         for key in ("data", "train"):
             if stage.get(key):
                 recipe[key] = {**(values.get(key) or {}), **stage[key]}
-        if "objective" in stage:
-            recipe["objective"] = stage["objective"]
+        for key in _REPLACED_WHOLE:
+            if key in stage:
+                recipe[key] = stage[key]
+        if stage.get("add_modalities"):
+            recipe["add_modalities"] = {**(values.get("add_modalities") or {}), **stage["add_modalities"]}
         if index < len(stages) - 1:
             recipe["train"] = {**recipe["train"], "output_dir": f"{output_dir}/{stage['name']}"}
         if index > 0:
             del recipe["model" if "model" in recipe else "init_from"]
+            recipe.pop("init_adapters", None)  # the adapters have been begun
             recipe["init_from"] = f"{recipes[-1]['train']['output_dir']}/best"
         recipes.append(recipe)
     return recipes

@@ -60,6 +60,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         super().__init__()
         self.trainable = trainable
         self.licence = licence
+        self._is_unfrozen = False
         self._fingerprint: tuple[Any, str] | None = None
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
@@ -78,15 +79,30 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         weight = next(self.parameters(), None)
         if weight is not None:
             inputs = {name: tensor.to(weight.device) for name, tensor in inputs.items()}
-        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(self.is_trained and torch.is_grad_enabled()):
             features = self.encode(inputs)
         assert features.values.shape[-1] == self.dim, (features.values.shape, self.dim)
         assert features.mask.shape == features.values.shape[:2], (features.mask.shape, features.values.shape)
         return features
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Frozen encoders stay in evaluation mode whatever `mode` is."""
-        return super().train(mode and self.trainable)
+        """Frozen encoders stay in evaluation mode whatever `mode` is.
+
+        So do pretrained ones of which a part was unfrozen: the running statistics of their norms stay as they are.
+        """
+        return super().train(mode and self.trainable and self.is_trained)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether any weight gets a gradient: then features change from step to step, and none may be kept."""
+        allowed = self.trainable or self._is_unfrozen
+        return allowed and any(weight.requires_grad for weight in self.parameters())
+
+    def unfreeze(self) -> None:
+        """Let gradients through: what has `requires_grad` is trained from now on, though it was built frozen."""
+        for module in self.modules():
+            if isinstance(module, Encoder):
+                module._is_unfrozen = True
 
     def preprocessing_config(self) -> dict[str, Any]:
         """Every setting besides the weights that changes the features, as JSON values.

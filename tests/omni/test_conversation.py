@@ -208,3 +208,24 @@ def test_smollm2_answers_are_labelled_with_its_end_token() -> None:
     text = str(tokenizer.apply_chat_template(plain, tokenize=False))
     layout = conversation.encode([user("What is 2 + 2?"), assistant("4")], answer=True)
     assert layout.token_ids == tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("sentencepiece", [False, True])
+@pytest.mark.parametrize("style", STYLES)
+def test_labels_of_questions_are_the_users_text_without_cues_media_and_system_message(
+    style: str, sentencepiece: bool
+) -> None:
+    conversation = encoder(style, sentencepiece, system="it is a drum")
+    messages = [user(IMAGE, "  what is this"), assistant("a frog"), user("the dog", SOUND), assistant("a bell")]
+    both = conversation.encode(messages, answer=True, questions=True)
+    answers = conversation.encode(messages, answer=True)
+    question_end = STYLES[style].end if style in ("chatml", "llama3", "gemma", "qwen3", "phi3") else ""
+    end = STYLES[style].end
+    assert labelled(conversation, both) == ["what is this" + question_end, "a frog" + end, "the dog", "a bell" + end]
+    assert both.token_ids == answers.token_ids
+    assert both.answer_start == answers.answer_start
+    assert both.instructions == answers.instructions
+    changed = [new for old, new in zip(answers.labels, both.labels, strict=True) if old != new]
+    assert len(changed) == sum(label != IGNORED_LABEL for label in both.labels) - sum(
+        label != IGNORED_LABEL for label in answers.labels
+    )

@@ -85,7 +85,7 @@ class PreferenceObjective(nn.Module):
         """
         if self.reference is None:
             raise ValueError("PreferenceObjective has no reference: call begin_run(model) before the first step")
-        if not any(encoder.trainable for encoder in (model.modality(name).encoder for name in model.modalities)):
+        if not any(encoder.is_trained for encoder in (model.modality(name).encoder for name in model.modalities)):
             batch = model.encode_media(batch)  # once, for the reference too
         with self.reference.in_place(model):
             reference = pair_log_likelihoods(model, batch, packed=packed)
