@@ -1,54 +1,37 @@
 """The chat page, served by the real command and opened in a real browser."""
 
 import json
-import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from omni.messages import Media, Message, Sample, Text
 from omni.readers import write_manifest
 from omni.starter.catalogue import find
 from omni.starter.locations import STAMP_FILE, stamp_of
+from tests.demo.chat import (
+    ANSWER_MILLISECONDS,
+    CHROMIUM,
+    ROOT,
+    START_SECONDS,
+    Server,
+    ask,
+    attach,
+    browse,
+    demo_command,
+    serve,
+)
 from tests.tiny import recording, tiny_model
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
-ANSWER_MILLISECONDS = 15_000
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"),
 ]
-
-
-@dataclass
-class Server:
-    process: subprocess.Popen[str]
-    url: str
-    model: Path
-
-
-def _command(model: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "demo", "--model", str(model), "--port", str(port)]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _fetched_stamps(folder: Path) -> None:
@@ -63,58 +46,16 @@ def _fetched_stamps(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("demo")
-    model = folder / "model"
-    tiny_model(tiny_llm).save(model)
-    port = _free_port()
+    tiny_model(tiny_llm).save(folder / "model")
     _fetched_stamps(folder / "home" / "data" / "stamps")
-    environment = {**os.environ, "OMNI_HOME": str(folder / "home"), "OMP_NUM_THREADS": "2"}
-    log = folder / "server.txt"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            _command(model, port), stdout=output, stderr=output, text=True, cwd=ROOT, env=environment
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while "press Ctrl-C" not in log.read_text():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)
-    assert f"http://127.0.0.1:{port}" in log.read_text()
-    try:
-        yield Server(process, f"http://127.0.0.1:{port}", model)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0, "Ctrl-C must end the server cleanly"
-        assert "Traceback" not in log.read_text(), log.read_text()
-    finally:
-        process.kill()
+    with serve(folder / "model", folder / "server.txt", variables={"OMNI_HOME": str(folder / "home")}) as server:
+        yield server
 
 
 @pytest.fixture
 def page(server: Server) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        elsewhere: list[str] = []
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((server.url, "data:", "blob:")) else elsewhere.append(request.url)
-            ),
-        )
-        page.goto(server.url)
-        expect(page.locator("#ask textarea")).to_be_visible(timeout=ANSWER_MILLISECONDS)
+    with browse(server.url) as page:
         yield page
-        browser.close()
-    assert elsewhere == [], "the page must ask nothing of any other machine"
-
-
-def _attach(page: Page, *files: Path) -> None:
-    page.set_input_files("#ask input[type=file]", [str(file) for file in files])
-    expect(page.locator("#ask .thumbnail-item")).to_have_count(len(files), timeout=ANSWER_MILLISECONDS)
-
-
-def _ask(page: Page, text: str) -> None:
-    page.fill("#ask textarea", text)
-    page.press("#ask textarea", "Enter")
 
 
 def _recording(folder: Path, name: str, seed: int) -> Path:
@@ -135,15 +76,15 @@ def test_the_page_shows_the_loaded_model(page: Page) -> None:
 def test_an_example_is_taken_into_the_text_box_and_answered(page: Page) -> None:
     page.locator("#chat .example").click()
     expect(page.locator("#ask .thumbnail-item")).to_have_count(1, timeout=ANSWER_MILLISECONDS)
-    assert page.input_value("#ask textarea") == "What is in the picture?"
+    assert page.input_value("#ask textarea") == "What is in the picture? Answer in a few words."
     page.press("#ask textarea", "Enter")
     expect(page.locator("#chat .bot.message")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MILLISECONDS)
     expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
 
 
 def test_two_files_and_a_question_get_a_streamed_answer(page: Page, tmp_path: Path) -> None:
-    _attach(page, _recording(tmp_path, "a.npy", 0), _recording(tmp_path, "b.npy", 1))
-    _ask(page, "What is this?")
+    attach(page, _recording(tmp_path, "a.npy", 0), _recording(tmp_path, "b.npy", 1))
+    ask(page, "What is this?")
     expect(page.locator("#chat .user.message")).to_contain_text("What is this?", timeout=ANSWER_MILLISECONDS)
     expect(page.locator("#chat .bot.message")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MILLISECONDS)
     expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
@@ -153,8 +94,8 @@ def test_bad_files_are_explained_and_nothing_typed_is_lost(page: Page, tmp_path:
     good, broken, other = _recording(tmp_path, "good.npy", 0), tmp_path / "broken.npy", tmp_path / "notes.docx"
     np.save(broken, np.zeros((4, 2)))
     other.write_bytes(b"text")
-    _attach(page, good, broken, other)
-    _ask(page, "A long question")
+    attach(page, good, broken, other)
+    ask(page, "A long question")
     notice = page.locator("#chat")
     expect(notice).to_contain_text("array [T, 3]", timeout=ANSWER_MILLISECONDS)
     expect(notice).to_contain_text("does not take files of type .docx")
@@ -170,13 +111,13 @@ def test_bad_files_are_explained_and_nothing_typed_is_lost(page: Page, tmp_path:
 def test_a_port_in_use_and_a_missing_model_are_clear_errors(server: Server, tmp_path: Path) -> None:
     port = int(server.url.rpartition(":")[2])
     taken = subprocess.run(
-        _command(server.model, port), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
+        demo_command(server.model, port), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
     )
     assert taken.returncode == 2
     assert f"port {port}" in taken.stderr
     assert "--port" in taken.stderr
     missing = subprocess.run(
-        _command(tmp_path / "no", 0), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
+        demo_command(tmp_path / "no", 0), capture_output=True, text=True, cwd=ROOT, timeout=START_SECONDS
     )
     assert missing.returncode == 2
     assert "there is no folder" in missing.stderr

@@ -1,0 +1,57 @@
+"""A sensor that omni has never heard of: acceleration (3 axes, m/s^2) and rotation (3 axes, rad/s) from a CSV file.
+
+Shapes: C windows of one recording, T samples of a window, D feature width.
+"""
+
+import io
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from omni.encoders import Encoder, Features
+from omni.media import Media, MediaError
+
+CHANNELS, WINDOW = 6, 128  # samples; at 50 Hz a window is 2.56 s
+
+
+class MotionEncoder(Encoder):
+    """Three strided convolutions over windows of 128 samples, trained with the adapter: nothing is pretrained."""
+
+    modality = "motion"
+    file_extensions = (".csv",)  # what the chat page lets people upload
+
+    def __init__(self, dim: int = 64, max_windows: int = 8) -> None:
+        super().__init__(trainable=True, licence="Apache-2.0")
+        self.dim = dim
+        self.max_features = max_windows * 16
+        self.layers = nn.Sequential(
+            nn.Conv1d(CHANNELS, dim, 8, stride=2, padding=3),
+            nn.GELU(),
+            nn.Conv1d(dim, dim, 8, stride=2, padding=3),
+            nn.GELU(),
+            nn.Conv1d(dim, dim, 8, stride=2, padding=3),
+            nn.GELU(),
+        )
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One recording -> windows [C, 6, T]; the last one is filled up with the recording's mean."""
+        if media.data is not None and not isinstance(media.data, bytes):
+            values = np.asarray(media.data, dtype=np.float32)
+        else:
+            source = io.BytesIO(media.data) if media.data is not None else str(media.path)
+            try:
+                values = np.loadtxt(source, delimiter=",", skiprows=1, ndmin=2, dtype=np.float32)
+            except (OSError, ValueError) as error:
+                raise MediaError(media.describe(), f"no CSV of numbers below one header line: {error}") from error
+        if values.ndim != 2 or values.shape[1] != CHANNELS or len(values) == 0 or not np.isfinite(values).all():
+            raise MediaError(media.describe(), f"expected rows of {CHANNELS} finite numbers, found {values.shape}")
+        values = values[: self.max_features // 16 * WINDOW] / 10
+        padding = np.broadcast_to(values.mean(0), (-len(values) % WINDOW, CHANNELS))
+        windows = np.concatenate([values, padding]).reshape(-1, WINDOW, CHANNELS)
+        return {"windows": torch.from_numpy(windows.astype(np.float32)).transpose(1, 2).contiguous()}
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """windows [C, 6, T] -> features [C, T/8, D]."""
+        values = self.layers(inputs["windows"]).transpose(1, 2)
+        return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
