@@ -63,7 +63,8 @@ class LanguageModel(nn.Module):
     @functools.cached_property
     def can_pack(self) -> bool:
         """Whether several samples can stand in one row without seeing each other; found out by trying."""
-        honoured = honours_packing(self.model, self._sample_embeddings(12))
+        with self._without_dropout():
+            honoured = honours_packing(self.model, self._sample_embeddings(12))
         if not honoured:
             logger.warning("%s cannot keep packed samples apart: they are padded instead", self.config.name)
         return honoured
@@ -78,7 +79,8 @@ class LanguageModel(nn.Module):
     @functools.cached_property
     def answer_head(self) -> AnswerHead | None:
         """The head apart from the rest, so that logits can be made in chunks; None where only both together will do."""
-        found = find_answer_head(self._causal_lm, self._sample_embeddings(12))
+        with self._without_dropout():
+            found = find_answer_head(self._causal_lm, self._sample_embeddings(12))
         if found is None:
             logger.warning("%s does more than a linear head: logits of all answers at once", self.config.name)
         return found
@@ -147,9 +149,20 @@ class LanguageModel(nn.Module):
     def train(self, mode: bool = True) -> "LanguageModel":
         """The frozen LLM stays in evaluation mode; `mode` only reaches the dropout of its LoRA."""
         super().train(False)
+        self._drops_out = mode
         if self.has_lora:
             self._lora.set_dropout(self.model, mode)
         return self
+
+    @contextmanager
+    def _without_dropout(self) -> Iterator[None]:
+        """For trials: two runs are to agree, and to leave torch's random state as it is for the forward pass after."""
+        before = self._drops_out
+        self.train(False)
+        try:
+            yield
+        finally:
+            self.train(before)
 
     @functools.cached_property
     def base_fingerprint(self) -> str:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import adapters
 import demo.__main__
 import eval.__main__
+import eval.speed.__main__
 import omni.__main__
 import omni.encoders
 import train.__main__
@@ -53,6 +54,7 @@ DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,
+    "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
     "train": train.__main__,
     "train.make_data": train.make_data.__main__,
@@ -411,7 +413,8 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if module == "eval" and arguments and not arguments[0].startswith("--") and arguments[0] != "my_tasks.py:BIRDS":
         assert PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
     with pytest.raises(SystemExit):
-        MODULES[module].main([*arguments[:1], "--help"] if module in ("omni", "train.make_data") else ["--help"])
+        with_subcommands = ("omni", "train.make_data", "eval.speed")
+        MODULES[module].main([*arguments[:1], "--help"] if module in with_subcommands else ["--help"])
     help_text = capsys.readouterr().out
     assert all(option in help_text for option in options), f"{module} has no option among {options}"
 

@@ -32,6 +32,8 @@ _FREE_TO_CHANGE = {
     "train.num_workers",
     "train.feature_cache",
     "train.feature_cache_max_gb",
+    "train.activation_checkpointing",
+    "train.offload_activations",
     "train.log_every",
     "train.evaluate_every",
     "train.save_every",

@@ -155,6 +155,14 @@ class TrainConfig:
     feature_cache_max_gb: float | None = None
     # augmented versions of an item that are cached; epoch e uses number e modulo this
     feature_cache_views: int = 1
+    # compute the LLM's layers again in the backward pass instead of keeping their activations: less memory, more time
+    activation_checkpointing: bool = False
+    # compile the LLM's layers with torch.compile: faster steps after a start of a minute or so
+    compile: bool = False
+    # keep activations in the CPU's memory until the backward pass needs them: for accelerators
+    offload_activations: bool = False
+    # the loss by Liger Kernel's fused CUDA kernel instead of chunk by chunk; needs the extra flash
+    fused_loss: bool = False
     # steps between lines in metrics.jsonl
     log_every: int = 10
     # steps between evaluations; null = only at the end

@@ -14,6 +14,7 @@ from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
 from train.data import PreparedSamples, Source, check_questions, hold_out, open_sources
+from train.efficiency import prepare_llm
 from train.feature_caching import attach_feature_cache
 from train.initialisation import make_model
 from train.metrics import MetricsLog, truncate_lines
@@ -67,7 +68,8 @@ class Run:
         objective = build(recipe.objective, "objective")
         if isinstance(objective, torch.nn.Module):
             objective.to(self.accelerator.device)
-        self.training_step = TrainingStep(self.model, objective, self.config.packing)
+        activation_context = prepare_llm(self.model.llm, self.config)
+        self.training_step = TrainingStep(self.model, objective, self.config.packing, activation_context)
         check_questions(self.train_sources, self.training_step)
         optimizer = build_optimizer(self.training_step, self.config)
         if checkpoint is not None:

@@ -1,6 +1,8 @@
 """One forward pass of training, as a module that accelerate can wrap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from accelerate.utils import set_seed
@@ -19,11 +21,18 @@ class TrainingStep(nn.Module):
     an objective may call the model as often and through whichever method it likes.
     """
 
-    def __init__(self, model: OmniModel, objective: Objective, packed: bool) -> None:
+    def __init__(
+        self,
+        model: OmniModel,
+        objective: Objective,
+        packed: bool,
+        activation_context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
         self.packed = packed
+        self.activation_context = activation_context
         self.sample_objective = find_sample_objective(objective)
         if self.sample_objective is not None:
             self.sample_objective.begin_run(model)
@@ -33,7 +42,8 @@ class TrainingStep(nn.Module):
         anchor = touch_all_parameters(self)
         if not batch:
             return anchor, {}
-        loss, metrics = self.objective(self.model, batch, num_answer_tokens, packed=self.packed)
+        with self.activation_context():
+            loss, metrics = self.objective(self.model, batch, num_answer_tokens, packed=self.packed)
         return loss + anchor.to(loss.device), metrics
 
     def objective_state(self) -> dict[str, Tensor]:

@@ -1,0 +1,211 @@
+"""Run the contenders in turn, several rounds, and keep the medians: on a machine that others use, only ratios count."""
+
+import ctypes
+import gc
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from eval.speed.contenders import CONTENDERS, Contender, Steps
+from eval.speed.shapes import Shape
+from eval.speed.work import matmul_peak, needed_flops, synchronize
+from omni.messages import Sample
+
+LOSS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}  # relative, of the first step
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is run."""
+
+    steps: int
+    rounds: int
+    compile: bool
+    profile: bool
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} is {getattr(self, name)}, but must be at least 1")
+
+
+@dataclass
+class Measured:
+    """What a contender did; rates are medians over rounds."""
+
+    key: str
+    label: str
+    first_loss: float = 0.0
+    seconds: list[float] = field(default_factory=list)  # of each round
+    samples_per_second: float = 0.0
+    answer_tokens_per_second: float = 0.0
+    speedup: float = 0.0  # median over rounds of the plain loop's time in that round / this one's
+    peak_bytes: int = 0  # weights and everything a step needs beside them
+    step_bytes: int = 0  # without the weights
+    share_of_peak: float = 0.0
+
+
+@dataclass
+class SpeedResult:
+    """A whole measurement, as it is written to JSON."""
+
+    shape: str
+    description: str
+    dtype: str
+    device: str
+    threads: int
+    batch_size: int
+    steps: int
+    rounds: int
+    llm_tokens: list[int]  # of each sample, media tokens included
+    answer_tokens: list[int]
+    needed_flops: float  # of a round
+    matmul_flops_per_second: float
+    contenders: list[Measured]
+    profile: str | None = None
+
+
+def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -> SpeedResult:
+    """Measure all contenders on `shape`.
+
+    Raises:
+        ValueError: contenders do not compute the same loss, so their times cannot be compared.
+    """
+    contenders = [one for one in CONTENDERS if settings.compile or not one.compiled]
+    found = {one.key: Measured(one.key, one.label) for one in contenders}
+    batches = [batch for batch in shape.batches if len(batch) == len(shape.batches[0])][: settings.steps]
+    with tempfile.TemporaryDirectory() as folder:
+        steps = Steps(shape.model, Path(folder), shape.dtype)
+        for contender in contenders:
+            progress(f"warming up and measuring memory: {contender.label}")
+            _warm_up(steps, contender, batches, found[contender.key], shape)
+        _check_same_loss(list(found.values()), shape.dtype)
+        for number in range(settings.rounds):
+            for contender in contenders:
+                seconds = _round(steps, contender, batches, shape.device)
+                found[contender.key].seconds.append(seconds)
+                progress(f"round {number + 1} of {settings.rounds}: {contender.label}: {seconds:.2f} s")
+        where = _profile(steps, contenders[-1], batches, shape.device) if settings.profile else None
+    examples = [shape.model.prepare(sample, answer=True) for batch in batches for sample in batch]
+    result = SpeedResult(
+        shape=shape.name,
+        description=shape.description,
+        dtype=str(shape.dtype).removeprefix("torch."),
+        device=torch.cuda.get_device_name(shape.device) if shape.device.type == "cuda" else "CPU",
+        threads=torch.get_num_threads(),
+        batch_size=len(batches[0]),
+        steps=len(batches),
+        rounds=settings.rounds,
+        llm_tokens=[example.length for example in examples],
+        answer_tokens=[example.num_answer_tokens for example in examples],
+        needed_flops=needed_flops(shape.model, examples),
+        matmul_flops_per_second=matmul_peak(shape.device, shape.dtype),
+        contenders=list(found.values()),
+        profile=where,
+    )
+    _summarize(result)
+    return result
+
+
+def _warm_up(
+    steps: Steps, contender: Contender, batches: Sequence[Sequence[Sample]], found: Measured, shape: Shape
+) -> None:
+    """Fill caches and compile, then take one step whose memory is watched."""
+    with steps.of(contender):
+        found.first_loss = steps.run(contender, batches[0])
+        for batch in batches[1:]:
+            steps.run(contender, batch)
+        longest = max(batches, key=lambda batch: max(len(str(sample.messages[-1])) for sample in batch))
+        with PeakMemory(shape.device) as memory:
+            steps.run(contender, longest)
+    weights = [*shape.model.parameters(), *shape.model.buffers()]
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in weights}
+    found.step_bytes = memory.bytes
+    found.peak_bytes = memory.bytes + sum(storages.values())
+
+
+def _round(steps: Steps, contender: Contender, batches: Sequence[Sequence[Sample]], device: torch.device) -> float:
+    with steps.of(contender):
+        synchronize(device)
+        started = time.perf_counter()
+        for batch in batches:
+            steps.run(contender, batch)
+        synchronize(device)
+        return time.perf_counter() - started
+
+
+def _check_same_loss(found: Sequence[Measured], dtype: torch.dtype) -> None:
+    expected = found[0].first_loss
+    for one in found:
+        if abs(one.first_loss - expected) > LOSS_TOLERANCE[dtype] * abs(expected):
+            raise ValueError(f"{one.label}: loss {one.first_loss} of the first step, but {found[0].label}: {expected}")
+
+
+def _summarize(result: SpeedResult) -> None:
+    plain = result.contenders[0]
+    for one in result.contenders:
+        seconds = statistics.median(one.seconds)
+        one.samples_per_second = len(result.llm_tokens) / seconds
+        one.answer_tokens_per_second = sum(result.answer_tokens) / seconds
+        one.speedup = statistics.median(a / b for a, b in zip(plain.seconds, one.seconds, strict=True))
+        one.share_of_peak = result.needed_flops / seconds / result.matmul_flops_per_second
+
+
+def _profile(steps: Steps, contender: Contender, batches: Sequence[Sequence[Sample]], device: torch.device) -> str:
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
+    with profile(activities=activities) as profiler:
+        _round(steps, contender, batches, device)
+    order = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    return profiler.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=60)
+
+
+class PeakMemory:
+    """The most memory that is taken while this is on, above what was taken before: of the device, or of the process.
+
+    A process's memory is what the system counts as resident (Linux), read every millisecond. Memory that was freed
+    before is given back to the system first, or it would be used again unseen.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._before = 0
+
+    def __enter__(self) -> "PeakMemory":
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self._before = torch.cuda.memory_allocated(self.device)
+        elif sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+            self._before = _resident_bytes()
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            self.bytes = torch.cuda.max_memory_allocated(self.device) - self._before
+        elif self._thread.is_alive():
+            self._stop.set()
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.001):
+            self.bytes = max(self.bytes, _resident_bytes() - self._before)
+
+
+def _resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096

@@ -1,0 +1,30 @@
+"""The keys of `train` that change time and memory of a step, and not what is computed."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from omni.answer_head import check_fused_loss
+from omni.llm import LanguageModel
+from omni.llm_layers import checkpoint_layers, compile_layers
+from omni.offload import OffloadActivations
+from train.config import TrainConfig
+
+
+def prepare_llm(llm: LanguageModel, config: TrainConfig) -> Callable[[], AbstractContextManager[Any]]:
+    """Set up the LLM as the recipe says; returns what makes the context that a forward pass runs in.
+
+    Raises:
+        ValueError: naming the key that this machine, this installation or this LLM cannot follow.
+    """
+    if config.fused_loss:
+        check_fused_loss(llm.device)
+        llm.fused_loss = True
+    if config.offload_activations and llm.device.type == "cpu":
+        raise ValueError("train.offload_activations: the LLM is on the CPU, so its activations are there already")
+    assert llm.answer_head is None or llm.answer_head.model  # found by a forward pass, before the LLM may be sharded
+    if config.compile:
+        compile_layers(llm)
+    if config.activation_checkpointing:
+        checkpoint_layers(llm)
+    return OffloadActivations if config.offload_activations else nullcontext
