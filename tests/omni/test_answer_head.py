@@ -167,6 +167,7 @@ def test_an_evaluation_without_gradients_has_the_same_loss(tiny_llm: Path) -> No
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_fused_loss_and_gradient_equal_the_chunked_ones() -> None:
     pytest.importorskip("liger_kernel")
     head = AnswerHead(causal_lm("Gemma2").cuda(), LogitTransform(softcap=3.0))

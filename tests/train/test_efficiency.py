@@ -93,6 +93,7 @@ def test_offloaded_activations_give_the_very_same_gradients_and_weights_stay(tin
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_offloaded_activations_wait_on_the_cpu(tiny_llm: Path) -> None:
     model = tiny_model(tiny_llm).cuda()
     expected = loss_and_gradients(model)
