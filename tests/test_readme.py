@@ -412,8 +412,8 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert set(named) <= set(ASSETS)
     if module == "eval" and arguments and not arguments[0].startswith("--") and arguments[0] != "my_tasks.py:BIRDS":
         assert PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
+    with_subcommands = ("omni", "train.make_data", "eval.speed")
     with pytest.raises(SystemExit):
-        with_subcommands = ("omni", "train.make_data", "eval.speed")
         MODULES[module].main([*arguments[:1], "--help"] if module in with_subcommands else ["--help"])
     help_text = capsys.readouterr().out
     assert all(option in help_text for option in options), f"{module} has no option among {options}"
