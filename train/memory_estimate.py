@@ -7,6 +7,7 @@ encoders run without gradient and are counted with their weights only, adapters 
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import nn
 
@@ -64,7 +65,7 @@ def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int) 
     MLP gate, its activation and the product's other factor (3 f), so 4 h + 2 kv + 3 f numbers; with h the width, kv the
     width of keys, f that of the MLP. Logits are made at answer positions only: each with a float32 copy and a gradient.
     """
-    config = model.llm.model.config.get_text_config()
+    config = cast(Any, model.llm.model).config.get_text_config()
     width = config.hidden_size
     head = getattr(config, "head_dim", None) or width // config.num_attention_heads
     keys = head * (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
