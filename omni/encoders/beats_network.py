@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omni.encoders.fast_linear import linear, linear_gelu
+
 PATCH = 16  # frames and bands of a patch
 GATE_WIDTH = 8  # of which each half is summed to one gate
 
@@ -155,14 +157,14 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """[B, N, D], [H, N, N] -> [B, N, D]."""
         query, key, value = (
-            layer(tokens).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            linear(tokens, layer.weight, layer.bias).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         gates = self.grep_linear(query).unflatten(-1, (2, GATE_WIDTH // 2)).sum(dim=-1).sigmoid()
         update, reset = gates.chunk(2, dim=-1)  # [B, H, N, 1] each
         bias = (update * (reset * self.grep_a - 1) + 2) * positions
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias)
 
 
 class Block(nn.Module):
@@ -180,7 +182,8 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
         """[B, N, D], [H, N, N] -> [B, N, D]."""
         tokens = self.self_attn_layer_norm(self.residual_scale * tokens + self.self_attn(tokens, positions))
-        mixed = self.fc2(functional.gelu(self.fc1(tokens)))
+        hidden = linear_gelu(tokens, self.fc1.weight, self.fc1.bias)
+        mixed = linear(hidden, self.fc2.weight, self.fc2.bias)
         return self.final_layer_norm(self.residual_scale * tokens + mixed)
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omni.encoders.fast_linear import linear, linear_gelu
+
 
 class Attention(nn.Module):
     """Self-attention by SDPA; queries and values may have a bias, keys never (it would change nothing)."""
@@ -24,10 +26,10 @@ class Attention(nn.Module):
         bias = None
         if self.q_bias is not None and self.v_bias is not None:
             bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-        projected = functional.linear(tokens, self.qkv.weight, bias)
+        projected = linear(tokens, self.qkv.weight, bias)
         query, key, value = projected.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return linear(mixed.transpose(1, 2).flatten(2), self.proj.weight, self.proj.bias)
 
 
 class MLP(nn.Module):
@@ -39,7 +41,8 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(hidden_width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(functional.gelu(self.fc1(tokens)))
+        hidden = linear_gelu(tokens, self.fc1.weight, self.fc1.bias)
+        return linear(hidden, self.fc2.weight, self.fc2.bias)
 
 
 class Block(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omni.encoders.fast_linear import linear, linear_gelu
 from omni.encoders.imagebind.sizes import TrunkSize
 
 BLOCK_NORM_EPSILON = 1e-6  # of blocks, the norm before them, and heads; the stems have 1e-5
@@ -28,15 +29,15 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, is_causal: bool = False) -> Tensor:
         """[B, N, D] -> [B, N, D]."""
-        query, key, value = functional.linear(tokens, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        query, key, value = linear(tokens, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         return self._attend(query, key, value, is_causal)
 
     def at(self, tokens: Tensor, position: Tensor, is_causal: bool = False) -> Tensor:
         """What `forward` gives at one position [B] of each row, [B, D]: the other queries are not computed."""
         width = tokens.shape[-1]
         here = tokens[torch.arange(len(tokens), device=tokens.device), position]
-        query = functional.linear(here, self.in_proj_weight[:width], self.in_proj_bias[:width])[:, None]
-        projected = functional.linear(tokens, self.in_proj_weight[width:], self.in_proj_bias[width:])
+        query = linear(here, self.in_proj_weight[:width], self.in_proj_bias[:width])[:, None]
+        projected = linear(tokens, self.in_proj_weight[width:], self.in_proj_bias[width:])
         key, value = projected.chunk(2, dim=-1)
         mask = None
         if is_causal:
@@ -52,7 +53,7 @@ class Attention(nn.Module):
             value = torch.cat([value, self.bias_v.expand(len(value), -1, -1)], dim=1)
         query, key, value = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (query, key, value))
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=is_causal)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        return linear(mixed.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias)
 
 
 class MLP(nn.Module):
@@ -64,7 +65,8 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(MLP_RATIO * width, width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.fc2(functional.gelu(self.fc1(tokens)))
+        hidden = linear_gelu(tokens, self.fc1.weight, self.fc1.bias)
+        return linear(hidden, self.fc2.weight, self.fc2.bias)
 
 
 class Block(nn.Module):
