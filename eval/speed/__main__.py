@@ -1,10 +1,11 @@
-"""`python -m eval.speed train`: measure training; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders`: measure speed; each measurement is a subcommand."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from eval.speed import encoders
 from eval.speed.measuring import Settings, measure
 from eval.speed.report import markdown, write_report
 from eval.speed.shapes import DTYPES, SHAPES, build_shape
@@ -23,6 +24,10 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--no_compile", action="store_true", help="leave out torch.compile, which takes minutes")
     train.add_argument("--profile", action="store_true", help="also say where the time of the last contender goes")
     train.add_argument("--output", type=Path, default=Path("runs/speed"), help="folder (default: runs/speed)")
+    train.set_defaults(run=run_train)
+    trunks = commands.add_parser("encoders", help="ImageBind's trunks beside a plain stack of nn.MultiheadAttention")
+    encoders.add_arguments(trunks)
+    trunks.set_defaults(run=encoders.run)
     return parser
 
 
@@ -30,16 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0, or 2 for a mistake of the user's."""
     options = build_parser().parse_args(arguments)
     try:
-        settings = Settings(options.steps, options.rounds, not options.no_compile, options.profile)
-        shape = build_shape(options.shape, options.dtype, options.batch_size, options.steps)
-        result = measure(shape, settings, progress=lambda text: print(text, file=sys.stderr, flush=True))
+        options.run(options)
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Measure a training step, write the results and print the table."""
+    settings = Settings(options.steps, options.rounds, not options.no_compile, options.profile)
+    shape = build_shape(options.shape, options.dtype, options.batch_size, options.steps)
+    result = measure(shape, settings, progress=lambda text: print(text, file=sys.stderr, flush=True))
     written = write_report(result, options.output)
     print(markdown(result))
     print("written: " + ", ".join(str(path) for path in written))
-    return 0
 
 
 if __name__ == "__main__":

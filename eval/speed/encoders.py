@@ -152,7 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blocks", type=int, help="of each trunk (default: all; fewer take less time)")
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> None:
     """Measure and print the table."""
     for name in ("batch_size", "rounds"):
         if getattr(options, name) < 1:
@@ -166,19 +166,3 @@ def run(options: argparse.Namespace) -> int:
         print(f"{trunk}: {found[-1].speedup:.2f} times the plain stack", file=sys.stderr, flush=True)
     print(f"float32, {torch.get_num_threads()} thread(s), medians of {options.rounds} rounds in turn.\n")
     print(table(found))
-    return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 2 for a mistake of the user's."""
-    parser = argparse.ArgumentParser(prog="python -m eval.speed encoders", description="ImageBind's trunks beside a plain stack.")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(arguments))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from eval.speed.encoders import PlainTrunk, example_clips, main, measure_trunk, random_weights, table
+from eval.speed.__main__ import main
+from eval.speed.encoders import PlainTrunk, example_clips, measure_trunk, random_weights, table
 from omni.encoders.imagebind import TRUNKS, ImageBindNetwork, ImageBindSizes, TrunkSize
 
 TINY = TrunkSize(16, 3, 2)
@@ -27,5 +28,11 @@ def test_speedups_are_medians_of_rounds_and_their_sum_is_the_last_row() -> None:
 
 
 def test_wrong_options_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--rounds", "0"]) == 2
+    assert main(["encoders", "--rounds", "0"]) == 2
     assert "--rounds is 0, but must be at least 1" in capsys.readouterr().err
+
+
+def test_the_command_prints_a_row_for_each_trunk(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encoders", "--trunks", "depth", "imu", "--blocks", "1", "--batch_size", "1", "--rounds", "1"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split(" | ")[0] for row in rows[-3:]] == ["| depth", "| imu", "| all"]
