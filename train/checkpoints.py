@@ -46,7 +46,7 @@ _FREE_TO_CHANGE = {
 
 
 def save_checkpoint(
-    folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path, training_step: TrainingStep, optimizer_state: dict[str, Any], state: dict[str, Any]
 ) -> None:
     """Write model, optimiser, weights of the objective (if it has any) and `state` (JSON values) to `folder`.
 
@@ -62,7 +62,7 @@ def save_checkpoint(
             trainer_state.mkdir()
             # Serialised in memory first: torch's own file writer turns a full disk into an obscure RuntimeError.
             buffer = io.BytesIO()
-            torch.save([optimizer.state_dict(), training_step.objective_state()], buffer)
+            torch.save([optimizer_state, training_step.objective_state()], buffer)
             (trainer_state / "weights.pt").write_bytes(buffer.getvalue())
             (trainer_state / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
     except (OSError, safetensors.SafetensorError) as error:

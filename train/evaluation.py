@@ -37,6 +37,8 @@ def evaluation_loss(run: Run, progress: TrainingProgress) -> float:
             with accelerator.autocast():
                 part, part_count = _sum_and_count(run, examples)
             total, count = total + part, count + part_count
+    if run.lockstep is not None:
+        run.lockstep.finish()
     reports = from_all(accelerator, (total, count, num_seen, bad))
     all_bad = [sample for report in reports for sample in report[3]]
     for sample in run.bad_evaluation_samples.record(sum(r[2] for r in reports), all_bad, run.state.step):

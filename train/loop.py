@@ -7,7 +7,6 @@ The loss of a step is the mean over all answer tokens of the global batch, howev
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +113,7 @@ class Trainer(Run):
         if self.training_step.sample_objective is not None:
             self.training_step.sample_objective.begin_step(num_samples)
         share = schedule_share(step, self.num_steps, self.config)
-        set_learning_rate(self.optimizer, share)
+        set_learning_rate(self.strategy.optimizer, share)
         loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0
         if num_tokens:
             reports = from_all(self.accelerator, self._accumulate_gradients(micro_batches, num_tokens, interrupts))
@@ -123,12 +122,12 @@ class Trainer(Run):
             signal_number = max(report.signal_number for report in reports)
             gradient_norm = self._clip_gradients()
             if math.isfinite(loss) and math.isfinite(gradient_norm):
-                self.optimizer.step()
+                self.strategy.update()
                 self.state.loss_sum += loss * num_tokens
                 self.state.token_sum += num_tokens
             else:
                 self._skip_or_stop(loss, gradient_norm, reports, micro_batches)
-            self.optimizer.zero_grad()
+                self.strategy.discard_gradients()
         else:
             signal_number = max(from_all(self.accelerator, signal_number))
         self.state.step += 1
@@ -154,14 +153,11 @@ class Trainer(Run):
         self.training_step.train()
         losses, metrics = [], []
         for index, batch in enumerate(micro_batches):
+            place = index * self.accelerator.num_processes + self.accelerator.process_index
+            seed_everything(self.config.seed, self.state.step, place)
             is_last = index == len(micro_batches) - 1
-            with nullcontext() if is_last else self.accelerator.no_sync(self.wrapped_step):
-                place = index * self.accelerator.num_processes + self.accelerator.process_index
-                seed_everything(self.config.seed, self.state.step, place)
-                loss, found = self.wrapped_step(batch, num_tokens)
-                # Processes are averaged by DistributedDataParallel; the division by num_tokens already makes the mean.
-                self.accelerator.backward(loss * self.accelerator.num_processes)
-            losses.append(loss.detach())
+            loss, found = self.strategy.forward_backward(batch, num_tokens, is_last=is_last)
+            losses.append(loss)
             metrics.append({name: float(value) for name, value in found.items()})
         values = [float(loss) for loss in losses]
         suspects = [
@@ -174,7 +170,7 @@ class Trainer(Run):
 
     def _clip_gradients(self) -> float:
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
-        return float(self.accelerator.clip_grad_norm_(self.trainable, limit) or 0.0)
+        return self.strategy.clip_gradients(limit)
 
     def _skip_or_stop(
         self, loss: float, gradient_norm: float, reports: list[Report], micro_batches: list[list[Example]]

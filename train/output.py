@@ -34,6 +34,7 @@ def save(run: Run) -> None:
     Raises:
         SaveError: the disk is full or not writable.
     """
+    optimizer_state = run.strategy.optimizer_state()  # which all processes may have a part of
     if run.is_main:
         run.model.card = _card(run)
         state = {
@@ -45,7 +46,7 @@ def save(run: Run) -> None:
             "bad_samples": run.bad_samples.state_dict(),
             "bad_evaluation_samples": run.bad_evaluation_samples.state_dict(),
         }
-        checkpoints.save_checkpoint(run.output_dir / checkpoints.LAST, run.training_step, run.optimizer, state)
+        checkpoints.save_checkpoint(run.output_dir / checkpoints.LAST, run.training_step, optimizer_state, state)
         checkpoints.keep_step(run.output_dir, run.state.step, run.config.keep)
         if run.metrics is not None:
             run.metrics.draw_loss()

@@ -7,6 +7,8 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils import gather_object
 
+from train.strategies.launch import plain_processes
+
 Value = TypeVar("Value")
 
 
@@ -16,11 +18,12 @@ def from_all(accelerator: Accelerator, value: Value) -> list[Value]:
 
 
 def make_accelerator(precision: str) -> Accelerator:
-    """Accelerate for this machine."""
+    """Accelerate for this machine; what else the launcher asks for is up to `train.strategies`."""
     has_device = torch.accelerator.is_available()
     # Buffers are frozen and equal everywhere. Broadcasting them would also make encoders hash their weights again.
     handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
     if not has_device and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
         handlers.append(InitProcessGroupKwargs(backend="gloo"))
-    return Accelerator(cpu=not has_device, mixed_precision=precision, kwargs_handlers=handlers)
+    with plain_processes():
+        return Accelerator(cpu=not has_device, mixed_precision=precision, kwargs_handlers=handlers)

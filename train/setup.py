@@ -1,7 +1,6 @@
 """From a recipe to everything a run needs: processes, data, plan, model, optimiser, and the state to continue from."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from train.processes import make_accelerator
 from train.recipe import write_recipe
 from train.run_state import RunState
 from train.step import TrainingStep
+from train.strategies import make_strategy, read_launch, shard_llm
 from train.streams import stream_layouts
 from train.writing import explain_failure, prepare_output
 
@@ -39,6 +39,7 @@ class Run:
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.config = recipe.train
+        self.launch = read_launch()
         self.output_dir = Path(self.config.output_dir)
         self.accelerator = make_accelerator(self.config.precision)
         self.is_main = self.accelerator.is_main_process
@@ -62,7 +63,11 @@ class Run:
         self.plan = MixingPlan(sizes, [source.weight for source in self.train_sources], self.config.seed, streams)
         self.num_steps, self.num_draws = self._length()
 
-        self.model, self.origin_lines = make_model(recipe, checkpoint, self.accelerator.device)
+        sharded, device = self.launch.shards_llm, self.accelerator.device
+        # An LLM that will be spread over the processes need not fit on one device.
+        self.model, self.origin_lines = make_model(recipe, checkpoint, torch.device("cpu") if sharded else device)
+        self.model.modalities.to(device)
+        self.lockstep = shard_llm(self.model.llm, self.launch, device) if sharded else None
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
         attach_feature_cache(self.model, self.config)
         objective = build(recipe.objective, "objective")
@@ -74,13 +79,10 @@ class Run:
         optimizer = build_optimizer(self.training_step, self.config)
         if checkpoint is not None:
             checkpoints.load_training_state(checkpoint, self.training_step, optimizer, self.accelerator.device)
-        # The model was built on its device; moving it again is not possible for quantised ones.
-        with warnings.catch_warnings():
-            # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
-            warnings.simplefilter("ignore", FutureWarning)
-            self.wrapped_step = self.accelerator.prepare_model(self.training_step, device_placement=False)
-        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
         self.trainable = [p for p in self.training_step.parameters() if p.requires_grad]
+        self.strategy = make_strategy(
+            self.accelerator, self.launch, self.training_step, optimizer, self.lockstep, self.config
+        )
 
         self._prepare_folder(is_new=checkpoint is None)
         bad_file = self.output_dir / "bad_samples.jsonl" if self.is_main else None

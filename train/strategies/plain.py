@@ -1,0 +1,64 @@
+"""One process, or DistributedDataParallel: every process has all that is trained, and gradients are averaged."""
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from omni.batching import Example
+from train.step import TrainingStep
+from train.strategies.lockstep import Lockstep
+
+
+class PlainStrategy:
+    """Runs and updates what is trained; see `train.strategies.Strategy`."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        training_step: TrainingStep,
+        optimizer: torch.optim.Optimizer,
+        lockstep: Lockstep | None,
+    ) -> None:
+        self.accelerator = accelerator
+        self.lockstep = lockstep
+        self.optimizer = optimizer
+        self.trained = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
+        # Frozen weights and buffers are equal everywhere: not even their first broadcast is needed.
+        frozen = [name for name, parameter in training_step.named_parameters() if not parameter.requires_grad]
+        frozen += [name for name, _ in training_step.named_buffers()]
+        torch.nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(training_step, frozen)
+        # The model was built on its device; moving it again is not possible for quantised ones.
+        with warnings.catch_warnings():
+            # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
+            warnings.simplefilter("ignore", FutureWarning)
+            self._wrapped_step = accelerator.prepare_model(training_step, device_placement=False)
+
+    def forward_backward(
+        self, batch: Sequence[Example], num_answer_tokens: int, *, is_last: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forward and backward of a micro-batch; gradients are exchanged after the last of a step."""
+        with contextlib.nullcontext() if is_last else self.accelerator.no_sync(self._wrapped_step):
+            loss, metrics = self._wrapped_step(batch, num_answer_tokens)
+            anchor = None if self.lockstep is None else self.lockstep.finish()
+            total = loss if anchor is None else loss + anchor.to(loss.device)
+            # Processes are averaged by DistributedDataParallel; the division by num_tokens already makes the mean.
+            self.accelerator.backward(total * self.accelerator.num_processes)
+        return loss.detach(), metrics
+
+    def clip_gradients(self, limit: float) -> float:
+        """Scale gradients down to the norm `limit`; returns the norm they had, over all that is trained."""
+        return float(torch.nn.utils.clip_grad_norm_(self.trained, limit))
+
+    def update(self) -> None:
+        """One step of the optimiser; gradients are gone afterwards."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def optimizer_state(self) -> dict[str, Any]:
+        """As torch's optimizers give it, whole, on the main process at least; all processes call it."""
+        return self.optimizer.state_dict()
