@@ -83,9 +83,7 @@ def _read_deepspeed() -> Launch:
                 f"train.schedule and so on); remove it, or use a file of {CONFIGS}"
             )
     if zero["stage"] not in (1, 2, 3):
-        raise ValueError(
-            f"deepspeed_config: zero_stage is {zero['stage']!r}; use 1, 2 or 3, or {CONFIGS}ddp.yaml"
-        )
+        raise ValueError(f"deepspeed_config: zero_stage is {zero['stage']!r}; use 1, 2 or 3, or {CONFIGS}ddp.yaml")
     return Launch(
         zero_stage=int(zero["stage"]),
         deepspeed_config=config,
