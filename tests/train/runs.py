@@ -19,6 +19,10 @@ RESAMPLER = {
     "init_args": {"num_queries": 3, "num_layers": 1, "num_heads": 2, "width": 32},
 }
 REPOSITORY = Path(__file__).parents[2]
+# all subsets of three modalities, text-only included
+SUBSETS = [
+    [name for bit, name in enumerate(("image", "sound", "depth")) if number >> bit & 1] for number in range(2**3)
+]
 WORDS = ["frog", "dog", "drum", "bell", "picture", "sound"]
 
 
@@ -91,6 +95,8 @@ def write_recipe(folder: Path, llm: Path, data: Path, **train: Any) -> Path:
     if "init_from" in top:
         recipe["init_from"] = top["init_from"]
         del recipe["model"]
+    if "model" in top:
+        recipe["model"] = top["model"]
     if "objective" in top:
         recipe["objective"] = top["objective"]
     folder.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,10 @@ class Strategy(Protocol):
         """One step of the optimiser."""
         ...
 
+    def discard_gradients(self) -> None:
+        """Forget the step's gradients, in place of an update."""
+        ...
+
     def optimizer_state(self) -> dict[str, Any]:
         """The optimiser's whole state, in the form that torch's optimisers have, whatever the strategy."""
         ...

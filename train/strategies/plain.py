@@ -59,6 +59,10 @@ class PlainStrategy:
         self.optimizer.step()
         self.optimizer.zero_grad()
 
+    def discard_gradients(self) -> None:
+        """Forget the gradients of this step."""
+        self.optimizer.zero_grad()
+
     def optimizer_state(self) -> dict[str, Any]:
         """As torch's optimizers give it, whole, on the main process at least; all processes call it."""
         return self.optimizer.state_dict()

@@ -4,6 +4,7 @@ DeepSpeed sees the trained weights only. The frozen ones have no gradient and no
 DeepSpeed would refuse to hold a bfloat16 LLM beside float32 adapters.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -73,11 +74,24 @@ class ZeroStrategy:
 
     def clip_gradients(self, limit: float) -> float:
         """The norm of the gradients over all that is trained; DeepSpeed scales them down as it updates."""
-        return float(self._zero.scaled_global_norm())
+        norm = float(self._zero.scaled_global_norm())
+        return norm if norm >= 0 else math.nan  # DeepSpeed gives -1 for one that is not finite
 
     def update(self) -> None:
         """One step of the optimiser; gradients are gone afterwards."""
         self._engine.step()
+
+    def discard_gradients(self) -> None:
+        """Forget the gradients of this step; what DeepSpeed itself does when a half-precision gradient overflows."""
+        zero = self._zero
+        zero.micro_step_id = -1
+        zero.zero_grad()
+        zero._release_preflattened_grad_buffers()
+        if zero.cpu_offload:
+            zero.reset_cpu_buffers()
+        for index in zero.averaged_gradients:
+            zero.averaged_gradients[index] = None
+            zero.all_grad_tensors[index] = None
 
     def optimizer_state(self) -> dict[str, Any]:
         """As torch's optimizers give it, whole, gathered from all processes, who all call it."""
