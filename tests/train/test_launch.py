@@ -53,6 +53,9 @@ def test_fsdp_is_read(launched: pytest.MonkeyPatch) -> None:
 def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, FSDP | {"WORLD_SIZE": "1"})
     assert read_launch() == Launch()
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    with pytest.raises(ValueError, match=r"needs at least two processes; add --num_processes 2"):
+        read_launch()
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])

@@ -37,13 +37,20 @@ def read_launch() -> Launch:
     Raises:
         ValueError: DeepSpeed is not installed, or something that is not supported, such as FSDP version 1.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Launch()  # one process has nobody to share with, and computes the same
     if _is_set(_DEEPSPEED):
-        return _read_deepspeed()
-    if _is_set(_FSDP):
-        return _read_fsdp()
-    return Launch()
+        launch = _read_deepspeed()
+    elif _is_set(_FSDP):
+        launch = _read_fsdp()
+    else:
+        launch = Launch()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return launch
+    if launch.offload_optimizer or launch.offload_parameters:
+        raise ValueError(
+            "offload to the CPU's memory needs at least two processes; add --num_processes 2, or launch one process "
+            f"with {CONFIGS}single.yaml"
+        )
+    return Launch()  # one process has nobody to share with, and computes the same
 
 
 @contextlib.contextmanager

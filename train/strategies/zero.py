@@ -68,7 +68,9 @@ class ZeroStrategy:
         anchor = None if self.lockstep is None else self.lockstep.finish()
         total = loss if anchor is None else loss + anchor.to(loss.device)
         self._engine.set_gradient_accumulation_boundary(is_last)
-        # DeepSpeed averages over processes; the division by num_tokens already makes the mean.
+        # DeepSpeed averages over processes; the division by num_tokens already makes the mean. It puts gradients into
+        # its buckets as they come, so they must come in the same order everywhere: `touch_all_parameters`, which is
+        # first in the forward pass and so last in the backward pass, completes them in the order of the parameters.
         self._engine.backward(total * self.accelerator.num_processes)
         return loss.detach(), metrics
 
