@@ -105,13 +105,9 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged ({error}); begin anew with --train.resume never") from error
 
 
-def load_training_state(
-    folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer, device: torch.device
-) -> None:
+def load_training_state(folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer) -> None:
     """Load the state of the optimiser and the weights of the objective."""
-    optimizer_state, objective_state = torch.load(
-        folder / _STATE / "weights.pt", map_location=device, weights_only=True
-    )
+    optimizer_state, objective_state = torch.load(folder / _STATE / "weights.pt", map_location="cpu", weights_only=True)
     optimizer.load_state_dict(optimizer_state)
     training_step.load_objective_state(objective_state)
 

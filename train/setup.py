@@ -78,7 +78,7 @@ class Run:
         check_questions(self.train_sources, self.training_step)
         optimizer = build_optimizer(self.training_step, self.config)
         if checkpoint is not None:
-            checkpoints.load_training_state(checkpoint, self.training_step, optimizer, self.accelerator.device)
+            checkpoints.load_training_state(checkpoint, self.training_step, optimizer)
         self.trainable = [p for p in self.training_step.parameters() if p.requires_grad]
         self.strategy = make_strategy(
             self.accelerator, self.launch, self.training_step, optimizer, self.lockstep, self.config
