@@ -10,7 +10,7 @@ from torch import Tensor
 from omni.batching import Example
 from train.config import TrainConfig
 from train.step import TrainingStep
-from train.strategies.launch import Launch, read_launch
+from train.strategies.launch import CONFIGS, Launch, read_launch
 from train.strategies.lockstep import Lockstep
 from train.strategies.plain import PlainStrategy
 from train.strategies.sharded_llm import shard_llm
@@ -60,6 +60,11 @@ def make_strategy(
     Raises:
         ValueError: it does not go together with the recipe.
     """
+    if lockstep is not None and config.compile:
+        raise ValueError(
+            "train.compile: layers that are spread over processes (ZeRO-3, FSDP2) are not compiled here; "
+            f"set it to false, or launch with {CONFIGS}zero2.yaml or ddp.yaml"
+        )
     if launch.zero_stage:
         from train.strategies.zero import ZeroStrategy  # which needs deepspeed, an optional extra
 

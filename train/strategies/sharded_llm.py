@@ -29,7 +29,7 @@ def shard_llm(llm: LanguageModel, launch: Launch, device: torch.device) -> Locks
             f"model.llm.quantization: {llm.config.quantization} weights cannot be spread over processes; use "
             f"{CONFIGS}zero2.yaml or ddp.yaml, where every process holds the whole LLM, or no quantization"
         )
-    _ = llm.can_pack  # found out by running the LLM, which each process can still do by itself
+    _ = llm.can_pack, llm.answer_head  # found out by running the LLM, which each process can still do by itself
     decoder, layers = find_layers(llm)
     spread = _parameters_to_spread(layers)
     if launch.fsdp:
