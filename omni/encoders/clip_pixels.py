@@ -12,20 +12,26 @@ from torch import Tensor
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
+LONGEST = 50  # times the shorter side, of pictures that are resized whole
 
-def resize_shorter_side(
+
+def resize_and_crop(
     picture: Image.Image, size: int, filter_: Image.Resampling = Image.Resampling.BICUBIC
 ) -> Image.Image:
-    """The picture with its shorter side `size` pixels long, proportions kept (the longer side rounded down)."""
+    """The middle square of the picture, whose shorter side is made `size` pixels long first (the longer one is rounded
+    down). Beyond `LONGEST` times the shorter side, the ends of the longer one are cut off before, to bound memory."""
+    longest = LONGEST * min(picture.size)
+    if max(picture.size) > longest:
+        picture = _middle(picture, min(picture.width, longest), min(picture.height, longest))
     width, height = picture.size
     shorter = min(width, height)
-    return picture.resize((int(size * width / shorter), int(size * height / shorter)), filter_)
+    resized = picture.resize((int(size * width / shorter), int(size * height / shorter)), filter_)
+    return _middle(resized, size, size)
 
 
-def centre_crop(picture: Image.Image, size: int) -> Image.Image:
-    """The middle square of `size` pixels of a picture that is at least as large."""
-    left, top = (round((side - size) / 2) for side in picture.size)
-    return picture.crop((left, top, left + size, top + size))
+def _middle(picture: Image.Image, width: int, height: int) -> Image.Image:
+    left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
+    return picture.crop((left, top, left + width, top + height))
 
 
 def to_pixels(picture: Image.Image) -> Tensor:

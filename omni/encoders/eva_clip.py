@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omni.encoders.base import Encoder, Features
-from omni.encoders.clip_pixels import centre_crop, resize_shorter_side, to_pixels
+from omni.encoders.clip_pixels import resize_and_crop, to_pixels
 from omni.encoders.vision_blocks import Block
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.image import IMAGE_EXTENSIONS, load_image
@@ -95,7 +95,7 @@ class EvaClipEncoder(Encoder):
         """One picture -> pixels float32 [1, 3, S, S] on CLIP's scale."""
         picture = load_image(media)
         if self.crop:
-            picture = centre_crop(resize_shorter_side(picture, self.image_size), self.image_size)
+            picture = resize_and_crop(picture, self.image_size)
         else:
             picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return {"pixels": to_pixels(picture)[None]}

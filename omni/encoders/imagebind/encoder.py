@@ -28,6 +28,7 @@ from omni.media.sound import SOUND_EXTENSIONS
 from omni.media.source import content_of
 
 LICENCE = "CC-BY-NC-SA-4.0"  # of the published weights
+_MOST_CHARACTERS = 20_000  # of a text, of which 77 tokens are read
 _MOST_CLIPS = 32  # in one pass through the trunk, which bounds its memory: a video alone has 15 views
 
 _TRUNK_OF = {
@@ -173,11 +174,12 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 
 def _text_of(media: Media) -> str:
     content = content_of(media)
-    if isinstance(content, str):
-        content = Path(content).read_bytes()
-    if not isinstance(content, bytes):
-        raise MediaError(media.describe(), "expected text: UTF-8 as bytes, or a file")
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
+        if isinstance(content, str):
+            with Path(content).open(encoding="utf-8") as file:
+                return file.read(_MOST_CHARACTERS)
+        if isinstance(content, bytes):
+            return content.decode("utf-8")[:_MOST_CHARACTERS]
+    except (UnicodeDecodeError, OSError) as error:
         raise MediaError(media.describe(), f"is not UTF-8 text ({error})") from error
+    raise MediaError(media.describe(), "expected text: UTF-8 as bytes, or a file")

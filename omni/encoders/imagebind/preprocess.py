@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from omni.encoders.clip_pixels import centre_crop, normalise, resize_shorter_side, to_pixels
+from omni.encoders.clip_pixels import LONGEST, normalise, resize_and_crop, to_pixels
 from omni.encoders.imagebind.sensors import depth_disparity, inertial_samples, thermal_brightness
 from omni.encoders.imagebind.stems import (
     AUDIO_BANDS,
@@ -24,6 +24,7 @@ from omni.encoders.imagebind.stems import (
     audio_grid,
 )
 from omni.encoders.kaldi import SAMPLING_RATE, filter_banks, num_frames
+from omni.media.errors import MediaError
 from omni.media.frames import load_frames_at
 from omni.media.image import load_image
 from omni.media.item import Media
@@ -39,8 +40,7 @@ DISPARITY_MEAN, DISPARITY_DEVIATION = 0.0418, 0.0295  # after division by the la
 
 def image_clips(media: Media) -> Tensor:
     """A picture: shorter side 224 (bicubic), middle square, CLIP's scale -> [1, 3, 224, 224]."""
-    picture = centre_crop(resize_shorter_side(load_image(media), IMAGE_SIZE), IMAGE_SIZE)
-    return to_pixels(picture)[None]
+    return to_pixels(resize_and_crop(load_image(media), IMAGE_SIZE))[None]
 
 
 def video_clips(media: Media, num_clips: int) -> Tensor:
@@ -54,6 +54,10 @@ def video_clips(media: Media, num_clips: int) -> Tensor:
         return [start + offset for start in starts for offset in within]
 
     pictures = load_frames_at(media, wanted).images
+    if any(max(picture.size) > LONGEST * min(picture.size) for picture in pictures):
+        width, height = pictures[0].size
+        problem = f"is {width} x {height} pixels; a side may be at most {LONGEST} times the other"
+        raise MediaError(media.describe(), problem)
     pairs = zip(pictures[::VISION_FRAMES], pictures[1::VISION_FRAMES], strict=True)
     return torch.cat([_three_crops(pair) for pair in pairs])
 
@@ -121,5 +125,5 @@ def _three_crops(frames: Sequence[Image.Image]) -> Tensor:
 
 def _one_channel(values: np.ndarray, filter_: Image.Resampling) -> Tensor:
     """Values [height, width] -> the middle square of the resized picture [1, 1, 224, 224]."""
-    picture = resize_shorter_side(Image.fromarray(values.astype(np.float32)), IMAGE_SIZE, filter_)
-    return torch.from_numpy(np.array(centre_crop(picture, IMAGE_SIZE)))[None, None]
+    picture = resize_and_crop(Image.fromarray(values.astype(np.float32)), IMAGE_SIZE, filter_)
+    return torch.from_numpy(np.array(picture))[None, None]

@@ -32,7 +32,10 @@ class ClipTokenizer:
         path = find_weights(vocabulary, (".txt.gz", ".txt"))
         vocabulary_ids, merges = _read_vocabulary(path)
         self._begin, self._end = vocabulary_ids[BEGIN], vocabulary_ids[END]
-        model = BPE(vocab=vocabulary_ids, merges=merges, end_of_word_suffix=_END_OF_WORD)
+        try:
+            model = BPE(vocab=vocabulary_ids, merges=merges, end_of_word_suffix=_END_OF_WORD)
+        except Exception as error:  # the library raises nothing more special
+            raise ValueError(f"{path} is not CLIP's vocabulary ({error})") from error
         self._tokenizer = Tokenizer(model)
         self._tokenizer.normalizer = Lowercase()
         words = Split(Regex(_WORDS), behavior="removed", invert=True)

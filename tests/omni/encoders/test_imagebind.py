@@ -1,5 +1,6 @@
 """ImageBind against the reference's golden numbers, its published layout, and its own promises."""
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from omni.encoders.imagebind import (
     load_imagebind,
 )
 from omni.encoders.imagebind.stems import CLIP_SHAPES
+from omni.media.errors import MediaError
 from omni.media.item import Media
 from tests.golden_numbers import Golden
 
@@ -189,6 +191,44 @@ def test_clips_of_another_shape_and_unknown_settings_are_errors_that_say_what_is
     with pytest.raises(ValueError, match="text trunk needs vocabulary"):
         ImageBindEncoder(weights, "text", sizes=SIZES).preprocess(Media("text", data=b"a dog"))
     assert ImageBindEncoder(weights, "smell", kind="imu", sizes=SIZES).modality == "smell"
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in CLIP's format whose merges make the words `a` and `dog`; the rest is filler."""
+    others = [character for character in map(chr, range(ord("!"), 324)) if character not in "adog\x7f\xad"]
+    others = [character for character in others if not 0x7F <= ord(character) <= 0xA0]
+    filler = [f"{first} {second}" for first in others for second in others]
+    merges = ["d o", "do g</w>", *filler[: 48894 - 2]]
+    path = tmp_path_factory.mktemp("vocabulary") / "bpe_simple_vocab_16e6.txt.gz"
+    path.write_bytes(gzip.compress("\n".join(["#version: 0.2", *merges, "never read"]).encode()))
+    return path
+
+
+def test_text_becomes_ids_between_begin_and_end(weights: Path, vocabulary: Path, tmp_path: Path) -> None:
+    encoder = ImageBindEncoder(weights, "text", vocabulary=vocabulary, sizes=SIZES)
+    # Bytes come first: printable ones in order from "!", then all of them as ends of words, then the merges.
+    letter_a, dog = 256 + ord("a") - ord("!"), 513
+    inputs = encoder.preprocess(Media("text", data=b"A  Dog"))
+    assert inputs["clips"][0, :5].tolist() == [49406, letter_a, dog, 49407, 0]
+    assert inputs["mask"][0].tolist() == [True] * 4 + [False] * 73
+    assert encoder(inputs).values.shape == (1, 77, 16)
+    long = encoder.tokenizer(["dog " * 200])[0]
+    assert long.tolist() == [49406, *[dog] * 75, 49407]
+    (tmp_path / "caption.txt").write_text("a dog", encoding="utf-8")
+    assert torch.equal(encoder.preprocess(Media("text", path=str(tmp_path / "caption.txt")))["clips"], inputs["clips"])
+    joint = ImageBindEncoder(weights, "text", output="embedding", vocabulary=vocabulary, sizes=SIZES)
+    expected = joint(joint.preprocess(Media("text", data=b"a dog"))).values[:, 0]
+    torch.testing.assert_close(joint.embed_texts(["a dog", "dog"])[:1], expected, atol=1e-5, rtol=0)
+    with pytest.raises(MediaError, match="is not UTF-8 text"):
+        encoder.preprocess(Media("text", data=b"\xff\xfe"))
+
+
+def test_a_file_that_is_not_clips_vocabulary_is_named(weights: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("one\ntwo words\n")
+    encoder = ImageBindEncoder(weights, "text", vocabulary=tmp_path, sizes=SIZES)
+    with pytest.raises(ValueError, match=r"words\.txt holds 1 merges instead of 48894; it is not CLIP's vocabulary"):
+        encoder.preprocess(Media("text", data=b"a dog"))
 
 
 def test_fingerprints_tell_settings_and_trunks_apart(weights: Path) -> None:

@@ -149,6 +149,17 @@ def test_arrays_that_cannot_be_used_are_errors_of_that_item(prepare, array: np.n
         prepare(Media("sensor", data=array))
 
 
+def test_pictures_of_extreme_proportions_take_bounded_memory() -> None:
+    """Resized whole, this one would have 224 x 4.5 million pixels."""
+    narrow = np.zeros((20000, 1, 3), np.uint8)
+    narrow[9990:10010] = 255
+    clips = image_clips(Media("image", data=narrow))
+    assert clips.shape == (1, 3, 224, 224)
+    assert float(clips.min()) > 1.9
+    with pytest.raises(MediaError, match="is 1 x 60 pixels; a side may be at most 50 times the other"):
+        video_clips(Media("video", data=np.zeros((2, 60, 1, 3), np.uint8)), num_clips=1)
+
+
 def test_text_is_cleaned_as_clip_does() -> None:
     assert clean_text("two  people &amp; a dog's\n ball ") == "two people & a dog's ball"
     assert clean_text("a dogâ€™s cafÃ©") == "a dog's café"
