@@ -50,7 +50,7 @@ def serve(model: Path, log: Path, cwd: Path = ROOT, variables: Mapping[str, str]
     try:
         yield Server(process, f"http://127.0.0.1:{port}", model)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0, "Ctrl-C must end the server cleanly"
+        assert process.wait(60) == 0, "Ctrl-C must end the server cleanly"
         assert "Traceback" not in log.read_text(), log.read_text()
     finally:
         process.kill()

@@ -75,7 +75,8 @@ def test_unfrozen_llm_weights_are_trained_saved_and_loaded(
     assert {name for name in saved if name.startswith("llm.")} == expected
     loaded = OmniModel.load(tmp_path / "a")
     batch = [model.prepare(conversation(), answer=True)]
-    assert torch.equal(loaded(batch), model(batch))
+    # the head is trained in one and frozen in the other, which take different ways to the same loss
+    torch.testing.assert_close(loaded(batch), model(batch), rtol=1e-6, atol=0)
     assert loaded.fingerprint() == model.fingerprint() != fingerprint
     assert not any(name.startswith("llm.") and "lora_" not in name for name in loaded.trainable_parameters())
     loaded.save(tmp_path / "b")
