@@ -61,8 +61,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
 def _recipe_groups(model: nn.Module, config: TrainConfig) -> list[tuple[float, float, list[nn.Parameter]]]:
     """Learning rate, weight decay and parameters: of what no group of the recipe matches, then of each group."""
     # `model` is that of train.step.TrainingStep; a tied weight is there under each of its names
+    # The state of an optimiser goes by position. In the order of names, a position means the same weight in a model
+    # that is loaded as in one that is new, whose LoRAs may have been added in another order.
     rest = {
-        name.removeprefix("model."): weight for name, weight in named_weights(model).items() if weight.requires_grad
+        name.removeprefix("model."): weight
+        for name, weight in sorted(named_weights(model).items())
+        if weight.requires_grad
     }
     groups = []
     for index, group in enumerate(config.parameter_groups):

@@ -69,7 +69,7 @@ def test_groups_have_their_own_rates_and_the_schedule_scales_each(tmp_path: Path
     assert not any(name.startswith("modalities.image") for name in moved)
     assert any(name.startswith("modalities.sound") for name in moved)
     assert any("lora_B" in name for name in moved)
-    rates = {group["highest_lr"]: group["lr"] for group in trainer.optimizer.param_groups}
+    rates = {group["highest_lr"]: group["lr"] for group in trainer.strategy.optimizer.param_groups}
     assert rates == pytest.approx({1e-2: 0.5e-2, 0.0: 0.0, 0.02: 0.01})  # step 2 of a warm-up over 3
 
 

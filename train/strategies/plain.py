@@ -27,7 +27,8 @@ class PlainStrategy:
         self.accelerator = accelerator
         self.lockstep = lockstep
         self.optimizer = optimizer
-        self.trained = [parameter for parameter in training_step.parameters() if parameter.requires_grad]
+        # in the optimiser's order, which is the same in a run that is continued: the norm is a sum, and rounds
+        self.trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         # Frozen weights and buffers are equal everywhere: not even their first broadcast is needed.
         frozen = [name for name, parameter in training_step.named_parameters() if not parameter.requires_grad]
         frozen += [name for name, _ in training_step.named_buffers()]
