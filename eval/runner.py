@@ -152,7 +152,7 @@ def _add_probe(model: OmniModel, plan: Plan, cache: AnswerCache, *, enabled: boo
 def describe_model(model: OmniModel, fingerprint: str) -> dict[str, Any]:
     """What the results say about the model: its fingerprint and the classes of its parts."""
     parts = {
-        name: f"{type(modality.encoder).__name__} + {type(modality.adapter).__name__}"
+        name: f"{modality.encoder.class_name} + {type(modality.adapter).__name__}"
         for name, modality in ((name, model.modality(name)) for name in model.modalities)
     }
     return {"fingerprint": fingerprint, "modalities": parts}

@@ -6,9 +6,40 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
+from omni.augmentation import AugmentationDraw, RandomVersions
 from omni.batching import MediaInput
 from omni.encoders.base import Encoder, Features
 from omni.feature_cache import FeatureCache
+from omni.media.item import Media
+
+
+def prepare_with_cache(
+    cache: FeatureCache,
+    fingerprint: str,
+    encoder: Encoder,
+    media: Media,
+    augmentation: RandomVersions | None = None,
+    draw: AugmentationDraw | None = None,
+) -> MediaInput:
+    """A media item with its features where they are cached, else preprocessed; with both, the view of it that `draw`
+    asks for.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    content_hash = media.content_hash()
+    name = entry_name(content_hash, augmentation, draw)
+    features = cache.get(name, fingerprint)
+    if features is not None:
+        return MediaInput(media.modality, None, features, content_hash=name)
+    if augmentation is not None and draw is not None:
+        media = augmentation.of_view(media, draw, content_hash)
+    return MediaInput(media.modality, encoder.preprocess(media), None, content_hash=name)
+
+
+def entry_name(content_hash: str, augmentation: RandomVersions | None, draw: AugmentationDraw | None) -> str:
+    """What features of an item of this content, or of a view of it, are called in the cache."""
+    return content_hash if augmentation is None or draw is None else augmentation.view_key(draw, content_hash)
 
 
 def encode_with_cache(

@@ -71,6 +71,8 @@ class ModalityConfig:
     cue: str = ""
     # true: the adapter sees all clips of an item at once; false: each clip by itself, as X-InstructBLIP does
     join_clips: bool = True
+    # random change of media items in training only, such as omni.augmentation.RandomResizedCrop; null = none
+    augmentation: ComponentConfig | None = None
 
 
 @dataclass

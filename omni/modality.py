@@ -14,10 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
 from adapters import Adapter, Instruction
+from omni.augmentation import RandomVersions
 from omni.batching import MediaInput
 from omni.components import build
 from omni.config import ModalityConfig
 from omni.encoders.base import Encoder, Features
+from omni.encoders.released import EncoderDescription, ReleasedEncoder
 from omni.starter import resolve
 
 _MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory however long a sound or video is
@@ -33,6 +35,7 @@ class Modality(nn.Module):
         cue: text before the media tokens.
         join_clips: whether the adapter sees all clips of an item as one sequence of features, or each clip by itself.
         config: how to build both again; needed to save the model.
+        augmentation: random changes of media items in training; None = none.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Modality(nn.Module):
         cue: str = "",
         join_clips: bool = True,
         config: ModalityConfig | None = None,
+        augmentation: RandomVersions | None = None,
     ) -> None:
         super().__init__()
         if encoder.dim != adapter.feature_dim:
@@ -54,6 +58,7 @@ class Modality(nn.Module):
         self.cue = cue
         self.join_clips = join_clips
         self.config = config
+        self.augmentation = augmentation
 
     def train(self, mode: bool = True) -> "Modality":
         """A frozen adapter stays in evaluation mode: without dropout, and with its running statistics as they are."""
@@ -68,27 +73,7 @@ class Modality(nn.Module):
 
     def encode(self, items: Sequence[MediaInput]) -> list[Features]:
         """For each item its features, [C, N, F] and [C, N]; those that are there already are taken as they are."""
-        found: dict[int, Features] = {i: item.features for i, item in enumerate(items) if item.features is not None}
-        groups: dict[Any, list[int]] = defaultdict(list)
-        for index, item in enumerate(items):
-            if index not in found:
-                assert item.inputs is not None
-                groups[tuple((name, tensor.shape[1:]) for name, tensor in item.inputs.items())].append(index)
-        for group in groups.values():
-            found |= dict(zip(group, self._encode_alike([items[i].inputs or {} for i in group]), strict=True))
-        return [found[index] for index in range(len(items))]
-
-    def _encode_alike(self, inputs: Sequence[dict[str, Tensor]]) -> list[Features]:
-        """Encode items whose tensors differ in the number of clips only, all clips together."""
-        clips = [len(next(iter(one.values()))) for one in inputs]
-        joined = {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}
-        chunks = [
-            self.encoder({name: tensor[start : start + _MAX_CLIPS] for name, tensor in joined.items()})
-            for start in range(0, sum(clips), _MAX_CLIPS)
-        ]
-        values = torch.cat([chunk.values for chunk in chunks]).split(clips)
-        masks = torch.cat([chunk.mask for chunk in chunks]).split(clips)
-        return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
+        return encode_items(self.encoder, items)
 
     def adapt(self, features: Sequence[Features], instructions: Sequence[str]) -> list[Tensor]:
         """Features of items ([C, N, F], [C, N] each) and their instructions -> media tokens [Q, D] each."""
@@ -104,6 +89,16 @@ class Modality(nn.Module):
         tokens, token_mask = self.adapter(values, mask, instruction)
         pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
         return [item_tokens[item_mask] for item_tokens, item_mask in pairs]
+
+    def release_encoder(self, name: str) -> None:
+        """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed."""
+        if isinstance(self.encoder, ReleasedEncoder):
+            self.encoder.release()
+            return
+        assert self.config is not None
+        make = functools.partial(build_encoder, self.config, name)
+        device = next(self.encoder.parameters(), torch.empty(0)).device
+        self.encoder = ReleasedEncoder(EncoderDescription.of(self.encoder), make).to(device)
 
     def num_tokens(self, item: MediaInput) -> int:
         """Tokens that an item becomes: exact for cached features and query adapters, else the most it can be."""
@@ -136,15 +131,52 @@ class Modality(nn.Module):
         return Instruction(token_ids, encoded["attention_mask"].to(device).bool().repeat_interleave(repeats, dim=0))
 
 
+def encode_items(encoder: Encoder, items: Sequence[MediaInput]) -> list[Features]:
+    """For each item of one encoder its features, [C, N, F] and [C, N]; those that are there already are taken."""
+    found: dict[int, Features] = {i: item.features for i, item in enumerate(items) if item.features is not None}
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        if index not in found:
+            assert item.inputs is not None
+            groups[tuple((name, tensor.shape[1:]) for name, tensor in item.inputs.items())].append(index)
+    for group in groups.values():
+        found |= dict(zip(group, _encode_alike(encoder, [items[i].inputs or {} for i in group]), strict=True))
+    return [found[index] for index in range(len(items))]
+
+
+def _encode_alike(encoder: Encoder, inputs: Sequence[dict[str, Tensor]]) -> list[Features]:
+    """Encode items whose tensors differ in the number of clips only, all clips together."""
+    clips = [len(next(iter(one.values()))) for one in inputs]
+    joined = {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}
+    chunks = [
+        encoder({name: tensor[start : start + _MAX_CLIPS] for name, tensor in joined.items()})
+        for start in range(0, sum(clips), _MAX_CLIPS)
+    ]
+    values = torch.cat([chunk.values for chunk in chunks]).split(clips)
+    masks = torch.cat([chunk.mask for chunk in chunks]).split(clips)
+    return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
+
+
+def build_encoder(config: ModalityConfig, name: str) -> Encoder:
+    """Build the encoder of the modality `name`."""
+    key = f"model.modalities.{name}.encoder"
+    encoder = build(config.encoder, key, modality=name)
+    if not isinstance(encoder, Encoder):
+        raise ValueError(f"{key}: {config.encoder.class_path} is no omni.encoders.Encoder")
+    return encoder
+
+
 def build_modality(config: ModalityConfig, name: str, llm_dim: int, embedding_rms: float) -> Modality:
     """Build encoder and adapter of the modality `name`; the adapter is told the widths and the scale of the LLM."""
     key = f"model.modalities.{name}"
-    encoder = build(config.encoder, f"{key}.encoder", modality=name)
-    if not isinstance(encoder, Encoder):
-        raise ValueError(f"{key}.encoder: {config.encoder.class_path} is no omni.encoders.Encoder")
+    state = torch.get_rng_state()
+    encoder = build_encoder(config, name)
+    if not encoder.trainable:
+        torch.set_rng_state(state)  # a frozen encoder draws nothing that lasts, so adapters are the same without it
     adapter = build(
         config.adapter, f"{key}.adapter", feature_dim=encoder.dim, llm_dim=llm_dim, embedding_rms=embedding_rms
     )
     if not isinstance(adapter, Adapter):
         raise ValueError(f"{key}.adapter: {config.adapter.class_path} is no adapters.Adapter")
-    return Modality(encoder, adapter, config.cue, config.join_clips, config)
+    augmentation = None if config.augmentation is None else RandomVersions(config.augmentation, f"{key}.augmentation")
+    return Modality(encoder, adapter, config.cue, config.join_clips, config, augmentation)

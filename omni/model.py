@@ -6,6 +6,7 @@ adapters, interleaving) -> the LLM.
 Shapes: B batch, L length, Q media tokens, D width of the LLM.
 """
 
+import contextlib
 import functools
 import hashlib
 from collections import defaultdict
@@ -17,8 +18,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from omni.augmentation import AugmentationDraw
 from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack, pad
-from omni.cached_encoding import PinnedFingerprints, encode_with_cache
+from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.candidates import split_candidates
 from omni.checkpoint import combine_models, load_model, save_model
 from omni.config import ModelConfig
@@ -67,6 +69,7 @@ class OmniModel(nn.Module):
         self.encoder_fingerprints = PinnedFingerprints()
         # weights of the LLM and of pretrained encoders that were trained, by plain name: they are saved with the model
         self.unfrozen: set[str] = set()
+        self._augmentation_draw: AugmentationDraw | None = None
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -102,6 +105,15 @@ class OmniModel(nn.Module):
         for name in ("conversation", "_end_token_ids"):
             self.__dict__.pop(name, None)
 
+    @contextlib.contextmanager
+    def augmented(self, draw: AugmentationDraw | None) -> Iterator[None]:
+        """Inside, `prepare` changes media by their modality's augmentation, as training does; None = it does not."""
+        before, self._augmentation_draw = self._augmentation_draw, draw
+        try:
+            yield
+        finally:
+            self._augmentation_draw = before
+
     def prepare(self, messages: Sample | Messages, *, answer: bool = False, questions: bool = False) -> Example:
         """Lay out a conversation and preprocess its media, on the CPU; safe in data-loading workers.
 
@@ -115,7 +127,10 @@ class OmniModel(nn.Module):
         sample_id, parsed = _parse(messages, [*self.modalities])
         layout = self.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
         pairs = zip(layout.media, layout.instructions, strict=True)
-        media = [self._prepare_media(item, instruction) for item, instruction in pairs]
+        media = [
+            replace(self._prepare_media(item, sample_id, index), instruction=instruction)
+            for index, (item, instruction) in enumerate(pairs)
+        ]
         text_length = len(layout.token_ids) - len(media)
         length = text_length + sum(self.modality(item.modality).num_tokens(item) for item in media)
         if length > self.llm.context_length:
@@ -126,14 +141,15 @@ class OmniModel(nn.Module):
             )
         return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
 
-    def _prepare_media(self, media: Media, instruction: str) -> MediaInput:
-        encoder = self.modality(media.modality).encoder
-        content_hash, features = None, None
+    def _prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
+        modality = self.modality(media.modality)
+        encoder, augmentation, draw = modality.encoder, modality.augmentation, self._augmentation_draw
         if self.feature_cache is not None and not encoder.is_trained:
-            content_hash = media.content_hash()
-            features = self.feature_cache.get(content_hash, self.encoder_fingerprints.of(encoder))
-        inputs = encoder.preprocess(media) if features is None else None
-        return MediaInput(media.modality, inputs, features, instruction, content_hash)
+            fingerprint = self.encoder_fingerprints.of(encoder)
+            return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
+        if augmentation is not None and draw is not None:
+            media = augmentation.of_sample(media, draw, sample_id, index)
+        return MediaInput(media.modality, encoder.preprocess(media), None)
 
     def encode_media(self, examples: Sequence[Example]) -> list[Example]:
         """The same examples with all media encoded, and the features put into the cache if there is one."""

@@ -85,7 +85,7 @@ def part_licences(model: OmniModel) -> list[tuple[str, str | None]]:
     parts: list[tuple[str, str | None]] = [(f"LLM {model.llm.config.name}", _llm_licence(model))]
     for name in model.modalities:
         encoder = model.modality(name).encoder
-        parts.append((f"{name} encoder {type(encoder).__name__}", encoder.licence))
+        parts.append((f"{name} encoder {encoder.class_name}", encoder.licence))
     return parts + [(f"data {entry.name}", entry.licence) for entry in model.card.data]
 
 
@@ -113,7 +113,7 @@ def render_card(model: OmniModel) -> str:
     for name in model.modalities:
         part = model.modality(name)
         count = sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
-        lines.append(f"| {name} | {type(part.encoder).__name__} | {type(part.adapter).__name__} | {count:,} |")
+        lines.append(f"| {name} | {part.encoder.class_name} | {type(part.adapter).__name__} | {count:,} |")
     lines += ["", "## Training data", ""]
     lines += [f"- {entry.name}: {_samples(entry)}, licence {entry.licence or 'not stated'}" for entry in card.data]
     lines += [] if card.data else ["Not recorded."]

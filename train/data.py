@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from omni.augmentation import AugmentationDraw
 from omni.batching import Example
 from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
@@ -129,13 +130,17 @@ class PreparedSamples(Dataset[Example | BadSample]):
         seed: int,
         max_length: int | None,
         prepare: Prepare | None = None,
+        augmented_views: int | None = None,
     ) -> None:
-        """`prepare`: how an objective lays out its samples; default: as conversations that end with their answer."""
+        """`prepare`: how an objective lays out its samples; default: as conversations that end with their answer.
+        `augmented_views`: media are augmented, with that many versions in a feature cache; None = not augmented.
+        """
         self.sources = sources
         self.model = model
         self.seed = seed
         self.max_length = max_length
         self.prepare = prepare or _prepare_answer
+        self.augmented_views = augmented_views
         self._lanes: dict[tuple[int, int], tuple[int, LaneReader]] = {}  # data set and lane -> epoch, reader
 
     def __getitems__(self, draws: Sequence[Draw]) -> PreparedBatch:
@@ -155,7 +160,9 @@ class PreparedSamples(Dataset[Example | BadSample]):
             sample_id = sample.id
             sample = add_instruction(sample, source.instructions, self.seed, draw.epoch)
             prepare = _prepare_answer_and_questions if source.train_on_questions else self.prepare
-            example = prepare(self.model, sample)
+            views = self.augmented_views
+            with self.model.augmented(None if views is None else AugmentationDraw(self.seed, draw.epoch, views)):
+                example = prepare(self.model, sample)
         except SampleError as error:
             return BadSample(sample_id, source.name, error.reason)
         except Exception as error:  # whatever one sample does must not end a run; the share of bad ones is limited

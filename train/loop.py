@@ -64,6 +64,9 @@ class Trainer(Run):
                     raise RunInterruptedError(signal_number, output.how_to_resume(self))
                 self._evaluate_if_due()
                 self._save_if_due()
+                done = self.state.step * self.global_batch_size
+                if self.encoder_release.after_step(done) and self.state.step < self.num_steps:
+                    batches = self._batches()  # with workers that do not hold the weights either
             self._finish()
         return self.state
 
@@ -71,7 +74,7 @@ class Trainer(Run):
         return TrainingProgress(self.num_steps, self.state.step, shown=self.is_main)
 
     def _batches(self) -> Iterator[Any]:
-        prepared = self.prepared(self.train_sources)
+        prepared = self.prepared(self.train_sources, augmented=True)
         micro_batches = MicroBatches(
             self.plan,
             batch_size=self.config.batch_size,
@@ -192,7 +195,9 @@ class Trainer(Run):
         due = step == self.num_steps or (every is not None and step > 0 and step % every == 0)
         if not due or not self.evaluation_sources or self.state.evaluated_step == step:
             return
+        self.encoder_release.before_evaluation(self.evaluation_sources)
         loss = evaluation_loss(self, self.progress)
+        self.encoder_release.after_evaluation()
         self.state.evaluated_step, self.state.evaluation_loss = step, loss
         is_best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
         if is_best:

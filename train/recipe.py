@@ -13,6 +13,7 @@ from omni.adapter_sources import AdapterSourceConfig
 from omni.components import ComponentConfig
 from omni.config import LoRAConfig, from_dict
 from omni.files import write_atomically
+from omni.yaml_text import read_yaml
 from train.config import DataConfig, ParameterGroupConfig, Recipe, SourceConfig, TrainConfig
 from train.stages import expand_stages, refuse_overridden
 
@@ -47,7 +48,7 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = ()) -> list[Recipe
     if not path.is_file():
         shipped = sorted(recipe.name for recipe in RECIPES.glob("*.yaml"))
         raise FileNotFoundError(f"there is no recipe {path}; those in {RECIPES} are {shipped}")
-    values = _read_yaml(path.read_text(encoding="utf-8"), str(path))
+    values = read_yaml(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(values, dict):
         raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
     for key, value in parse_overrides(overrides):
@@ -67,7 +68,7 @@ def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
             text = next(remaining, None)
             if text is None:
                 raise ValueError(f"--{key} needs a value; write --{key} VALUE")
-        yield key, _read_yaml(text, f"--{key}")
+        yield key, read_yaml(text, f"--{key}")
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -97,31 +98,6 @@ def describe_keys() -> str:
 
 
 RECIPES = Path(__file__).parent / "recipes"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-4 is a number, as in YAML 1.2 (PyYAML reads it as text), and no key occurs twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} occurs twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
-
-
-def _read_yaml(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is no valid YAML: {error}") from error
 
 
 def _with_value(values: Any, names: Sequence[str], value: Any, key: str) -> Any:

@@ -14,7 +14,7 @@ from train.bad_samples import BadSampleLog
 from train.config import Recipe
 from train.data import PreparedSamples, Source, check_questions, hold_out, open_sources
 from train.efficiency import prepare_llm
-from train.feature_caching import attach_feature_cache
+from train.feature_caching import EncoderRelease, attach_feature_cache
 from train.initialisation import make_model
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
@@ -69,7 +69,10 @@ class Run:
         self.model.modalities.to(device)
         self.lockstep = shard_llm(self.model.llm, self.launch, device) if sharded else None
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
-        attach_feature_cache(self.model, self.config)
+        attach_feature_cache(self.model, self.config, warn=self.is_main)
+        self.encoder_release = EncoderRelease(
+            self.model, self.plan, self.config, self.state.step * self.global_batch_size
+        )
         objective = build(recipe.objective, "objective")
         if isinstance(objective, torch.nn.Module):
             objective.to(self.accelerator.device)
@@ -91,13 +94,15 @@ class Run:
         if saved is not None:
             self.bad_samples.load_state_dict(saved["bad_samples"])
             self.bad_evaluation_samples.load_state_dict(saved["bad_evaluation_samples"])
+        self.encoder_release.before_training(self.train_sources)
         self.metrics = MetricsLog(self.output_dir, self.state.step) if self.is_main else None
 
-    def prepared(self, sources: Sequence[Source]) -> PreparedSamples:
+    def prepared(self, sources: Sequence[Source], augmented: bool = False) -> PreparedSamples:
         """The samples of `sources` as the objective takes them."""
+        views = self.config.feature_cache_views if augmented else None
         own = self.training_step.sample_objective
         prepare = None if own is None else own.prepare
-        return PreparedSamples(sources, self.model, self.config.seed, self.config.max_length, prepare)
+        return PreparedSamples(sources, self.model, self.config.seed, self.config.max_length, prepare, views)
 
     def _length(self) -> tuple[int, int]:
         """Steps, and draws from the plan."""

@@ -63,6 +63,11 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         self._is_unfrozen = False
         self._fingerprint: tuple[Any, str] | None = None
 
+    @property
+    def class_name(self) -> str:
+        """Name of its class, for people."""
+        return type(self).__name__
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One media item -> CPU tensors for `forward`, each with a leading clip dimension C >= 1. Deterministic.
 

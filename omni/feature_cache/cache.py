@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from omni.encoders.base import Features, tensor_bytes
-from omni.feature_cache.record import RECORD_BYTES
+from omni.feature_cache.record import ALIGNMENT, RECORD_BYTES
 from omni.feature_cache.retention import list_shards, prune
 from omni.feature_cache.store import FeatureStore
 
@@ -89,7 +89,7 @@ class FeatureCache:
             return rounded
         values = rounded.values.detach().cpu().contiguous()
         mask = rounded.mask.detach().cpu().contiguous()
-        if not self._make_room(values.nbytes + mask.nbytes + RECORD_BYTES):
+        if not self._make_room(values.nbytes + mask.nbytes + ALIGNMENT + 2 * RECORD_BYTES):  # perhaps a seal too
             return rounded
         clips, positions, dim = values.shape
         try:

@@ -55,6 +55,7 @@ class ShardWriter:
         self._data_end, self._index_end = end, index_end
         if self._data_end >= self.shard_bytes:
             self._seal()
+            grown += RECORD_BYTES
         return grown
 
     def close(self) -> None:
