@@ -89,10 +89,8 @@ def _stats(directory: Path) -> int:
 
     shards = list_shards(directory)
     table = Table(title=f"Features in {directory}", title_justify="left")
-    for name, justify in (("encoder", "left"), ("dtype", "left"), ("entries", "right"), ("shards", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)
-    table.add_column("on disk", justify="right", no_wrap=True)
-    table.add_column("last used", no_wrap=True)
+    for name in ("encoder", "dtype", "entries", "shards", "on disk", "last used"):
+        table.add_column(name, justify="right" if name in ("entries", "shards", "on disk") else "left", no_wrap=True)
     num_entries = 0
     for folder in sorted({shard.index_path.parent for shard in shards}):
         own = [shard for shard in shards if shard.index_path.parent == folder]

@@ -53,6 +53,7 @@ class ReleasedEncoder(Encoder):
         self.description = description
         self._make = make
         self._built: list[Encoder] = []  # in a list, so that torch does not see it: it may come and go
+        self._place: Tensor
         self.register_buffer("_place", torch.empty(0), persistent=False)  # moves with the model, to know the device
 
     @property

@@ -1,6 +1,7 @@
 """Filling a cache before training: every media item of a recipe's data sets is encoded, by all processes together."""
 
 import multiprocessing
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -117,8 +118,7 @@ def build_cache(recipe: CacheRecipe, *, batch_size: int, num_workers: int) -> tu
     Raises:
         FileNotFoundError, ValueError: a data set or the weights of an encoder cannot be read.
     """
-    has_device = torch.accelerator.is_available()
-    state = PartialState() if has_device else PartialState(cpu=True, backend="gloo")
+    state = _processes()
     cache = FeatureCache(recipe.directory, recipe.dtype, max_bytes=recipe.max_bytes)
     pinned = PinnedFingerprints()
     encoders: dict[str, _CachedEncoder] = {}
@@ -153,6 +153,14 @@ def build_cache(recipe: CacheRecipe, *, batch_size: int, num_workers: int) -> tu
         [line for one in reports for line in one.damaged],
     )
     return total, state.is_main_process
+
+
+def _processes() -> PartialState:
+    if torch.accelerator.is_available():
+        return PartialState()
+    # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return PartialState(cpu=True, backend="gloo") if several else PartialState(cpu=True)
 
 
 def _is_unfrozen(encoder: Encoder, modality: str, patterns: Sequence[str]) -> bool:
