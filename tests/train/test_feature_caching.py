@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from omni.__main__ import main
 from omni.encoders.base import Features
 from omni.encoders.released import ReleasedEncoder
 from omni.feature_cache.retention import list_shards, prune
@@ -136,6 +137,22 @@ def test_an_evaluation_of_other_media_has_its_encoder_and_training_goes_on_witho
     assert is_released(trainer) == [True, True]
     assert metrics(trainer.output_dir, "evaluation_loss") == metrics(live.output_dir, "evaluation_loss")
     assert metrics(trainer.output_dir, "loss") == metrics(live.output_dir, "loss")
+
+
+def test_an_encoder_whose_weights_an_earlier_run_trained_stays_and_no_build_caches_it(
+    tmp_path: Path, tiny_llm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = train(recipe(tmp_path / "tuned", tiny_llm, epochs=1, unfreeze=["modalities.image.encoder"]))
+    folder = str(tuned.output_dir / "last")
+    live = train(recipe(tmp_path / "live", tiny_llm, init_from=folder))
+    path = recipe(tmp_path / "cached", tiny_llm, init_from=folder, feature_cache=str(tmp_path / "cache"))
+    assert main(["cache", "--build", str(path), "--num-workers", "0"]) == 0
+    assert "encoder of image is trained" in capsys.readouterr().out
+    trainer = train(path)
+    assert trainer.model.unfrozen == {"modalities.image.encoder.weight"}
+    assert is_released(trainer) == [False, True]
+    assert metrics(trainer.output_dir, "loss") == metrics(live.output_dir, "loss")
+    assert weights(trainer.output_dir / "last").keys() == weights(tuned.output_dir / "last").keys()
 
 
 def test_half_precision_gives_the_same_losses_whether_or_not_the_cache_was_filled(
