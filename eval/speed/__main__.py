@@ -1,11 +1,11 @@
-"""`python -m eval.speed train|encoders`: measure speed; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders|cache`: measure speed; each measurement is a subcommand."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.speed import encoders
+from eval.speed import cached_features, encoders
 from eval.speed.measuring import Settings, measure
 from eval.speed.report import markdown, write_report
 from eval.speed.shapes import DTYPES, SHAPES, build_shape
@@ -28,6 +28,9 @@ def build_parser() -> argparse.ArgumentParser:
     trunks = commands.add_parser("encoders", help="ImageBind's trunks beside a plain stack of nn.MultiheadAttention")
     encoders.add_arguments(trunks)
     trunks.set_defaults(run=encoders.run)
+    cache = commands.add_parser("cache", help="features of the starter pictures: the encoder beside the feature cache")
+    cached_features.add_arguments(cache)
+    cache.set_defaults(run=cached_features.run)
     return parser
 
 
