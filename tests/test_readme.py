@@ -47,7 +47,7 @@ from omni.starter import ASSETS
 from omni.starter.locations import stamp_of
 from tests.tiny import tiny_model
 from train.instructions import INSTRUCTIONS
-from train.recipe import DRY_RUN, RECIPES, load_recipes
+from train.recipe import DRY_RUN, RECIPES, describe_keys, load_recipes
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -402,7 +402,8 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if module == "train":
         recipe = next((word for word in arguments if word.endswith(".yaml")), None)
         if recipe is None or PLACEHOLDER.fullmatch(recipe):
-            assert set(options) <= {"--help", "--KEY", DRY_RUN}
+            keys = set(re.findall(r"^  (--[\w.]+):", describe_keys(), flags=re.MULTILINE))
+            assert set(options) <= {"--help", "--KEY", DRY_RUN} | keys
         else:
             assert load_recipes(recipe, arguments[1:])
         return

@@ -1,6 +1,7 @@
 """`python -m eval.speed cache`: from media items to features, by the encoder each time and from the feature cache.
 
-Both read the media; the cache does to know their content. The features must be the same bits before anything is timed.
+The hashes of the files are known when the cache is timed, as in a run from the second epoch on. The features must be
+the same bits before anything is timed.
 """
 
 import argparse

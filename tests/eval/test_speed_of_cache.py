@@ -23,9 +23,8 @@ def test_rates_are_of_all_items_and_the_encoder_rests_while_the_cache_is_timed()
     found = measure_cache(Counting(), media(20), rounds=3)
     assert found.num_items == 20
     assert min(found.live, found.cached, found.speedup) > 0
-    assert Counting.batches == 2 * (
-        1 + 1 + 3
-    )  # 20 items are 2 batches: to fill the cache, to compare, and 3 rounds live
+    # 20 items are 2 batches: to fill the cache, to compare, and 3 rounds live
+    assert Counting.batches == 2 * (1 + 1 + 3)
 
 
 def test_features_that_are_not_the_encoders_are_refused() -> None:
