@@ -7,23 +7,26 @@ concluded from the architecture's name.
 Shapes: L length, D width, V vocabulary.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+PackArguments = Callable[[Sequence[int]], dict[str, Any]]
+
 _UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
 
 
 @torch.no_grad()
-def honours_packing(model: nn.Module, embeds: Tensor) -> bool:
+def honours_packing(model: nn.Module, embeds: Tensor, arguments: PackArguments) -> bool:
     """Whether samples in one row, told apart by positions that start again at 0, are as if each were alone.
 
-    `embeds` [12, D] are any embeddings of tokens.
+    `embeds` [12, D] are any embeddings of tokens; `arguments` gives what the model is called with for given lengths.
     """
     first, second, other = embeds[:3], embeds[3:8], embeds[8:11]
     try:
-        packed = [_packed_logits(model, [before, second])[len(before) :] for before in (first, other)]
+        packed = [_packed_logits(model, [before, second], arguments)[len(before) :] for before in (first, other)]
         alone = _logits(model, second)
     except _UNSUPPORTED:
         return False
@@ -65,9 +68,10 @@ def _logits(model: nn.Module, embeds: Tensor) -> Tensor:
     return _run(model, embeds, use_cache=False).logits[0]
 
 
-def _packed_logits(model: nn.Module, samples: list[Tensor]) -> Tensor:
+def _packed_logits(model: nn.Module, samples: list[Tensor], arguments: PackArguments) -> Tensor:
     positions = torch.cat([torch.arange(len(sample), device=sample.device) for sample in samples])[None]
-    return _run(model, torch.cat(samples), position_ids=positions, use_cache=False).logits[0]
+    inputs = arguments([len(sample) for sample in samples])
+    return _run(model, torch.cat(samples), position_ids=positions, use_cache=False, **inputs).logits[0]
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:

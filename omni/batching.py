@@ -42,6 +42,11 @@ class Example:
         return int((self.labels != IGNORED_LABEL).sum())
 
     @property
+    def lengths(self) -> list[int]:
+        """`length` of each conversation: its own, and that of the rejected answer."""
+        return [self.length] if self.rejected is None else [self.length, self.rejected.length]
+
+    @property
     def modalities(self) -> frozenset[str]:
         return frozenset(item.modality for item in self.media)
 
@@ -56,12 +61,13 @@ class EmbeddedExample:
 
 @dataclass(frozen=True)
 class LLMInputs:
-    """What goes into the LLM: padded rows with an attention mask, or one pack that its position ids alone divide."""
+    """What goes into the LLM: padded rows with an attention mask, or one pack of samples of known lengths."""
 
     inputs_embeds: Tensor  # [B, L, D], or [1, T, D] packed
     labels: Tensor  # [B, L] or [1, T]
     attention_mask: Tensor | None  # [B, L] int64; None when packed
     position_ids: Tensor  # [B, L] or [1, T]
+    lengths: tuple[int, ...] | None = None  # of the samples in a pack; None when padded
 
     def shifted(self) -> tuple[Tensor, Tensor]:
         """Where logits are needed (bool, like `labels`) and the targets there: position t predicts label t + 1."""
@@ -95,12 +101,13 @@ def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:
 
 
 def pack(examples: Sequence[EmbeddedExample]) -> LLMInputs:
-    """All examples in one row, without a pad. Positions start again at 0 with each: from that, and the missing mask,
-    transformers makes the block-diagonal attention that keeps samples from seeing each other."""
+    """All examples in one row, without a pad. Positions start again at 0 with each; `omni.packed_attention` keeps them
+    from seeing each other."""
     embeds = torch.cat([example.embeds for example in examples])[None]
     labels = torch.cat([_without_first(example.labels) for example in examples])[None]
-    positions = torch.cat([torch.arange(len(example.labels), device=embeds.device) for example in examples])[None]
-    return LLMInputs(embeds, labels, None, positions)
+    lengths = tuple(len(example.labels) for example in examples)
+    positions = torch.cat([torch.arange(length, device=embeds.device) for length in lengths])[None]
+    return LLMInputs(embeds, labels, None, positions, lengths)
 
 
 def _without_first(labels: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,7 @@ from omni.answer_head import AnswerHead, Contexts, find_answer_head
 from omni.attention_checks import honours_packing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
 from omni.losses import token_log_likelihoods
+from omni.packed_attention import SPLIT, PackAttention, pack_arguments, register
 from omni.quiet import quiet_loading
 from omni.starter import resolve
 
@@ -60,14 +61,70 @@ class LanguageModel(nn.Module):
         size = self._embedding.weight.shape[0]
         return self.embed(torch.arange(0, size, max(1, size // count))[:count])
 
-    @functools.cached_property
+    @property
     def can_pack(self) -> bool:
         """Whether several samples can stand in one row without seeing each other; found out by trying."""
+        return self.pack_attention is not None
+
+    @functools.cached_property
+    def pack_attention(self) -> PackAttention | None:
+        """How samples in one row are kept apart: the fastest way that works; None = they cannot be."""
+        ways: list[PackAttention] = ["mask"]
+        if self.config.attention == "flash_attention_2":
+            ways = ["varlen", "mask"]
+        elif self.device.type == "cpu":
+            ways = ["split", "mask"]  # a GPU would wait for the many small calls of split
+        for way in ways:
+            if self._try_packing(way):
+                return way
+        logger.warning("%s cannot keep packed samples apart: they are padded instead", self.config.name)
+        return None
+
+    def use_pack_attention(self, way: PackAttention) -> None:
+        """Keep samples in one row apart in this way and no other.
+
+        Raises:
+            ValueError: it does not work with this LLM.
+        """
+        if not self._try_packing(way):
+            raise ValueError(
+                f"packing in the way {way!r} does not keep samples apart in {self.config.name} with attention: "
+                f"{self.config.attention}; auto finds out what does (split needs sdpa, varlen flash_attention_2)"
+            )
+        self.pack_attention = way
+
+    def pack_arguments(self, lengths: Sequence[int]) -> dict[str, Any]:
+        """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row."""
+        assert self.pack_attention is not None
+        return pack_arguments(self.pack_attention, lengths, self.device, self.dtype)
+
+    def _try_packing(self, way: PackAttention) -> bool:
+        """Switch to this way if it works; else all stays as it is."""
+        model = cast(Any, self.model)
+        before = model.config._attn_implementation
+        if not self._may_pack(way, before):
+            return False
+        wanted = SPLIT if way == "split" else "sdpa" if before == SPLIT else before
+        register()
+        _set_attention(model, wanted)
+        arguments = functools.partial(pack_arguments, way, device=self.device, dtype=self.dtype)
         with self._without_dropout():
-            honoured = honours_packing(self.model, self._sample_embeddings(12))
+            honoured = honours_packing(model, self._sample_embeddings(12), arguments)
         if not honoured:
-            logger.warning("%s cannot keep packed samples apart: they are padded instead", self.config.name)
+            _set_attention(model, before)
         return honoured
+
+    def _may_pack(self, way: PackAttention, implementation: str) -> bool:
+        """What a trial with a few tokens could not tell."""
+        if way == "varlen":
+            return self.config.attention == "flash_attention_2"
+        if way == "reference":
+            return self.attention_window is None  # the one mask is for all layers, so it has no windows
+        if way == "split":
+            # chunks of attention would be lost: only the mask that transformers makes knows of them
+            text_config = cast(Any, self.model).config.get_text_config()
+            return implementation in ("sdpa", SPLIT) and not getattr(text_config, "attention_chunk_size", None)
+        return True
 
     @functools.cached_property
     def can_branch(self) -> bool:
@@ -241,6 +298,11 @@ class LanguageModel(nn.Module):
             yield
         finally:
             self.activate_lora(before)
+
+
+def _set_attention(model: Any, implementation: str) -> None:
+    if model.config._attn_implementation != implementation:
+        model.set_attn_implementation(implementation)
 
 
 def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:

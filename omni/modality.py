@@ -20,6 +20,7 @@ from omni.components import build
 from omni.config import ModalityConfig
 from omni.encoders.base import Encoder, Features
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
+from omni.media.item import Media
 from omni.starter import resolve
 
 _MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory however long a sound or video is
@@ -105,13 +106,22 @@ class Modality(nn.Module):
         if item.features is not None:
             num_clips, num_features = item.features.mask.shape
         else:
-            num_clips = len(next(iter((item.inputs or {}).values())))
-            num_features = max(1, self.encoder.max_features // (1 if self.join_clips else num_clips))
-            if self.join_clips:
+            inputs = item.inputs or {}
+            num_clips = len(next(iter(inputs.values())))
+            of_clip = self.encoder.features_per_clip(inputs)
+            if of_clip is None and self.join_clips:
                 return self.adapter.num_tokens(self.encoder.max_features)
+            num_features = max(1, self.encoder.max_features // num_clips) if of_clip is None else of_clip
         if self.join_clips:
             return self.adapter.num_tokens(num_clips * num_features)
         return num_clips * self.adapter.num_tokens(num_features)
+
+    def measure(self, media: Media) -> int:
+        """`num_tokens` of an item before it is preprocessed; it is only read if its number of tokens depends on it."""
+        most = self.adapter.num_tokens(self.encoder.max_features)
+        if self.join_clips and self.adapter.num_tokens(1) == most:
+            return most
+        return self.num_tokens(MediaInput(media.modality, self.encoder.preprocess(media), None))
 
     @functools.cached_property
     def _instruction_tokenizer(self) -> Any:

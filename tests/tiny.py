@@ -92,6 +92,9 @@ class SensorEncoder(Encoder):
         values = torch.nn.functional.pad(values, (0, 0, 0, padding))
         return {"values": values.reshape(-1, 4, 3), "mask": mask.reshape(-1, 4)}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return 4
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         return Features(torch.tanh(inputs["values"] @ self.weight), inputs["mask"])
 

@@ -18,6 +18,7 @@ from omni.checkpoint import write_model
 from omni.files import recover_directory, replace_directory
 from omni.model import OmniModel
 from train.config import Recipe
+from train.packing import PACKS
 from train.step import TrainingStep
 from train.writing import SaveError, explain_failure
 
@@ -125,15 +126,18 @@ def check_same_run(recipe: Recipe, global_batch_size: int, state: dict[str, Any]
         if before.get(key) != now.get(key) and key not in _FREE_TO_CHANGE
     ]
     if state["global_batch_size"] != global_batch_size:
-        problems.append(
-            f"samples of one step (batch_size x accumulation_steps x processes): {state['global_batch_size']} before, "
-            f"{global_batch_size} now"
-        )
+        problems.append(f"{_global_batch(recipe)}: {state['global_batch_size']} before, {global_batch_size} now")
     if problems:
         raise ValueError(
             f"{folder} holds a run with other settings:\n  " + "\n  ".join(problems) + "\nChoose another "
             "--train.output_dir, or begin anew in this one with --train.resume never (which deletes that run)"
         )
+
+
+def _global_batch(recipe: Recipe) -> str:
+    if recipe.train.pack_tokens is not None:
+        return "packs of one step (accumulation_steps x processes)"
+    return "samples of one step (batch_size x accumulation_steps x processes)"
 
 
 def clear_run(output_dir: Path) -> None:
@@ -142,7 +146,7 @@ def clear_run(output_dir: Path) -> None:
         shutil.rmtree(output_dir / name, ignore_errors=True)
     for folder in output_dir.glob("step-*"):
         shutil.rmtree(folder, ignore_errors=True)
-    for name in ("metrics.jsonl", "bad_samples.jsonl", "non_finite.jsonl", "loss.png"):
+    for name in ("metrics.jsonl", "bad_samples.jsonl", "non_finite.jsonl", "loss.png", PACKS):
         (output_dir / name).unlink(missing_ok=True)
 
 

@@ -143,6 +143,12 @@ class TrainConfig:
     precision: Literal["no", "bf16", "fp16"] = "no"
     # several samples per row, without padding
     packing: bool = False
+    # tokens of one forward pass of one process, filled with as many samples as fit; null = always batch_size samples
+    pack_tokens: int | None = None
+    # samples among which those are looked for that fill a forward pass best
+    pack_window: int = 1024
+    # how the samples of a row are kept apart: auto = the fastest way that works; see omni/packed_attention.py
+    pack_attention: Literal["auto", "split", "mask", "varlen", "reference"] = "auto"
     # most tokens of a sample, media tokens included; longer ones count as bad; null = the LLM's context
     max_length: int | None = None
     # processes that read and preprocess data, for each training process
@@ -184,6 +190,10 @@ class TrainConfig:
         for name in ("steps", "batch_size", "accumulation_steps", "log_every", "evaluate_every", "save_every"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"train.{name}", value, "at least 1")
+        _require(self.pack_window >= 1, "train.pack_window", self.pack_window, "at least 1")
+        if self.pack_tokens is not None:
+            _require(self.pack_tokens >= 2, "train.pack_tokens", self.pack_tokens, "at least 2, or null")
+            _require(self.packing, "train.packing", self.packing, "true where train.pack_tokens is set")
         if self.max_length is not None:
             _require(self.max_length >= 2, "train.max_length", self.max_length, "at least 2, or null")
         _require(self.epochs is None or self.epochs > 0, "train.epochs", self.epochs, "above 0")

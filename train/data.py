@@ -139,7 +139,7 @@ class PreparedSamples(Dataset[Example | BadSample]):
         self.model = model
         self.seed = seed
         self.max_length = max_length
-        self.prepare = prepare or _prepare_answer
+        self.prepare = prepare or prepare_answer
         self.augmented_views = augmented_views
         self._lanes: dict[tuple[int, int], tuple[int, LaneReader]] = {}  # data set and lane -> epoch, reader
 
@@ -167,7 +167,7 @@ class PreparedSamples(Dataset[Example | BadSample]):
             return BadSample(sample_id, source.name, error.reason)
         except Exception as error:  # whatever one sample does must not end a run; the share of bad ones is limited
             return BadSample(sample_id, source.name, str(error) or type(error).__name__)
-        length = max(one.length for one in (example, example.rejected) if one is not None)
+        length = max(example.lengths)
         if self.max_length is not None and length > self.max_length:
             reason = f"{length} tokens, media included; train.max_length allows {self.max_length}"
             return BadSample(sample_id, source.name, reason)
@@ -199,10 +199,8 @@ def split_bad(prepared: Iterable[Example | BadSample]) -> tuple[list[Example], l
     return examples, bad
 
 
-def load_batches(
-    samples: PreparedSamples, batches: Iterable[list[Draw]], num_workers: int
-) -> DataLoader[list[Example | BadSample]]:
-    """Iterates over prepared micro-batches in the order of `batches`, whatever the number of workers."""
+def load_batches(samples: Dataset[Any], batches: Iterable[list[Draw]], num_workers: int) -> DataLoader[Any]:
+    """Iterates over what `samples` gives for the draws of each batch, in order, whatever the number of workers."""
     return DataLoader(
         samples,
         batch_sampler=batches,  # type: ignore[arg-type]  # torch accepts any iterable of lists of keys
@@ -228,7 +226,8 @@ def evaluation_batches(
     return batches
 
 
-def _prepare_answer(model: OmniModel, sample: Sample) -> Example:
+def prepare_answer(model: OmniModel, sample: Sample) -> Example:
+    """A conversation that ends with its answer. Raises SampleError, MediaError."""
     check_answer(sample)
     return model.prepare(sample, answer=True)
 
@@ -238,7 +237,7 @@ def _prepare_answer_and_questions(model: OmniModel, sample: Sample) -> Example:
     return model.prepare(sample, answer=True, questions=True)
 
 
-def _as_they_are(items: list[Example | BadSample]) -> list[Example | BadSample]:
+def _as_they_are(items: list[Any]) -> list[Any]:
     return items
 
 

@@ -4,11 +4,28 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
+
 from omni.answer_head import check_fused_loss
 from omni.llm import LanguageModel
 from omni.llm_layers import checkpoint_layers, compile_layers
 from omni.offload import OffloadActivations
 from train.config import TrainConfig
+
+
+def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch.device) -> None:
+    """Settle how samples in one row are kept apart on `device`, where the LLM will run; see `omni.packed_attention`.
+
+    Found by forward passes, and so before the LLM is compiled or spread over processes.
+
+    Raises:
+        ValueError: the way that the recipe names does not work.
+    """
+    if config.pack_attention != "auto":
+        llm.use_pack_attention(config.pack_attention)
+    elif llm.pack_attention == "split" and (config.compile or device.type != "cpu"):
+        # split makes a call for each sample: other code for every number of them, and many small ones for a GPU
+        llm.use_pack_attention("mask")
 
 
 def prepare_llm(llm: LanguageModel, config: TrainConfig) -> Callable[[], AbstractContextManager[Any]]:

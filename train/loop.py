@@ -19,6 +19,7 @@ from train.interrupts import Interrupts
 from train.mixing import MicroBatches
 from train.non_finite import NonFiniteStep
 from train.optimizer import set_learning_rate
+from train.packing import PackedMicroBatches
 from train.processes import from_all
 from train.progress import TrainingProgress
 from train.run_state import RunInterruptedError, RunState
@@ -64,7 +65,7 @@ class Trainer(Run):
                     raise RunInterruptedError(signal_number, output.how_to_resume(self))
                 self._evaluate_if_due()
                 self._save_if_due()
-                done = self.state.step * self.global_batch_size
+                done = self.num_draws_until(self.state.step)
                 if self.encoder_release.after_step(done) and self.state.step < self.num_steps:
                     batches = self._batches()  # with workers that do not hold the weights either
             self._finish()
@@ -75,16 +76,18 @@ class Trainer(Run):
 
     def _batches(self) -> Iterator[Any]:
         prepared = self.prepared(self.train_sources, augmented=True)
-        micro_batches = MicroBatches(
-            self.plan,
-            batch_size=self.config.batch_size,
-            accumulation_steps=self.config.accumulation_steps,
-            process_index=self.accelerator.process_index,
-            num_processes=self.accelerator.num_processes,
-            first_step=self.state.step,
-            num_steps=self.num_steps,
-            num_draws=self.num_draws,
-        )
+        place: dict[str, int] = {
+            "accumulation_steps": self.config.accumulation_steps,
+            "process_index": self.accelerator.process_index,
+            "num_processes": self.accelerator.num_processes,
+            "first_step": self.state.step,
+            "num_steps": self.num_steps,
+        }
+        if self.packs is not None:
+            micro_batches = PackedMicroBatches(self.plan, self.packs, **place)
+        else:
+            size = self.config.batch_size
+            micro_batches = MicroBatches(self.plan, batch_size=size, num_draws=self.num_draws, **place)
         return iter(load_batches(prepared, micro_batches, self.config.num_workers))
 
     def _next_micro_batches(self, batches: Iterator[Any]) -> list[list[Example]]:
@@ -110,9 +113,11 @@ class Trainer(Run):
     def _train_step(self, micro_batches: list[list[Example]], interrupts: Interrupts, started: float) -> int:
         """One update of the weights; returns the number of the signal that asks to stop, or 0."""
         step = self.state.step
-        mine = [example.num_answer_tokens for batch in micro_batches for example in batch]
-        counts = [count for found in from_all(self.accelerator, mine) for count in found]
-        num_tokens, num_samples = sum(counts), len(counts)
+        mine = [[(example.num_answer_tokens, example.lengths) for example in batch] for batch in micro_batches]
+        passes = [found for process in from_all(self.accelerator, mine) for found in process]
+        num_tokens, num_samples = sum(count for found in passes for count, _ in found), sum(map(len, passes))
+        for found in passes:
+            self.state.count_positions([length for _, lengths in found for length in lengths], self.config.pack_tokens)
         if self.training_step.sample_objective is not None:
             self.training_step.sample_objective.begin_step(num_samples)
         share = schedule_share(step, self.num_steps, self.config)

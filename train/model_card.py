@@ -20,7 +20,7 @@ def training_card(
     config: TrainConfig,
     *,
     step: int,
-    global_batch_size: int,
+    global_batch: str,
     evaluation_loss: float | None,
 ) -> ModelCard:
     """The card after `step` steps, on top of that of the model the run began with."""
@@ -28,7 +28,7 @@ def training_card(
         data=[TrainingData(source.name, source.size, licence_of(source)) for source in sources],
         metrics={} if evaluation_loss is None else {"evaluation loss (nats per answer token)": evaluation_loss},
         training=[
-            f"{step} steps of {global_batch_size} samples, {config.optimizer}, {config.schedule} schedule from "
+            f"{step} steps of {global_batch}, {config.optimizer}, {config.schedule} schedule from "
             f"{config.lr:g} after {config.warmup_steps} steps of warm-up, weight decay {config.weight_decay:g}, "
             f"precision {'float32' if config.precision == 'no' else config.precision}, seed {config.seed}"
         ],

@@ -16,13 +16,15 @@ from omni.model import OmniModel
 from omni.readers import ShardDataset
 from train import checkpoints
 from train.bad_samples import BadSample
-from train.config import Recipe, SourceConfig
+from train.config import Recipe, SourceConfig, TrainConfig
 from train.data import PreparedSamples, Source, open_sources
 from train.initialisation import make_model
 from train.memory_estimate import activation_bytes, estimate_memory
 from train.mixing import Draw, MixingPlan, mixing_shares
 from train.objectives.base import find_sample_objective
+from train.packing import describe_global_batch, global_batch_size
 from train.preflight_view import Report, render_prompt
+from train.streams import refuse_packs_of_streams
 
 _SAMPLES = 16  # of each data set
 _REFUSALS = (FileNotFoundError, ValueError, OSError, ImportError, RuntimeError)
@@ -49,11 +51,11 @@ def preflight(recipes: Sequence[Recipe], console: Console | None = None) -> bool
 def _check_stage(recipe: Recipe, report: Report, from_stage: OmniModel | None) -> OmniModel | None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = recipe.train
-    global_batch_size = config.batch_size * config.accumulation_steps * processes
-    _check_output(recipe, global_batch_size, report)
+    batch_size = global_batch_size(config, processes)
+    _check_output(recipe, batch_size, report)
     train = [_open(source, "data.train", report) for source in recipe.data.train]
     evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
-    _show_data(recipe, train, evaluation, global_batch_size, report)
+    _show_data(recipe, train, evaluation, batch_size, report)
     model = _make_model(recipe, report, from_stage)
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
@@ -64,11 +66,11 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: OmniModel | None) -
         if source is not None:
             examples += _check_samples(source, model, objective, recipe, report)
     if examples:
-        _show_memory(model, examples, config.batch_size, processes, report)
+        _show_memory(model, examples, config, processes, report)
     return model
 
 
-def _check_output(recipe: Recipe, global_batch_size: int, report: Report) -> None:
+def _check_output(recipe: Recipe, batch_size: int, report: Report) -> None:
     folder = Path(recipe.train.output_dir)
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     try:
@@ -87,7 +89,7 @@ def _check_output(recipe: Recipe, global_batch_size: int, report: Report) -> Non
         return
     try:
         state = checkpoints.read_state(last)
-        checkpoints.check_same_run(recipe, global_batch_size, state, last)
+        checkpoints.check_same_run(recipe, batch_size, state, last)
         report.good("output", f"{folder}: continues after step {state['run']['step']}")
     except _REFUSALS as error:
         report.problem("output", str(error))
@@ -105,7 +107,7 @@ def _show_data(
     recipe: Recipe,
     train: Sequence[Source | None],
     evaluation: Sequence[Source | None],
-    global_batch_size: int,
+    batch_size: int,
     report: Report,
 ) -> None:
     sources = [source for source in train if source is not None]
@@ -119,11 +121,21 @@ def _show_data(
     rows += [(source.name, f"{source.size:,}", "evaluation", "") for source in evaluation if source is not None]
     report.table("data", ("", "samples", "share", ""), rows)
     epoch = MixingPlan(sizes, weights, 0).epoch_length
-    config = recipe.train
-    steps = config.steps or math.ceil(max(1, round((config.epochs or 0) * epoch)) / global_batch_size)
-    report.good(
-        "plan", f"{steps:,} steps of {global_batch_size} samples: {steps * global_batch_size / epoch:.2f} epochs"
-    )
+    report.good("plan", _describe_plan(recipe.train, batch_size, epoch))
+    try:
+        refuse_packs_of_streams(sources, recipe.train)
+    except ValueError as error:
+        report.problem("plan", str(error))
+
+
+def _describe_plan(config: TrainConfig, batch_size: int, epoch_length: int) -> str:
+    batch = describe_global_batch(config, batch_size)
+    if config.pack_tokens is not None:  # how many samples a pack has is known when all have been measured
+        return (
+            f"{config.epochs:g} epochs in steps of {batch}" if config.epochs else f"{config.steps:,} steps of {batch}"
+        )
+    steps = config.steps or math.ceil(max(1, round((config.epochs or 0) * epoch_length)) / batch_size)
+    return f"{steps:,} steps of {batch}: {steps * batch_size / epoch_length:.2f} epochs"
 
 
 def _make_model(recipe: Recipe, report: Report, from_stage: OmniModel | None) -> OmniModel | None:
@@ -200,11 +212,18 @@ def _check_samples(source: Source, model: OmniModel, objective: Any, recipe: Rec
 
 
 def _show_memory(
-    model: OmniModel, examples: Sequence[Example], batch_size: int, processes: int, report: Report
+    model: OmniModel, examples: Sequence[Example], config: TrainConfig, processes: int, report: Report
 ) -> None:
     longest = max(example.length for example in examples)
-    answers = round(sum(example.num_answer_tokens for example in examples) / len(examples) * batch_size)
-    activations = activation_bytes(model, longest * batch_size, answers)
+    answers = [example.num_answer_tokens for example in examples]
+    if config.pack_tokens is None:
+        num_tokens, num_answers = longest * config.batch_size, sum(answers) / len(examples) * config.batch_size
+        batch = f"{config.batch_size} samples of {longest} tokens (the longest seen)"
+    else:
+        num_tokens = max(longest, config.pack_tokens)
+        num_answers = sum(answers) / sum(sum(example.lengths) for example in examples) * num_tokens
+        batch = f"packs of {num_tokens:,} tokens"
+    activations = activation_bytes(model, num_tokens, round(num_answers))
     counts = [processes] if processes > 1 else [1, 8]
     estimates = [estimate_memory(model, count, activations) for count in counts]
     rows = []
@@ -217,7 +236,7 @@ def _show_memory(
     parts = ("weights", "gradients", "optimizer", "activations", "on the host")
     report.table("memory of each device, estimated", ("", *names, *parts), rows)
     report.note(
-        f"Parts are for {names[-1]}. Activations: {batch_size} samples of {longest} tokens (the longest seen) x layers "
+        f"Parts are for {names[-1]}. Activations: {batch} x layers "
         "x (4 h + 2 kv + 3 f) numbers, and the logits of the answers; encoders, adapters and the allocator come on top."
     )
 

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
 _SHOWN = 3  # shards that an error names
 
 
+def refuse_packs_of_streams(sources: Sequence["Source"], config: TrainConfig) -> None:
+    """Packs are planned from the lengths of samples that are read in the order of the mix, which a stream cannot give.
+
+    Raises:
+        ValueError: naming `train.pack_tokens` and the data set.
+    """
+    streams = [source.name for source in sources if isinstance(source.dataset, ShardDataset)]
+    if streams and config.pack_tokens is not None:
+        raise ValueError(
+            f"train.pack_tokens is {config.pack_tokens}, but {streams[0]} is read from shards in order, and packs are "
+            "planned before training, from any row at any time. Leave pack_tokens out (train.packing: true packs the "
+            "samples of each forward pass), or give the data as a manifest"
+        )
+
+
 def stream_layouts(
     sources: Sequence["Source"], config: TrainConfig, num_processes: int, saved: Mapping[str, Mapping[str, Any]]
 ) -> dict[int, StreamLayout]:

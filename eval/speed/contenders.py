@@ -133,13 +133,12 @@ def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:
 
 def all_logits_loss(model: OmniModel, examples: Sequence[Example], packed: bool) -> Tensor:
     """Our loss with the logits of all positions, for what it costs."""
-    inputs = (pack if packed else pad)(model.embed_examples(examples))
+    inputs = (pack if packed and model.llm.can_pack else pad)(model.embed_examples(examples))
     logits = model.llm(
         inputs.inputs_embeds,
         0,
-        attention_mask=inputs.attention_mask,
-        position_ids=inputs.position_ids,
         use_cache=False,
+        **model.attention_inputs(inputs),
     ).logits
     targets = F.pad(inputs.labels[:, 1:], (0, 1), value=IGNORED_LABEL)
     return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())

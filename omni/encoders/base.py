@@ -79,6 +79,10 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         """What `forward` does; called with tensors on the encoder's device, under `no_grad` if frozen."""
         raise NotImplementedError(f"{type(self).__name__} does not implement encode(inputs)")
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
+        """N, masked features included, that `forward` gives for each clip of a preprocessed item; None = not known."""
+        return None
+
     def forward(self, inputs: dict[str, Tensor]) -> Features:
         """Preprocessed clips of any number of items, concatenated to a leading dimension B -> [B, N, D], [B, N]."""
         weight = next(self.parameters(), None)

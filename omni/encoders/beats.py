@@ -77,6 +77,9 @@ class BeatsEncoder(Encoder):
         mask = np.stack([np.repeat(starts < len(window), NUM_BANDS // PATCH) for window in windows])
         return {"filter_banks": torch.from_numpy(np.stack(filled)), "mask": torch.from_numpy(mask)}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return inputs["mask"].shape[1]
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """filter_banks [B, F, M], mask [B, N] -> [B, N, D]."""
         values = torch.cat([self.network(chunk) for chunk in inputs["filter_banks"].split(_MOST_WINDOWS)])

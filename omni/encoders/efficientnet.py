@@ -96,6 +96,9 @@ class EfficientNetLite(Encoder):
         picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return {"pixels": torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()[None]}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return self.max_features
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """pixels [B, 3, S, S] uint8 -> [B, N, 1280], row by row from the top left."""
         values = self._feature_map(inputs["pixels"]).flatten(2).transpose(1, 2).contiguous()

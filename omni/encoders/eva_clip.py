@@ -100,6 +100,9 @@ class EvaClipEncoder(Encoder):
             picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return {"pixels": to_pixels(picture)[None]}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return self.max_features
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """pixels [B, 3, S, S] -> [B, N, D]."""
         values = torch.cat([self.network(chunk) for chunk in inputs["pixels"].split(_MOST_PICTURES)])

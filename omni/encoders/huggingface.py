@@ -69,6 +69,12 @@ class HuggingFaceEncoder(Encoder):
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         return self._inputs(media)
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        if "mask" not in inputs:
+            return self.max_features // self._inputs.max_clips
+        mask = inputs["mask"] if self.keep_class_token else inputs["mask"][:, self._num_prefix :]
+        return _trimmed_length(mask) if self.trim_padding else mask.shape[1]
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """What the model's processor gives, and `mask` [B, N] where there is padding -> [B, N, D]."""
         values = self._hidden_states(self.tower, inputs)
@@ -78,7 +84,7 @@ class HuggingFaceEncoder(Encoder):
         if not self.keep_class_token:
             values, mask = values[:, self._num_prefix :], mask[:, self._num_prefix :]
         if self.trim_padding and not mask.all():
-            length = int(mask.any(dim=0).nonzero().max()) + 1
+            length = _trimmed_length(mask)
             values, mask = values[:, :length], mask[:, :length]
         return Features(values.contiguous(), mask.contiguous())
 
@@ -139,6 +145,11 @@ def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrain
 def _as_sequence(state: Tensor) -> Tensor:
     """[B, N, D] as it is; a map [B, D, height, width] row by row."""
     return state if state.ndim == 3 else state.flatten(2).transpose(1, 2)
+
+
+def _trimmed_length(mask: Tensor) -> int:
+    """Positions up to the last one that is real in any clip of the mask [B, N]."""
+    return int(mask.any(dim=0).nonzero().max()) + 1
 
 
 def _num_prefix_tokens(config: Any, inputs: dict[str, Tensor], num_positions: int) -> int:

@@ -35,6 +35,9 @@ class _PicturesEncoder(Encoder):
         self.dim = image_encoder.dim
         self.max_features = max_pictures * image_encoder.max_features
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
+        return self.image_encoder.features_per_clip(inputs)
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         return self.image_encoder(inputs)
 

@@ -86,13 +86,16 @@ class OnnxEncoder(Encoder):
         self._one_by_one = False
         if has_fixed_batch(self._model):
             self._free_batch()
-        self.dim, num_features = self._output_size(dim, max_features)
-        self.max_features = max_features or num_features
+        self.dim, self._clip_features = self._output_size(dim, max_features)
+        self.max_features = max_features or self._clip_features
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         if self._preprocessor is None:
             return super().preprocess(media)
         return dict(self._preprocessor(media))
+
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
+        return self._clip_features or None  # 0 where the graph does not declare it
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Tensors by input name, each [B, ...] -> [B, N, D]."""

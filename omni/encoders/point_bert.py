@@ -111,6 +111,9 @@ class PointBertEncoder(Encoder):
         start = torch.randint(self.num_points, (1,), generator=generator)
         return {"points": torch.from_numpy(points)[None], "start": start}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return self.max_features
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """points [B, P, 3], start [B] -> [B, 1, E], or tokens [B, G + 1, D]."""
         chunks = zip(inputs["points"].split(_MOST_CLOUDS), inputs["start"].split(_MOST_CLOUDS), strict=True)

@@ -42,6 +42,9 @@ class PrecomputedFeatures(Encoder):
             )
         return {"features": torch.from_numpy(values)[None]}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return inputs["features"].shape[1]
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """features [B, N, D] -> the same, all real."""
         values = inputs["features"]

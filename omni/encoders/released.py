@@ -90,6 +90,9 @@ class ReleasedEncoder(Encoder):
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         return self.built().preprocess(media)
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
+        return self.built().features_per_clip(inputs)
+
     def forward(self, inputs: dict[str, Tensor]) -> Features:
         return self._on_device()(inputs)
 

@@ -22,6 +22,9 @@ def make_adapter(name: str) -> Adapter:
     return {
         "linear": lambda: adapters.Linear(8, LLM_DIM),
         "mlp": lambda: adapters.MLP(8, LLM_DIM),
+        "qformer": lambda: adapters.QFormer(
+            8, LLM_DIM, num_queries=3, hidden_dim=16, num_layers=2, num_heads=2, intermediate_dim=32
+        ),
         "resampler": lambda: adapters.Resampler(8, LLM_DIM, num_queries=3, num_layers=1, num_heads=2),
     }[name]()
 
@@ -40,6 +43,20 @@ def test_an_item_has_the_same_tokens_in_any_batch(name: str, join_clips: bool) -
     for found, one in zip(together, items, strict=True):
         (alone,) = modality([one])
         torch.testing.assert_close(found, alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("join_clips", [True, False])
+@pytest.mark.parametrize("name", ["resampler", "qformer"])
+def test_all_items_of_a_pack_share_one_call_whatever_their_clips(name: str, join_clips: bool) -> None:
+    modality = Modality(SensorEncoder(), make_adapter(name), join_clips=join_clips)
+    calls = []
+    for module in (modality.encoder, modality.adapter):
+        module.register_forward_hook(lambda module, inputs, output: calls.append(type(module).__name__))
+    items = [item(length, seed) for seed, length in enumerate((1, 40, 6, 23, 4))]  # 1 to 10 clips, partly masked
+    together = modality(items)
+    assert calls == ["SensorEncoder", type(modality.adapter).__name__]
+    for found, one in zip(together, items, strict=True):
+        torch.testing.assert_close(found, modality([one])[0], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("join_clips", [True, False])

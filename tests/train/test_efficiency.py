@@ -15,7 +15,7 @@ from tests.memory import SavedSizes
 from tests.omni.test_llm import CONVERSATIONS, with_random_lora
 from tests.tiny import tiny_model
 from train.config import TrainConfig
-from train.efficiency import prepare_llm
+from train.efficiency import choose_pack_attention, prepare_llm
 
 
 def loss_and_gradients(
@@ -108,3 +108,21 @@ def test_what_this_machine_cannot_do_is_an_error_that_names_the_key(tiny_llm: Pa
     config = TrainConfig("runs/x", steps=1, **{key: True})
     with pytest.raises(ValueError, match=rf"train\.{key}.*({reason})"):
         prepare_llm(tiny_model(tiny_llm).llm, config)
+
+
+def test_the_way_of_packing_fits_device_and_compilation_and_is_tried_without_dropout(tiny_llm: Path) -> None:
+    llm = with_random_lora(tiny_llm, "shared", dropout=0.5).llm
+    llm.train()
+    before = torch.random.get_rng_state()
+    cpu = torch.device("cpu")
+    choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True), cpu)
+    assert llm.pack_attention == "split"
+    choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, pack_attention="reference"), cpu)
+    assert llm.pack_attention == "reference"
+    for compiled, device in ((True, cpu), (False, torch.device("cuda"))):
+        llm.use_pack_attention("split")
+        choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, compile=compiled), device)
+        assert llm.pack_attention == "mask"
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(ValueError, match="'varlen' does not keep samples apart"):
+        choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, pack_attention="varlen"), cpu)

@@ -94,6 +94,20 @@ def test_command_checks_shards_and_ends_with_the_verdict(
     assert "1 of 3 shards do not exist" in failed.stdout
 
 
+def test_packs_are_named_in_plan_and_memory_and_those_of_shards_are_a_problem(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(4)]
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows), accumulation_steps=2)
+    options = ["--train.packing", "true", "--train.pack_tokens", "3000"]
+    good, output = checked(recipe, *options)
+    assert good, output
+    assert "steps of 2 packs of 3,000 tokens" in output
+    assert "Activations: packs of 3,000 tokens" in " ".join(output.split())
+    shards = write_shards(tmp_path / "shards", [3])
+    good, output = checked(recipe, *options, "--data.train.0.path", str(shards[0]))
+    assert not good
+    assert "is read from shards in order" in " ".join(output.split())
+
+
 def test_memory_is_divided_as_zero_does_it(tiny_llm: Path) -> None:
     model = build_model(tiny_config(tiny_llm))
     weights = sum(p.numel() * 4 for p in model.parameters())

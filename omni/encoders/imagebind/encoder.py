@@ -120,6 +120,9 @@ class ImageBindEncoder(Encoder):
             return {"clips": clips[None]}
         return {"clips": clips} if mask is None else {"clips": clips, "mask": mask}
 
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return 1 if self.output == "embedding" else _NUM_TOKENS[self.trunk]
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """What `preprocess` gives -> [B, N, D], or embeddings [B, 1, E]."""
         clips = inputs["clips"]

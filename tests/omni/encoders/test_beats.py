@@ -81,6 +81,7 @@ def test_the_shortest_sound_gives_features_and_a_long_one_evenly_spread_windows(
         inputs = encoder.preprocess(Media("sound", data=samples, sampling_rate=16000))
         features = encoder(inputs)
         assert features.values.shape == (num_windows, 256, 48)
+        assert encoder.features_per_clip(inputs) == 256
         assert features.values.isfinite().all()
         assert int(features.mask.sum()) == num_real  # the last window of 60 s holds 366 frames, 23 steps
     assert encoder.max_features == 3 * 256

@@ -84,6 +84,7 @@ def test_another_image_size_gives_another_number_of_features(weights: Path) -> N
     encoder = EfficientNetLite(weights, image_size=100)
     features = encoder(encoder.preprocess(Media("image", data=np.zeros((30, 30, 3), dtype=np.uint8))))
     assert features.values.shape[1] == encoder.max_features == 16
+    assert encoder.features_per_clip({}) == 16
 
 
 def _without(state: dict[str, torch.Tensor]) -> None:

@@ -66,6 +66,7 @@ def test_weights_are_found_in_a_checkpoint_of_a_whole_model_and_beside_unused_pa
     for file in ("blip2.pth", "eva.pth"):
         encoder = EvaClipEncoder(tmp_path / file, image_size=56, size=SIZE)
         assert torch.equal(encoder({"pixels": GOLDEN.inputs["image"]}).values, expected)
+        assert encoder.features_per_clip({"pixels": GOLDEN.inputs["image"]}) == expected.shape[1]
 
 
 def test_loading_names_missing_unexpected_and_misshaped_keys(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_batched_equals_single(family: str, folder_of: Callable[[str], Path]) ->
     together = encoder(join(encoder, items))
     assert together.values.shape[2] == encoder.dim
     assert together.values.shape[1] <= encoder.max_features
+    assert together.values.shape[1] == max(encoder.features_per_clip(encoder.preprocess(item)) for item in items)
     assert not torch.allclose(together.values[0], together.values[1])
     for index, item in enumerate(items):
         alone = encoder(encoder.preprocess(item))

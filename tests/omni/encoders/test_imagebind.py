@@ -263,9 +263,11 @@ def test_media_become_tokens_or_one_embedding(name: str, media: Media, num_clips
     assert len(features.values) == num_clips
     assert features.values.isfinite().all()
     assert features.values.shape[0] * features.values.shape[1] <= encoder.max_features
+    assert encoder.features_per_clip(encoder.preprocess(media)) == features.values.shape[1]
     joint = ImageBindEncoder(weights, name, sizes=SIZES, output="embedding")
     embedding = joint(joint.preprocess(media)).values
     assert embedding.shape == (1, joint.max_features, joint.dim) == (1, 1, 40)
+    assert joint.features_per_clip(joint.preprocess(media)) == 1
     trunk = encoder.network.head(encoder.trunk, encoder.preprocess(media)["clips"])
     expected = torch.nn.functional.normalize(torch.nn.functional.normalize(trunk, dim=1).mean(0), dim=0)
     torch.testing.assert_close(embedding[0, 0], expected, atol=1e-5, rtol=0)

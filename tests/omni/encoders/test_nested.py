@@ -69,6 +69,7 @@ def test_views_are_the_image_encoders_features_of_rendered_pictures(image_encode
     assert features.values.shape == (3, 4, 1280)
     assert features.mask.all()
     assert encoder.max_features == 12
+    assert encoder.features_per_clip({}) == 4
     assert not torch.allclose(features.values[0], features.values[1], atol=1e-3)
 
 

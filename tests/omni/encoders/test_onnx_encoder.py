@@ -67,6 +67,7 @@ def test_features_are_those_of_the_graph_for_any_number_of_clips(tmp_path: Path,
     weights = save_graph(tmp_path / "model.onnx", batch)
     encoder = OnnxEncoder(tmp_path, "sensor", ArrayPreprocessor())
     assert (encoder.dim, encoder.max_features) == (WIDTH, 2)
+    assert encoder.features_per_clip({}) == 2
     features = encoder(encoder.preprocess(Media("sensor", data=clips(5))))
     expected = torch.from_numpy((clips(5) @ weights).reshape(5, 2, WIDTH))
     torch.testing.assert_close(features.values, expected)

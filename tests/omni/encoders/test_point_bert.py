@@ -129,6 +129,7 @@ def test_clouds_are_sampled_with_the_seed_and_batched_equals_single(weights: Pat
     assert float(inputs[0]["points"].norm(dim=-1).max()) == pytest.approx(1, abs=1e-5)
     together = encoder({name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}).values
     alone = torch.cat([encoder(one).values for one in inputs])
+    assert encoder.features_per_clip(inputs[0]) == alone.shape[1] == 1
     assert together.shape == (6, 1, 40)
     torch.testing.assert_close(together, alone, atol=1e-5 * float(alone.abs().max()), rtol=0)
 

@@ -1,0 +1,158 @@
+"""The ways to keep samples of a pack apart: all equal to padded batches and to the written-out mask, gradients too."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
+
+from omni.attention_checks import honours_packing
+from omni.batching import Example, pack
+from omni.messages import Media, Message, Text
+from omni.model import OmniModel
+from omni.packed_attention import SPLIT, PackAttention, block_diagonal_visibility, pack_arguments, register
+from tests.tiny import MLP, RESAMPLER, sensor, tiny_llm_dir, tiny_model
+
+LORA = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
+WAYS: list[PackAttention] = ["reference", "mask", "split"]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_llm: Path) -> OmniModel:
+    return tiny_model(tiny_llm, adapters={"image": RESAMPLER, "sound": MLP}, lora=LORA)
+
+
+def example(model: OmniModel, *parts: Media | str, answer: str = "a frog") -> Example:
+    content = tuple(Text(part) if isinstance(part, str) else part for part in parts)
+    return model.prepare([Message("user", content), Message("assistant", (Text(answer),))], answer=True)
+
+
+@pytest.fixture(scope="module")
+def batch(model: OmniModel) -> list[Example]:
+    """Media alone, text alone, several media in one sample, and items of 1 to 10 clips."""
+    return [
+        example(model, sensor("image", 1, 40), answer="a dog"),
+        example(model, "what is a dog?", answer="a bell of the drum"),
+        example(model, sensor("sound", 2, 1), "and", sensor("image", 3, 9), "the same?", answer="x"),
+        example(model, sensor("sound", 4, 17), "what?"),
+    ]
+
+
+def loss_and_gradients(model: OmniModel, batch: list[Example], way: PackAttention | None) -> tuple[Tensor, Any]:
+    if way is not None:
+        model.llm.use_pack_attention(way)
+    model.zero_grad()
+    loss = model(batch, packed=way is not None)
+    loss.backward()
+    found = {name: p.grad.clone() for name, p in model.trainable_parameters().items() if p.grad is not None}
+    return loss.detach(), found
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_gives_the_loss_and_the_gradients_of_padded_batches(
+    model: OmniModel, batch: list[Example], way: PackAttention
+) -> None:
+    expected_loss, expected = loss_and_gradients(model, batch, None)
+    loss, found = loss_and_gradients(model, batch, way)
+    torch.testing.assert_close(loss, expected_loss, atol=1e-5, rtol=0)
+    assert found.keys() == expected.keys()
+    assert any("lora" in name for name in found)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_changing_a_sample_changes_nothing_for_its_neighbours(model: OmniModel, way: PackAttention) -> None:
+    model.llm.use_pack_attention(way)
+    before, after = example(model, sensor("image", 1), "what?"), example(model, sensor("sound", 2), "what?")
+    hidden = []
+    for middle in (example(model, "what is a dog?"), example(model, "what is a bell?")):
+        inputs = pack(model.embed_examples([before, middle, after]))
+        assert inputs.lengths is not None
+        found = model._run(inputs, 0, output_hidden_states=True).hidden_states[-1][0]
+        hidden.append((found[: inputs.lengths[0]], found[-inputs.lengths[2] :], found))
+    assert hidden[0][2].shape == hidden[1][2].shape  # else kernels may add in another order
+    assert torch.equal(hidden[0][0], hidden[1][0])
+    assert torch.equal(hidden[0][1], hidden[1][1])
+    assert not torch.equal(hidden[0][2], hidden[1][2])
+
+
+def test_the_written_out_mask_is_causal_within_samples_and_closed_between_them() -> None:
+    found = block_diagonal_visibility([2, 1, 3], torch.device("cpu"))[0, 0].int().tolist()
+    assert found == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [0, 0, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 1],
+    ]
+
+
+def test_split_keeps_sliding_windows_of_long_samples() -> None:
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=50,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=5,
+    )
+    llm = AutoModelForCausalLM.from_config(config).eval()
+    lengths = [9, 4, 14]
+    embeds = torch.randn(1, sum(lengths), 32)
+    positions = torch.cat([torch.arange(length) for length in lengths])[None]
+    alone = [llm(inputs_embeds=part).logits[0] for part in embeds.split(lengths, 1)]
+    register()
+    llm.set_attn_implementation(SPLIT)
+    arguments = pack_arguments("split", lengths, embeds.device, embeds.dtype)
+    packed = llm(inputs_embeds=embeds, position_ids=positions, use_cache=False, **arguments).logits[0]
+    torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=0)
+    torch.testing.assert_close(llm(inputs_embeds=embeds[:, :9]).logits[0], alone[0], atol=1e-5, rtol=0)
+
+
+def test_a_pack_that_the_llm_is_not_told_of_is_noticed() -> None:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+    }
+    llm = AutoModelForCausalLM.from_config(LlamaConfig(vocab_size=50, initializer_range=0.2, **sizes)).eval()
+    embeds = torch.randn(12, 32)
+    told = lambda lengths: pack_arguments("mask", lengths, embeds.device, embeds.dtype)  # noqa: E731
+    assert honours_packing(llm, embeds, told)
+    assert not honours_packing(llm, embeds, lambda lengths: {"attention_mask": torch.ones(1, sum(lengths))})
+
+
+def test_split_is_what_auto_takes_on_a_cpu_and_generating_is_as_before(tmp_path: Path) -> None:
+    model = tiny_model(tiny_llm_dir(tmp_path))
+    messages = [{"role": "user", "content": "what is this"}]
+    before = model.generate(messages), model.score(messages, ["a frog", "the dog of the frog"])
+    assert model.llm.pack_attention == "split"
+    assert model.generate(messages) == before[0]
+    torch.testing.assert_close(model.score(messages, ["a frog", "the dog of the frog"]), before[1], atol=1e-5, rtol=0)
+
+
+def test_a_way_that_the_llm_cannot_take_is_an_error(model: OmniModel) -> None:
+    with pytest.raises(ValueError, match=r"'varlen' does not keep samples apart.*attention: sdpa"):
+        model.llm.use_pack_attention("varlen")
+
+
+def test_measured_lengths_are_those_of_prepared_examples(model: OmniModel) -> None:
+    for parts in ([sensor("image", 1, 40), "what?"], [sensor("sound", 1, 17)], ["the"], [sensor("sound", 2, 3), "of"]):
+        content = tuple(Text(part) if isinstance(part, str) else part for part in parts)
+        messages = [Message("user", content), Message("assistant", (Text("a frog"),))]
+        assert model.measure(messages) == model.prepare(messages, answer=True).length
+
+
+def test_items_of_queries_are_measured_without_being_read(model: OmniModel) -> None:
+    missing = Media("image", path="/nowhere/missing.npy")
+    messages = [Message("user", (missing,)), Message("assistant", (Text("a frog"),))]
+    present = [Message("user", (sensor("image", 1, 40),)), Message("assistant", (Text("a frog"),))]
+    assert model.measure(messages) == model.measure(present)
