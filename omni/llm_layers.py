@@ -35,7 +35,9 @@ def compile_layers(llm: LanguageModel, backend: str = "inductor") -> None:
 
 
 def _layers(llm: LanguageModel, key: str) -> list[nn.Module]:
-    found = [module for module in llm.model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    found: list[nn.Module] = [
+        module for module in llm.model.modules() if isinstance(module, GradientCheckpointingLayer)
+    ]
     if not found:
         raise ValueError(
             f"train.{key}: {llm.config.name} has no layers that transformers marks as such; set it to false"

@@ -112,7 +112,7 @@ def _starter(name: str, dtype: torch.dtype, device: torch.device, batch_size: in
     dataset = open_dataset("starter:stamps/image-train.jsonl")
     size = batch_size or 16
     order = np.random.default_rng(0).permutation(len(dataset))[: size * num_batches]
-    samples = [_with_instruction(dataset[int(i)], STARTER_INSTRUCTIONS[i % 4]) for i in order]
+    samples = [_with_instruction(cast(Sample, dataset[int(i)]), STARTER_INSTRUCTIONS[i % 4]) for i in order]
     return Shape(
         name,
         "SmolLM2-135M, EfficientNet-Lite0 and PooledMLP (4 tokens) on captions of starter:stamps, their own lengths",
@@ -126,7 +126,8 @@ def _starter(name: str, dtype: torch.dtype, device: torch.device, batch_size: in
 def _random(name: str, dtype: torch.dtype, device: torch.device, batch_size: int | None, num_batches: int) -> Shape:
     sizes = RANDOM_SHAPES[name]
     with torch.device(device):
-        llm = LlamaForCausalLM(LlamaConfig(**sizes.llm, pad_token_id=0, bos_token_id=1, eos_token_id=2)).to(dtype)
+        config = LlamaConfig(**cast(dict[str, Any], sizes.llm), pad_token_id=0, bos_token_id=1, eos_token_id=2)
+        llm = cast(nn.Module, LlamaForCausalLM(config)).to(dtype)
         encoder = RandomViT(sizes.vision).to(dtype)
         width = sizes.llm["hidden_size"]
         adapter = (
