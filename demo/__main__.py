@@ -110,7 +110,8 @@ def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[s
     from demo import appearance
 
     stop = Event()
-    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that starts jobs has SIGINT ignored
+        signal.signal(number, lambda number, frame: stop.set())
     _, _, public_url = page.launch(
         server_name=options.host,
         server_port=options.port,

@@ -25,5 +25,23 @@ def make_accelerator(precision: str) -> Accelerator:
     if not has_device and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
         handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    _meet_after_restart(None if has_device else "gloo")
     with plain_processes():
         return Accelerator(cpu=not has_device, mixed_precision=precision, kwargs_handlers=handlers)
+
+
+def _meet_after_restart(backend: str | None) -> None:
+    """After a restart by the launcher, meet under names of this attempt's own.
+
+    The launcher's store lives on when the processes are started again. Under the old names they would find the
+    addresses of those that died, and try to reach them.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if attempt == "0" or torch.distributed.is_initialized():
+        return
+    rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    owns_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and rank == 0
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = torch.distributed.TCPStore(address, port, world_size, is_master=owns_store, multi_tenant=True)
+    named = torch.distributed.PrefixStore(f"attempt_{attempt}", store)
+    torch.distributed.init_process_group(backend, store=named, rank=rank, world_size=world_size)
