@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils import gather_object
+from torch._C._distributed_c10d import PrefixStore, TCPStore  # where torch.distributed has them from
 
 from train.strategies.launch import plain_processes
 
@@ -42,6 +43,6 @@ def _meet_after_restart(backend: str | None) -> None:
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     owns_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and rank == 0
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = torch.distributed.TCPStore(address, port, world_size, is_master=owns_store, multi_tenant=True)
-    named = torch.distributed.PrefixStore(f"attempt_{attempt}", store)
+    store = TCPStore(address, port, world_size, is_master=owns_store, multi_tenant=True)
+    named = PrefixStore(f"attempt_{attempt}", store)
     torch.distributed.init_process_group(backend, store=named, rank=rank, world_size=world_size)
