@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from omni.config import from_dict
 from omni.encoders.base import Encoder, Features
 from omni.encoders.clip_pixels import resize_and_crop, to_pixels
 from omni.encoders.vision_blocks import Block
@@ -39,17 +40,6 @@ class EvaClipSize:
     mlp_width: int = 6144
     patch_size: int = 14
 
-    @classmethod
-    def parse(cls, value: "EvaClipSize | Mapping[str, Any] | None") -> "EvaClipSize":
-        """A size from a recipe; what is left out is as published. Raises ValueError for an unknown key."""
-        if value is None or isinstance(value, EvaClipSize):
-            return value or cls()
-        unknown = sorted(set(value) - set(cls.__dataclass_fields__))
-        if unknown:
-            allowed = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"size: unknown {', '.join(unknown)}; allowed: {allowed}")
-        return cls(**value)
-
 
 class EvaClipEncoder(Encoder):
     """All tokens of the last block that BLIP-2 uses, class token first, without a final norm: 257 x 1408 at 224 pixels.
@@ -74,7 +64,7 @@ class EvaClipEncoder(Encoder):
         licence: str | None = "MIT",
     ) -> None:
         super().__init__(licence=licence)
-        shape = EvaClipSize.parse(size)
+        shape = size if isinstance(size, EvaClipSize) else from_dict(EvaClipSize, size or {}, "size")
         if image_size < shape.patch_size or image_size % shape.patch_size:
             raise ValueError(f"image_size is {image_size}; it must be a multiple of {shape.patch_size}")
         self.modality = modality

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from omni.config import from_dict
 from omni.encoders.base import Encoder, Features
 from omni.encoders.point_groups import farthest_points, nearest_neighbours
 from omni.encoders.vision_blocks import Block
@@ -46,17 +47,6 @@ class PointBertSize:
     group_width: int = 256
     embedding_dim: int = 512
 
-    @classmethod
-    def parse(cls, value: "PointBertSize | Mapping[str, Any] | None") -> "PointBertSize":
-        """A size from a recipe; what is left out is as published. Raises ValueError for an unknown key."""
-        if value is None or isinstance(value, PointBertSize):
-            return value or cls()
-        unknown = sorted(set(value) - set(cls.__dataclass_fields__))
-        if unknown:
-            allowed = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"size: unknown {', '.join(unknown)}; allowed: {allowed}")
-        return cls(**value)
-
 
 class PointBertEncoder(Encoder):
     """One embedding of a cloud in ULIP's space (512 wide, what X-InstructBLIP takes), or the tokens of its groups.
@@ -90,7 +80,7 @@ class PointBertEncoder(Encoder):
             raise ValueError(f"output is {output!r}; allowed: embedding, tokens")
         if not 1 <= max(num_groups, group_size) <= num_points:
             raise ValueError(f"num_points is {num_points}; it must be at least num_groups and group_size")
-        shape = PointBertSize.parse(size)
+        shape = size if isinstance(size, PointBertSize) else from_dict(PointBertSize, size or {}, "size")
         self.modality = modality
         self.output = output
         self.num_points, self.num_groups, self.group_size = num_points, num_groups, group_size

@@ -1,8 +1,10 @@
 """How large ImageBind's six trunks are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from omni.config import from_dict
 
 TRUNKS = ("vision", "text", "audio", "depth", "thermal", "imu")
 
@@ -40,14 +42,4 @@ class ImageBindSizes:
     def parse(cls, value: "ImageBindSizes | Mapping[str, Any] | None") -> "ImageBindSizes":
         """Sizes from a recipe: `{vision: {width: 64, num_blocks: 2, num_heads: 4}, ..., embedding_dim: 40}`; what is
         left out is as published. Raises ValueError for an unknown key."""
-        if value is None or isinstance(value, ImageBindSizes):
-            return value or cls()
-        allowed = [field.name for field in fields(cls)]
-        unknown = sorted(set(value) - set(allowed))
-        if unknown:
-            raise ValueError(f"sizes: unknown {', '.join(unknown)}; allowed: {', '.join(allowed)}")
-        try:
-            sizes: dict[str, Any] = {name: TrunkSize(**value[name]) for name in TRUNKS if name in value}
-        except TypeError as error:
-            raise ValueError(f"sizes: each trunk takes width, num_blocks and num_heads ({error})") from error
-        return cls(**sizes, embedding_dim=value.get("embedding_dim", cls.embedding_dim))
+        return value if isinstance(value, ImageBindSizes) else from_dict(cls, value or {}, "sizes")
