@@ -60,11 +60,17 @@ class LLMConfig:
 
 
 @dataclass
-class ModalityConfig:
-    """How media of one modality reach the LLM."""
+class EncoderConfig:
+    """How media of one modality become features."""
 
     # frozen network from media to features
     encoder: ComponentConfig
+
+
+@dataclass
+class ModalityConfig(EncoderConfig):
+    """How media of one modality reach the LLM."""
+
     # trained network from features to media tokens
     adapter: ComponentConfig
     # text before the media tokens

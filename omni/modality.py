@@ -6,7 +6,7 @@ Shapes: C clips of one item, N features of a clip, F width of the features, Q me
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from adapters import Adapter, Instruction
 from omni.augmentation import RandomVersions
 from omni.batching import MediaInput
 from omni.components import build
-from omni.config import ModalityConfig
+from omni.config import EncoderConfig, ModalityConfig
 from omni.encoders.base import Encoder, Features
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
 from omni.media.item import Media
@@ -27,7 +27,51 @@ _MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory howe
 _MAX_INSTRUCTION_TOKENS = 128  # as X-InstructBLIP and InstructBLIP were trained
 
 
-class Modality(nn.Module):
+class EncodedModality(nn.Module):
+    """The encoder of one modality, which all models have; what is trained behind it is up to the kind of model.
+
+    Args:
+        encoder: media -> features.
+        config: how to build it again; needed to save the model.
+        augmentation: random changes of media items in training; None = none.
+    """
+
+    def __init__(
+        self, encoder: Encoder, config: EncoderConfig | None = None, augmentation: RandomVersions | None = None
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.config = config
+        self.augmentation = augmentation
+
+    @property
+    def trained_part(self) -> nn.Module:
+        """What is trained behind the encoder."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> Self:
+        """What is trained stays in evaluation mode where it is frozen: no dropout, running statistics as they are."""
+        super().train(mode)
+        if not any(weight.requires_grad for weight in self.trained_part.parameters()):
+            self.trained_part.eval()
+        return self
+
+    def encode(self, items: Sequence[MediaInput]) -> list[Features]:
+        """For each item its features, [C, N, F] and [C, N]; those that are there already are taken as they are."""
+        return encode_items(self.encoder, items)
+
+    def release_encoder(self, name: str) -> None:
+        """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed."""
+        if isinstance(self.encoder, ReleasedEncoder):
+            self.encoder.release()
+            return
+        assert self.config is not None
+        make = functools.partial(build_encoder, self.config, name)
+        device = next(self.encoder.parameters(), torch.empty(0)).device
+        self.encoder = ReleasedEncoder(EncoderDescription.of(self.encoder), make).to(device)
+
+
+class Modality(EncodedModality):
     """Encoder, adapter and cue of one modality.
 
     Args:
@@ -48,33 +92,25 @@ class Modality(nn.Module):
         config: ModalityConfig | None = None,
         augmentation: RandomVersions | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, config, augmentation)
         if encoder.dim != adapter.feature_dim:
             raise ValueError(
                 f"{type(adapter).__name__} takes features of width {adapter.feature_dim}, but "
                 f"{type(encoder).__name__} gives width {encoder.dim}"
             )
-        self.encoder = encoder
+        self.config: ModalityConfig | None = config
         self.adapter = adapter
         self.cue = cue
         self.join_clips = join_clips
-        self.config = config
-        self.augmentation = augmentation
 
-    def train(self, mode: bool = True) -> "Modality":
-        """A frozen adapter stays in evaluation mode: without dropout, and with its running statistics as they are."""
-        super().train(mode)
-        if not any(weight.requires_grad for weight in self.adapter.parameters()):
-            self.adapter.eval()
-        return self
+    @property
+    def trained_part(self) -> Adapter:
+        """The adapter."""
+        return self.adapter
 
     def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
         """Media items -> for each its media tokens [Q, D]; Q may differ between items."""
         return self.adapt(self.encode(items), [item.instruction for item in items])
-
-    def encode(self, items: Sequence[MediaInput]) -> list[Features]:
-        """For each item its features, [C, N, F] and [C, N]; those that are there already are taken as they are."""
-        return encode_items(self.encoder, items)
 
     def adapt(self, features: Sequence[Features], instructions: Sequence[str]) -> list[Tensor]:
         """Features of items ([C, N, F], [C, N] each) and their instructions -> media tokens [Q, D] each."""
@@ -90,16 +126,6 @@ class Modality(nn.Module):
         tokens, token_mask = self.adapter(values, mask, instruction)
         pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
         return [item_tokens[item_mask] for item_tokens, item_mask in pairs]
-
-    def release_encoder(self, name: str) -> None:
-        """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed."""
-        if isinstance(self.encoder, ReleasedEncoder):
-            self.encoder.release()
-            return
-        assert self.config is not None
-        make = functools.partial(build_encoder, self.config, name)
-        device = next(self.encoder.parameters(), torch.empty(0)).device
-        self.encoder = ReleasedEncoder(EncoderDescription.of(self.encoder), make).to(device)
 
     def num_tokens(self, item: MediaInput) -> int:
         """Tokens that an item becomes: exact for cached features and query adapters, else the most it can be."""
@@ -167,9 +193,9 @@ def _encode_alike(encoder: Encoder, inputs: Sequence[dict[str, Tensor]]) -> list
     return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
 
 
-def build_encoder(config: ModalityConfig, name: str) -> Encoder:
+def build_encoder(config: EncoderConfig, name: str, parent: str = "model.modalities") -> Encoder:
     """Build the encoder of the modality `name`."""
-    key = f"model.modalities.{name}.encoder"
+    key = f"{parent}.{name}.encoder"
     encoder = build(config.encoder, key, modality=name)
     if not isinstance(encoder, Encoder):
         raise ValueError(f"{key}: {config.encoder.class_path} is no omni.encoders.Encoder")

@@ -6,7 +6,6 @@ adapters, interleaving) -> the LLM.
 Shapes: B batch, L length, Q media tokens, D width of the LLM.
 """
 
-import contextlib
 import functools
 import hashlib
 from collections import defaultdict
@@ -16,19 +15,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from omni.augmentation import AugmentationDraw
-from omni.batching import EmbeddedExample, Example, LLMInputs, MediaInput, pack, pad
-from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.batching import EmbeddedExample, Example, LLMInputs, pack, pad
 from omni.candidates import split_candidates
-from omni.checkpoint import combine_models, load_model, save_model
+from omni.checkpoint import combine_models, load_model, save_model, write_model
 from omni.config import ModelConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
-from omni.feature_cache import FeatureCache
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
-from omni.messages import Media, Message, Sample, SampleError, parse_messages
+from omni.media_model import MediaModel, media_places
+from omni.messages import Message, Sample, SampleError, parse_messages
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
 from omni.parameter_names import plain_name
@@ -37,7 +34,7 @@ from omni.scoring import check_normalization, normalize_scores, score_suffixes
 Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
 
 
-class OmniModel(nn.Module):
+class OmniModel(MediaModel):
     """Frozen encoders -> trained adapters -> frozen causal LLM.
 
     Args:
@@ -54,7 +51,7 @@ class OmniModel(nn.Module):
         system: str | None = None,
         card: ModelCard | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(modalities, card)
         for name, modality in modalities.items():
             if modality.adapter.llm_dim != llm.hidden_size:
                 raise ValueError(
@@ -62,20 +59,11 @@ class OmniModel(nn.Module):
                     f"the LLM {llm.config.name} reads width {llm.hidden_size}"
                 )
         self.llm = llm
-        self.modalities = nn.ModuleDict(modalities)
         self.system = system
-        self.card = card or ModelCard()
-        self.feature_cache: FeatureCache | None = None
-        self.encoder_fingerprints = PinnedFingerprints()
-        # weights of the LLM and of pretrained encoders that were trained, by plain name: they are saved with the model
-        self.unfrozen: set[str] = set()
-        self._augmentation_draw: AugmentationDraw | None = None
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
-        if name not in self.modalities:
-            raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
-        return cast(Modality, self.modalities[name])
+        return cast(Modality, super().modality(name))
 
     @property
     def config(self) -> ModelConfig:
@@ -105,15 +93,6 @@ class OmniModel(nn.Module):
         for name in ("conversation", "_end_token_ids"):
             self.__dict__.pop(name, None)
 
-    @contextlib.contextmanager
-    def augmented(self, draw: AugmentationDraw | None) -> Iterator[None]:
-        """Inside, `prepare` changes media by their modality's augmentation, as training does; None = it does not."""
-        before, self._augmentation_draw = self._augmentation_draw, draw
-        try:
-            yield
-        finally:
-            self._augmentation_draw = before
-
     def prepare(self, messages: Sample | Messages, *, answer: bool = False, questions: bool = False) -> Example:
         """Lay out a conversation and preprocess its media, on the CPU; safe in data-loading workers.
 
@@ -128,7 +107,7 @@ class OmniModel(nn.Module):
         layout = self.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
         pairs = zip(layout.media, layout.instructions, strict=True)
         media = [
-            replace(self._prepare_media(item, sample_id, index), instruction=instruction)
+            replace(self.prepare_media(item, sample_id, index), instruction=instruction)
             for index, (item, instruction) in enumerate(pairs)
         ]
         text_length = len(layout.token_ids) - len(media)
@@ -152,36 +131,11 @@ class OmniModel(nn.Module):
         media_length = sum(self.modality(item.modality).measure(item) for item in layout.media)
         return len(layout.token_ids) - len(layout.media) + media_length
 
-    def _prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
-        modality = self.modality(media.modality)
-        encoder, augmentation, draw = modality.encoder, modality.augmentation, self._augmentation_draw
-        if self.feature_cache is not None and not encoder.is_trained:
-            fingerprint = self.encoder_fingerprints.of(encoder)
-            return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
-        if augmentation is not None and draw is not None:
-            media = augmentation.of_sample(media, draw, sample_id, index)
-        return MediaInput(media.modality, encoder.preprocess(media), None)
-
-    def encode_media(self, examples: Sequence[Example]) -> list[Example]:
-        """The same examples with all media encoded, and the features put into the cache if there is one."""
-        media = [[*example.media] for example in examples]
-        for name, places in _places(examples).items():
-            modality = self.modality(name)
-            items = [examples[i].media[j] for i, j in places]
-            if self.feature_cache is None or modality.encoder.is_trained:
-                found = modality.encode(items)
-            else:
-                fingerprint = self.encoder_fingerprints.of(modality.encoder)
-                found = encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
-            for (i, j), item, features in zip(places, items, found, strict=True):
-                media[i][j] = replace(item, inputs=None, features=features)
-        return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
-
     def media_tokens(self, examples: Sequence[Example]) -> list[list[Tensor]]:
         """For each example, for each of its media, the media tokens [Q, D]."""
         examples = self.encode_media(examples)
         tokens: list[list[Tensor]] = [[torch.empty(0)] * len(example.media) for example in examples]
-        for name, places in _places(examples).items():
+        for name, places in media_places(examples).items():
             for (i, j), found in zip(
                 places, self.modality(name)([examples[i].media[j] for i, j in places]), strict=True
             ):
@@ -272,14 +226,6 @@ class OmniModel(nn.Module):
                 yield group
         finally:
             self.llm.activate_lora(names)
-
-    def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """Name -> parameter of everything that is trained."""
-        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-
-    def trainable_state_dict(self) -> dict[str, Tensor]:
-        """Name -> detached copy on the CPU of everything that is trained."""
-        return {name: value.detach().cpu().clone() for name, value in self.trainable_parameters().items()}
 
     # --- inference ---
 
@@ -391,6 +337,10 @@ class OmniModel(nn.Module):
 
     # --- checkpoints ---
 
+    def write(self, directory: Path) -> None:
+        """Write adapters, config, model card and LoRA into an existing folder."""
+        write_model(self, directory)
+
     def save(self, directory: str | Path, card: ModelCard | None = None) -> None:
         """Write adapters, config, model card and LoRA to a folder, in one atomic step; see `omni.checkpoint`."""
         save_model(self, Path(directory), card)
@@ -445,12 +395,3 @@ def _parse(messages: Messages | Sample, modalities: Collection[str]) -> tuple[st
 def _is_single(messages: Any) -> bool:
     """One conversation, as against a list of them."""
     return isinstance(messages, Sample) or (len(messages) > 0 and isinstance(messages[0], Mapping | Message))
-
-
-def _places(examples: Sequence[Example]) -> dict[str, list[tuple[int, int]]]:
-    """Modality -> where its media are: (index of the example, index among its media)."""
-    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    for i, example in enumerate(examples):
-        for j, item in enumerate(example.media):
-            places[item.modality].append((i, j))
-    return places

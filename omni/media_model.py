@@ -1,0 +1,112 @@
+"""What every model here has: modalities with encoders, and the way of media from an item to its features.
+
+`OmniModel` adds a language model to it, `JointSpace` a shared space of embeddings.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from omni.augmentation import AugmentationDraw
+from omni.batching import Example, MediaInput
+from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.feature_cache import FeatureCache
+from omni.messages import Media
+from omni.modality import EncodedModality
+from omni.model_card import ModelCard
+
+
+class MediaModel(nn.Module):
+    """Modalities, the cache of their features, and what is known of their training.
+
+    Args:
+        modalities: name -> encoder with what is trained behind it.
+        card: what is known of its training, for the model card.
+    """
+
+    def __init__(self, modalities: Mapping[str, EncodedModality], card: ModelCard | None = None) -> None:
+        super().__init__()
+        self.modalities = nn.ModuleDict(modalities)
+        self.card = card or ModelCard()
+        self.feature_cache: FeatureCache | None = None
+        self.encoder_fingerprints = PinnedFingerprints()
+        # frozen weights that were trained all the same, by plain name: they are saved with the model
+        self.unfrozen: set[str] = set()
+        self._augmentation_draw: AugmentationDraw | None = None
+
+    def modality(self, name: str) -> EncodedModality:
+        """The modality `name`; ValueError lists those that there are."""
+        if name not in self.modalities:
+            raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
+        return cast(EncodedModality, self.modalities[name])
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        raise NotImplementedError
+
+    def write(self, directory: Path) -> None:
+        """Write the files of the model into an existing folder."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def augmented(self, draw: AugmentationDraw | None) -> Iterator[None]:
+        """Inside, media are changed by their modality's augmentation, as training does; None = they are not."""
+        before, self._augmentation_draw = self._augmentation_draw, draw
+        try:
+            yield
+        finally:
+            self._augmentation_draw = before
+
+    def prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
+        """Preprocess a media item, the `index`-th of its sample, or take its features from the cache.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        modality = self.modality(media.modality)
+        encoder, augmentation, draw = modality.encoder, modality.augmentation, self._augmentation_draw
+        if self.feature_cache is not None and not encoder.is_trained:
+            fingerprint = self.encoder_fingerprints.of(encoder)
+            return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
+        if augmentation is not None and draw is not None:
+            media = augmentation.of_sample(media, draw, sample_id, index)
+        return MediaInput(media.modality, encoder.preprocess(media), None)
+
+    def encode_media(self, examples: Sequence[Example]) -> list[Example]:
+        """The same examples with all media encoded, and the features put into the cache if there is one."""
+        media = [[*example.media] for example in examples]
+        for name, places in media_places(examples).items():
+            modality = self.modality(name)
+            items = [examples[i].media[j] for i, j in places]
+            if self.feature_cache is None or modality.encoder.is_trained:
+                found = modality.encode(items)
+            else:
+                fingerprint = self.encoder_fingerprints.of(modality.encoder)
+                found = encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+            for (i, j), item, features in zip(places, items, found, strict=True):
+                media[i][j] = replace(item, inputs=None, features=features)
+        return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """Name -> parameter of everything that is trained."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def trainable_state_dict(self) -> dict[str, Tensor]:
+        """Name -> detached copy on the CPU of everything that is trained."""
+        return {name: value.detach().cpu().clone() for name, value in self.trainable_parameters().items()}
+
+
+def media_places(examples: Sequence[Example]) -> dict[str, list[tuple[int, int]]]:
+    """Modality -> where its media are: (index of the example, index among its media)."""
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        for j, item in enumerate(example.media):
+            places[item.modality].append((i, j))
+    return places
