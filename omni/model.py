@@ -10,7 +10,6 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,20 +17,18 @@ import torch
 from torch import Tensor
 
 from omni.batching import EmbeddedExample, Example, LLMInputs, pack, pad
-from omni.candidates import split_candidates
 from omni.checkpoint import combine_models, load_model, save_model, write_model
 from omni.config import ModelConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
+from omni.inference import embed_conversations, generate, score_batch
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
 from omni.media_model import MediaModel, media_places
-from omni.messages import Message, Sample, SampleError, parse_messages
+from omni.messages import Sample
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
 from omni.parameter_names import plain_name
-from omni.scoring import check_normalization, normalize_scores, score_suffixes
-
-Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
+from omni.preparation import Messages, measure_example, prepare_example
 
 
 class OmniModel(MediaModel):
@@ -90,7 +87,7 @@ class OmniModel(MediaModel):
 
     def forget_layout(self) -> None:
         """Lay out conversations anew, after modalities were added."""
-        for name in ("conversation", "_end_token_ids"):
+        for name in ("conversation", "end_token_ids"):
             self.__dict__.pop(name, None)
 
     def prepare(self, messages: Sample | Messages, *, answer: bool = False, questions: bool = False) -> Example:
@@ -103,22 +100,7 @@ class OmniModel(MediaModel):
             SampleError: the conversation does not fit the model or its context.
             MediaError: a media item cannot be read.
         """
-        sample_id, parsed = _parse(messages, [*self.modalities])
-        layout = self.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
-        pairs = zip(layout.media, layout.instructions, strict=True)
-        media = [
-            replace(self.prepare_media(item, sample_id, index), instruction=instruction)
-            for index, (item, instruction) in enumerate(pairs)
-        ]
-        text_length = len(layout.token_ids) - len(media)
-        length = text_length + sum(self.modality(item.modality).num_tokens(item) for item in media)
-        if length > self.llm.context_length:
-            raise SampleError(
-                sample_id,
-                f"{length} tokens ({text_length} of text, up to {length - text_length} of media) are more than the "
-                f"LLM's context of {self.llm.context_length}; shorten the text or use an adapter with fewer tokens",
-            )
-        return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
+        return prepare_example(self, messages, answer=answer, questions=questions)
 
     def measure(self, messages: Sample | Messages) -> int:
         """`length` of the example that `prepare(messages, answer=True)` makes where no features are cached.
@@ -126,10 +108,7 @@ class OmniModel(MediaModel):
         Much cheaper where adapters make the same number of tokens of anything: then no media item is read.
         Raises what `prepare` raises, but for what is wrong with media items that are not read, and for the context.
         """
-        sample_id, parsed = _parse(messages, [*self.modalities])
-        layout = self.conversation.encode(parsed, answer=True, sample_id=sample_id)
-        media_length = sum(self.modality(item.modality).measure(item) for item in layout.media)
-        return len(layout.token_ids) - len(layout.media) + media_length
+        return measure_example(self, messages)
 
     def media_tokens(self, examples: Sequence[Example]) -> list[list[Tensor]]:
         """For each example, for each of its media, the media tokens [Q, D]."""
@@ -180,7 +159,7 @@ class OmniModel(MediaModel):
     ) -> Tensor:
         """Summed negative log-likelihood in nats of the answer tokens of embedded examples."""
         total = torch.zeros((), device=self.device)
-        for group in self._lora_groups(batch):
+        for group in self.lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
             total = total + self.llm.answer_nll(inputs.inputs_embeds, keep, targets, **self.attention_inputs(inputs))
@@ -191,7 +170,7 @@ class OmniModel(MediaModel):
     ) -> Tensor:
         """Log-likelihood in nats of each embedded example's answer tokens, summed: [B], float32."""
         found: list[Tensor] = [torch.empty(0)] * len(batch)
-        for group in self._lora_groups(batch):
+        for group in self.lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
             tokens = self.llm.answer_log_likelihoods(
@@ -202,7 +181,8 @@ class OmniModel(MediaModel):
                 found[i] = part.sum()
         return torch.stack(found)
 
-    def _run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
+    def run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
+        """The LLM's output for prepared inputs; `keep` as for `LanguageModel.forward`."""
         return self.llm(inputs.inputs_embeds, keep, use_cache=False, **self.attention_inputs(inputs), **options)
 
     def attention_inputs(self, inputs: LLMInputs) -> dict[str, Any]:
@@ -211,7 +191,7 @@ class OmniModel(MediaModel):
             return {"position_ids": inputs.position_ids, "attention_mask": inputs.attention_mask}
         return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths)}
 
-    def _lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
+    def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Indices of examples that use the same LoRAs; while a group is out, its LoRAs are switched on."""
         names = set(self.llm.lora_names())
         if not names - {SHARED_LORA}:
@@ -229,7 +209,6 @@ class OmniModel(MediaModel):
 
     # --- inference ---
 
-    @torch.no_grad()
     def generate(
         self,
         messages: Messages | Sample | Sequence[Messages | Sample],
@@ -242,32 +221,11 @@ class OmniModel(MediaModel):
         Greedy, at most 64 new tokens, unless `generation_config` (transformers' names) says otherwise. A streamer of
         transformers receives the ids of a single conversation's answer as they come.
         """
-        single = _is_single(messages)
-        conversations = cast(Any, [messages] if single else messages)
-        if streamer is not None and len(conversations) != 1:
-            raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
-        examples = [self.prepare(one) for one in conversations]
-        embedded = self.embed_examples(examples)
-        options: dict[str, Any] = {"max_new_tokens": 64, "do_sample": False} | generation_config
-        answers = [""] * len(examples)
-        for group in self._lora_groups(examples):
-            inputs = pad([embedded[i] for i in group], side="left")
-            generated = cast(Any, self.llm.model).generate(
-                inputs_embeds=inputs.inputs_embeds,
-                attention_mask=inputs.attention_mask,
-                streamer=streamer,
-                eos_token_id=self._end_token_ids,
-                pad_token_id=self._end_token_ids[0],
-                **options,
-            )
-            for i, text in zip(
-                group, self.llm.tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True
-            ):
-                answers[i] = text.strip()
-        return answers[0] if single else answers
+        return generate(self, messages, streamer, **generation_config)
 
     @functools.cached_property
-    def _end_token_ids(self) -> list[int]:
+    def end_token_ids(self) -> list[int]:
+        """Ids of the tokens that end an answer."""
         return self.conversation.end_token_ids()
 
     def score(self, messages: Messages | Sample, candidates: Sequence[str], normalization: str = "sum") -> Tensor:
@@ -277,7 +235,6 @@ class OmniModel(MediaModel):
         """
         return self.score_batch([messages], [candidates], normalization)[0]
 
-    @torch.no_grad()
     def score_batch(
         self,
         messages: Sequence[Messages | Sample],
@@ -288,39 +245,11 @@ class OmniModel(MediaModel):
 
         The candidates are the same for all, or a list for each, all lists of one length.
         """
-        if candidates and isinstance(candidates[0], str):
-            candidates = [cast(Sequence[str], candidates)] * len(messages)
-        per_item = cast(Sequence[Sequence[str]], candidates)
-        lengths = {len(found) for found in per_item}
-        if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths:
-            raise ValueError("score_batch needs for each conversation a list of candidates, all of one length above 0")
-        check_normalization(normalization)
-        split = []
-        for one, found in zip(messages, per_item, strict=True):
-            sample_id, parsed = _parse(one, [*self.modalities])
-            prefix = self.prepare(Sample(sample_id, parsed))
-            split.append(split_candidates(self.conversation, parsed, prefix, found, self.llm.context_length))
-        prefixes = [prefix for prefix, _ in split]
-        embedded = self.embed_examples(prefixes)
-        scores: list[Tensor] = [torch.empty(0)] * len(split)
-        for group in self._lora_groups(prefixes):
-            found = score_suffixes(self.llm, [embedded[i] for i in group], [split[i][1] for i in group])
-            for i, values in zip(group, found, strict=True):
-                scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
-        return torch.stack(scores)
+        return score_batch(self, messages, candidates, normalization)
 
-    @torch.no_grad()
     def embed(self, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:
         """The LLM's last hidden state at the last token of each conversation, in float32: [B, D]."""
-        conversations = cast(Any, [messages] if _is_single(messages) else messages)
-        examples = [self.prepare(one) for one in conversations]
-        embedded = self.embed_examples(examples)
-        found = torch.zeros(len(examples), self.llm.hidden_size, device=self.device)
-        for group in self._lora_groups(examples):
-            inputs = pad([embedded[i] for i in group], side="left")
-            hidden = self._run(inputs, 1, output_hidden_states=True).hidden_states[-1]
-            found[group] = hidden[:, -1].float()
-        return found
+        return embed_conversations(self, messages)
 
     def fingerprint(self) -> str:
         """64 hex digits that change with anything that changes the outputs."""
@@ -384,14 +313,3 @@ def build_model(
     model = OmniModel(llm, modalities, config.system, card)
     model.modalities.to(device or "cpu")
     return model.train(False)
-
-
-def _parse(messages: Messages | Sample, modalities: Collection[str]) -> tuple[str, tuple[Message, ...]]:
-    if isinstance(messages, Sample):
-        return messages.id, messages.messages
-    return "(conversation)", parse_messages(messages, modalities=modalities)
-
-
-def _is_single(messages: Any) -> bool:
-    """One conversation, as against a list of them."""
-    return isinstance(messages, Sample) or (len(messages) > 0 and isinstance(messages[0], Mapping | Message))

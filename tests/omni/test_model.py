@@ -102,7 +102,7 @@ def test_samples_in_a_pack_do_not_see_each_other(model: OmniModel) -> None:
     for example in first:
         inputs = pack(model.embed_examples([example, second]))
         keep, _ = inputs.shifted()
-        logits.append(model._run(inputs, keep).logits[-second.num_answer_tokens :])
+        logits.append(model.run(inputs, keep).logits[-second.num_answer_tokens :])
     assert torch.equal(*logits)
 
 
@@ -195,7 +195,7 @@ def test_greedy_generation_takes_the_likeliest_token_of_the_training_path(model:
     prompt = model.prepare(dialogue(sensor("image", 1), "what?")[:-1])
     (embedded,) = model.embed_examples([prompt])
     inputs = pad([embedded])
-    logits = model._run(inputs, 1).logits[0, -1]
+    logits = model.run(inputs, 1).logits[0, -1]
     expected = str(model.llm.tokenizer.decode([int(logits.argmax())], skip_special_tokens=True)).strip()
     assert model.generate(dialogue(sensor("image", 1), "what?")[:-1], max_new_tokens=1) == expected
 

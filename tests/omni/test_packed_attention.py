@@ -71,7 +71,7 @@ def test_changing_a_sample_changes_nothing_for_its_neighbours(model: OmniModel, 
     for middle in (example(model, "what is a dog?"), example(model, "what is a bell?")):
         inputs = pack(model.embed_examples([before, middle, after]))
         assert inputs.lengths is not None
-        found = model._run(inputs, 0, output_hidden_states=True).hidden_states[-1][0]
+        found = model.run(inputs, 0, output_hidden_states=True).hidden_states[-1][0]
         hidden.append((found[: inputs.lengths[0]], found[-inputs.lengths[2] :], found))
     assert hidden[0][2].shape == hidden[1][2].shape  # else kernels may add in another order
     assert torch.equal(hidden[0][0], hidden[1][0])

@@ -1,0 +1,90 @@
+"""What a trained model is for: answers, scores of candidate answers, and embeddings of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from omni.batching import pad
+from omni.candidates import split_candidates
+from omni.messages import Sample
+from omni.preparation import Messages, is_single, parse_conversation
+from omni.scoring import check_normalization, normalize_scores, score_suffixes
+
+if TYPE_CHECKING:
+    from omni.model import OmniModel
+
+
+@torch.no_grad()
+def generate(
+    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], streamer: Any, **generation_config: Any
+) -> Any:
+    """See `OmniModel.generate`."""
+    single = is_single(messages)
+    conversations = cast(Any, [messages] if single else messages)
+    if streamer is not None and len(conversations) != 1:
+        raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
+    examples = [model.prepare(one) for one in conversations]
+    embedded = model.embed_examples(examples)
+    options: dict[str, Any] = {"max_new_tokens": 64, "do_sample": False} | generation_config
+    answers = [""] * len(examples)
+    for group in model.lora_groups(examples):
+        inputs = pad([embedded[i] for i in group], side="left")
+        generated = cast(Any, model.llm.model).generate(
+            inputs_embeds=inputs.inputs_embeds,
+            attention_mask=inputs.attention_mask,
+            streamer=streamer,
+            eos_token_id=model.end_token_ids,
+            pad_token_id=model.end_token_ids[0],
+            **options,
+        )
+        for i, text in zip(group, model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
+            answers[i] = text.strip()
+    return answers[0] if single else answers
+
+
+@torch.no_grad()
+def score_batch(
+    model: OmniModel,
+    messages: Sequence[Messages | Sample],
+    candidates: Sequence[str] | Sequence[Sequence[str]],
+    normalization: str,
+) -> Tensor:
+    """See `OmniModel.score_batch`."""
+    if candidates and isinstance(candidates[0], str):
+        candidates = [cast(Sequence[str], candidates)] * len(messages)
+    per_item = cast(Sequence[Sequence[str]], candidates)
+    lengths = {len(found) for found in per_item}
+    if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths:
+        raise ValueError("score_batch needs for each conversation a list of candidates, all of one length above 0")
+    check_normalization(normalization)
+    split = []
+    for one, found in zip(messages, per_item, strict=True):
+        sample_id, parsed = parse_conversation(one, [*model.modalities])
+        prefix = model.prepare(Sample(sample_id, parsed))
+        split.append(split_candidates(model.conversation, parsed, prefix, found, model.llm.context_length))
+    prefixes = [prefix for prefix, _ in split]
+    embedded = model.embed_examples(prefixes)
+    scores: list[Tensor] = [torch.empty(0)] * len(split)
+    for group in model.lora_groups(prefixes):
+        found = score_suffixes(model.llm, [embedded[i] for i in group], [split[i][1] for i in group])
+        for i, values in zip(group, found, strict=True):
+            scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
+    return torch.stack(scores)
+
+
+@torch.no_grad()
+def embed_conversations(model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:
+    """See `OmniModel.embed`."""
+    conversations = cast(Any, [messages] if is_single(messages) else messages)
+    examples = [model.prepare(one) for one in conversations]
+    embedded = model.embed_examples(examples)
+    found = torch.zeros(len(examples), model.llm.hidden_size, device=model.device)
+    for group in model.lora_groups(examples):
+        inputs = pad([embedded[i] for i in group], side="left")
+        hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]
+        found[group] = hidden[:, -1].float()
+    return found
