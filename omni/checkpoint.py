@@ -24,10 +24,12 @@ from omni.model_card import ModelCard, render_card
 from omni.parameter_names import plain_name
 
 if TYPE_CHECKING:
+    from omni.media_model import MediaModel
     from omni.model import OmniModel
 
 FORMAT_VERSION = 1
-_FILES = {"adapter.safetensors", "config.yaml", "README.md", "lora"}
+ADAPTER_FILE = "adapter.safetensors"
+_FILES = {ADAPTER_FILE, "config.yaml", "README.md", "lora"}
 
 
 def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None) -> None:
@@ -35,7 +37,7 @@ def write_model(model: OmniModel, directory: Path, card: ModelCard | None = None
     if card is not None:
         model.card = card
     config = model.config
-    save_file(_trained_state(model), str(directory / "adapter.safetensors"))
+    save_file(trained_state(model), str(directory / ADAPTER_FILE))
     values = {
         "format_version": FORMAT_VERSION,
         "llm_fingerprint": model.llm.base_fingerprint,
@@ -142,26 +144,37 @@ def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version") if isinstance(values, dict) else None
         raise ValueError(f"{path}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
+    if "joint_space" in values:
+        raise ValueError(f"{path} describes a joint space, which has no LLM: load it with JointSpace.load")
     config = from_dict(ModelConfig, values.get("model"), "model")
     return config, from_dict(ModelCard, values.get("card", {}), "card"), str(values.get("llm_fingerprint"))
 
 
-def load_trained_state(model: OmniModel, directory: Path, only: str | None = None) -> None:
-    """Load `adapter.safetensors` strictly into `model`; with `only`, the part of one modality and of the LLM.
+def load_trained_state(
+    model: MediaModel,
+    directory: Path,
+    only: str | None = None,
+    file_name: str = ADAPTER_FILE,
+    ignored: tuple[str, ...] = (),
+) -> None:
+    """Load the trained weights of a folder strictly into `model`; with `only`, those of one modality and of the LLM.
+
+    `ignored`: beginnings of names in the file that have no place in the model.
 
     Raises:
         FileNotFoundError: the file is missing.
         ValueError: a damaged file, or missing, unexpected or misshaped keys, all named.
     """
-    path = directory / "adapter.safetensors"
+    path = directory / file_name
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the model folder is not whole")
     try:
         state = load_file(str(path))
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    state = {name: value for name, value in state.items() if not name.startswith(ignored)}
     own = {plain_name(name): value for name, value in model.state_dict().items()}
-    names = _trained_names(model)
+    names = model.trained_names()
     unknown = sorted(set(names) - set(own))
     if unknown:
         raise ValueError(f"{directory / 'config.yaml'}: unfrozen names {unknown[:5]}, which this model does not have")
@@ -184,20 +197,10 @@ def load_trained_state(model: OmniModel, directory: Path, only: str | None = Non
             expected[name].copy_(value)
 
 
-def _trained_state(model: OmniModel) -> dict[str, Tensor]:
+def trained_state(model: MediaModel) -> dict[str, Tensor]:
+    """Plain name -> copy on the CPU of what a folder of `model` holds."""
     state = {plain_name(name): value for name, value in model.state_dict().items()}
-    return {name: state[name].detach().cpu().contiguous().clone() for name in _trained_names(model)}
-
-
-def _trained_names(model: OmniModel) -> list[str]:
-    """Plain names of the weights and buffers of adapters and of trainable encoders, and of what was unfrozen."""
-    names = [*model.unfrozen]
-    for modality in model.modalities:
-        part = model.modality(modality)
-        names += [f"modalities.{modality}.adapter.{name}" for name in part.adapter.state_dict()]
-        if part.encoder.trainable:
-            names += [f"modalities.{modality}.encoder.{name}" for name in part.encoder.state_dict()]
-    return sorted(names)
+    return {name: state[name].detach().cpu().contiguous().clone() for name in model.trained_names()}
 
 
 def read_unfrozen(directory: Path) -> set[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from omni.augmentation import AugmentationDraw
 from omni.batching import Example, MediaInput
 from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.encoders.base import Features
 from omni.feature_cache import FeatureCache
 from omni.messages import Media
 from omni.modality import EncodedModality
@@ -83,16 +84,31 @@ class MediaModel(nn.Module):
         """The same examples with all media encoded, and the features put into the cache if there is one."""
         media = [[*example.media] for example in examples]
         for name, places in media_places(examples).items():
-            modality = self.modality(name)
             items = [examples[i].media[j] for i, j in places]
-            if self.feature_cache is None or modality.encoder.is_trained:
-                found = modality.encode(items)
-            else:
-                fingerprint = self.encoder_fingerprints.of(modality.encoder)
-                found = encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+            found = self.encode_items(name, items)
             for (i, j), item, features in zip(places, items, found, strict=True):
                 media[i][j] = replace(item, inputs=None, features=features)
         return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
+
+    def encode_items(self, name: str, items: Sequence[MediaInput]) -> list[Features]:
+        """The features of media items of one modality, [C, N, F] and [C, N] each; kept in the cache if there is one."""
+        modality = self.modality(name)
+        if self.feature_cache is None or modality.encoder.is_trained:
+            return modality.encode(items)
+        fingerprint = self.encoder_fingerprints.of(modality.encoder)
+        return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+
+    def trained_names(self) -> list[str]:
+        """Plain names of all weights and buffers that a checkpoint holds: what is trained behind the encoders, the
+        encoders that are made to be trained, and what was unfrozen."""
+        names = [*self.unfrozen]
+        for name in self.modalities:
+            modality = self.modality(name)
+            trained = f"modalities.{name}.{modality.trained_part_name}"
+            names += [f"{trained}.{weight}" for weight in modality.trained_part.state_dict()]
+            if modality.encoder.trainable:
+                names += [f"modalities.{name}.encoder.{weight}" for weight in modality.encoder.state_dict()]
+        return sorted(names)
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """Name -> parameter of everything that is trained."""

@@ -36,6 +36,9 @@ class EncodedModality(nn.Module):
         augmentation: random changes of media items in training; None = none.
     """
 
+    trained_part_name: str
+    config_key: str  # where in a recipe its modalities are
+
     def __init__(
         self, encoder: Encoder, config: EncoderConfig | None = None, augmentation: RandomVersions | None = None
     ) -> None:
@@ -47,7 +50,7 @@ class EncodedModality(nn.Module):
     @property
     def trained_part(self) -> nn.Module:
         """What is trained behind the encoder."""
-        raise NotImplementedError
+        return self.get_submodule(self.trained_part_name)
 
     def train(self, mode: bool = True) -> Self:
         """What is trained stays in evaluation mode where it is frozen: no dropout, running statistics as they are."""
@@ -66,7 +69,7 @@ class EncodedModality(nn.Module):
             self.encoder.release()
             return
         assert self.config is not None
-        make = functools.partial(build_encoder, self.config, name)
+        make = functools.partial(build_encoder, self.config, name, self.config_key)
         device = next(self.encoder.parameters(), torch.empty(0)).device
         self.encoder = ReleasedEncoder(EncoderDescription.of(self.encoder), make).to(device)
 
@@ -82,6 +85,9 @@ class Modality(EncodedModality):
         config: how to build both again; needed to save the model.
         augmentation: random changes of media items in training; None = none.
     """
+
+    trained_part_name = "adapter"
+    config_key = "model.modalities"
 
     def __init__(
         self,
@@ -102,11 +108,6 @@ class Modality(EncodedModality):
         self.adapter = adapter
         self.cue = cue
         self.join_clips = join_clips
-
-    @property
-    def trained_part(self) -> Adapter:
-        """The adapter."""
-        return self.adapter
 
     def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
         """Media items -> for each its media tokens [Q, D]; Q may differ between items."""
@@ -193,7 +194,7 @@ def _encode_alike(encoder: Encoder, inputs: Sequence[dict[str, Tensor]]) -> list
     return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
 
 
-def build_encoder(config: EncoderConfig, name: str, parent: str = "model.modalities") -> Encoder:
+def build_encoder(config: EncoderConfig, name: str, parent: str = Modality.config_key) -> Encoder:
     """Build the encoder of the modality `name`."""
     key = f"{parent}.{name}.encoder"
     encoder = build(config.encoder, key, modality=name)

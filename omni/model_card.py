@@ -114,15 +114,22 @@ def render_card(model: OmniModel) -> str:
         part = model.modality(name)
         count = sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
         lines.append(f"| {name} | {part.encoder.class_name} | {type(part.adapter).__name__} | {count:,} |")
-    lines += ["", "## Training data", ""]
-    lines += [f"- {entry.name}: {_samples(entry)}, licence {entry.licence or 'not stated'}" for entry in card.data]
-    lines += [] if card.data else ["Not recorded."]
-    lines += ["", *(f"- {line}" for line in card.training)]
-    lines += ["", "## Figures", ""]
-    lines += [f"- {name}: {value:.4g}" for name, value in card.metrics.items()] or ["None recorded."]
+    lines += ["", *training_lines(card), "", *figure_lines(card)]
     lines += ["", "## Licence", "", f"Effective licence: **{model_licence(model)}**, the strictest of its parts:", ""]
     lines += [f"- {part}: {licence or 'not stated'}" for part, licence in part_licences(model)]
     return "\n".join(lines) + "\n"
+
+
+def training_lines(card: ModelCard) -> list[str]:
+    """The section of the card on training data and training."""
+    data = [f"- {entry.name}: {_samples(entry)}, licence {entry.licence or 'not stated'}" for entry in card.data]
+    return ["## Training data", "", *(data or ["Not recorded."]), "", *(f"- {line}" for line in card.training)]
+
+
+def figure_lines(card: ModelCard) -> list[str]:
+    """The section of the card on what was measured."""
+    figures = [f"- {name}: {value:.4g}" for name, value in card.metrics.items()]
+    return ["## Figures", "", *(figures or ["None recorded."])]
 
 
 def _samples(entry: TrainingData) -> str:

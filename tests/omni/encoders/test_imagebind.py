@@ -193,16 +193,20 @@ def test_clips_of_another_shape_and_unknown_settings_are_errors_that_say_what_is
     assert ImageBindEncoder(weights, "smell", kind="imu", sizes=SIZES).modality == "smell"
 
 
-@pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_vocabulary(folder: Path) -> Path:
     """A file in CLIP's format whose merges make the words `a` and `dog`; the rest is filler."""
     others = [character for character in map(chr, range(ord("!"), 324)) if character not in "adog\x7f\xad"]
     others = [character for character in others if not 0x7F <= ord(character) <= 0xA0]
     filler = [f"{first} {second}" for first in others for second in others]
     merges = ["d o", "do g</w>", *filler[: 48894 - 2]]
-    path = tmp_path_factory.mktemp("vocabulary") / "bpe_simple_vocab_16e6.txt.gz"
+    path = folder / "bpe_simple_vocab_16e6.txt.gz"
     path.write_bytes(gzip.compress("\n".join(["#version: 0.2", *merges, "never read"]).encode()))
     return path
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vocabulary(tmp_path_factory.mktemp("vocabulary"))
 
 
 def test_text_becomes_ids_between_begin_and_end(weights: Path, vocabulary: Path, tmp_path: Path) -> None:

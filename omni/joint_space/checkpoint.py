@@ -1,0 +1,128 @@
+"""Folders of joint spaces: what was trained, how to build the rest again, a model card, and indexes.
+
+`joint_space.safetensors` (heads, the logit scale, and what else was trained), `config.yaml`, `README.md`,
+`indexes/NAME/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from omni.checkpoint import load_trained_state, read_unfrozen, trained_state
+from omni.config import from_dict, to_dict
+from omni.files import recover_directory, replace_directory
+from omni.joint_space.card import render_space_card
+from omni.joint_space.config import JointSpaceConfig
+from omni.joint_space.index import EmbeddingIndex
+from omni.model_card import ModelCard
+
+if TYPE_CHECKING:
+    from omni.joint_space.space import JointSpace
+
+FORMAT_VERSION = 1
+SPACE_FILE = "joint_space.safetensors"
+_INDEXES = "indexes"
+_FILES = {SPACE_FILE, "config.yaml", "README.md", _INDEXES}
+
+
+def write_space(space: JointSpace, directory: Path) -> None:
+    """Write the files of a space into an existing folder; `save_space` does it atomically."""
+    values = {
+        "format_version": FORMAT_VERSION,
+        "joint_space": to_dict(space.config),
+        "unfrozen": sorted(space.unfrozen),
+        "card": to_dict(space.card),
+    }
+    save_file(trained_state(space), str(directory / SPACE_FILE))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    (directory / "config.yaml").write_text(text, encoding="utf-8")
+    (directory / "README.md").write_text(render_space_card(space), encoding="utf-8")
+    for name, index in space.indexes.items():
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is no valid name of an index; use letters, digits and underscores")
+        folder = directory / _INDEXES / name
+        folder.mkdir(parents=True)
+        index.write(folder)
+
+
+def save_space(space: JointSpace, directory: Path, card: ModelCard | None) -> None:
+    """Write a space's folder in one atomic step: after a crash the old folder or the new one is there, whole.
+
+    Raises:
+        ValueError: the folder holds something else than a space, which replacing it would delete.
+    """
+    if card is not None:
+        space.card = card
+    recover_directory(directory)
+    if directory.exists():
+        foreign = sorted(item.name for item in directory.iterdir() if item.name not in _FILES)
+        if foreign:
+            raise ValueError(
+                f"{directory} also holds {foreign[:5]}, which saving would delete; choose another folder to save to"
+            )
+    with replace_directory(directory) as temporary:
+        write_space(space, temporary)
+
+
+def load_space(directory: Path, modalities: Collection[str] | None, device: str | torch.device | None) -> JointSpace:
+    """Load a space's folder, or of it only some modalities.
+
+    Raises:
+        FileNotFoundError: no space there.
+        ValueError: keys that do not fit, or a modality that it does not have.
+    """
+    from omni.joint_space.space import build_space  # the two modules need each other: a space saves itself
+
+    config, card = read_space_config(directory)
+    left_out: list[str] = []
+    if modalities is not None:
+        unknown = sorted(set(modalities) - set(config.modalities))
+        if unknown or not modalities:
+            raise ValueError(f"{directory} has no modality {unknown}; it has {sorted(config.modalities)}")
+        left_out = [name for name in config.modalities if name not in modalities]
+        config = replace(config, modalities={name: config.modalities[name] for name in modalities})
+    space = build_space(config, device, card)
+    ignored = tuple(f"modalities.{name}." for name in left_out)
+    space.unfrozen = {name for name in read_unfrozen(directory) if not name.startswith(ignored)}
+    load_trained_state(space, directory, file_name=SPACE_FILE, ignored=ignored)
+    for folder in sorted((directory / _INDEXES).glob("*")):
+        space.indexes[folder.name] = EmbeddingIndex.load(folder)
+    return space.train(False)
+
+
+def read_space_config(directory: Path) -> tuple[JointSpaceConfig, ModelCard]:
+    """Config and card of a space's folder."""
+    recover_directory(directory)
+    path = directory / "config.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{directory} is no joint space: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict) or "joint_space" not in values:
+        raise ValueError(f"{path} describes no joint space; a model with an LLM is loaded by OmniModel.load")
+    if values.get("format_version") != FORMAT_VERSION:
+        found = values.get("format_version")
+        raise ValueError(f"{path}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
+    config = from_dict(JointSpaceConfig, values["joint_space"], "joint_space")
+    return config, from_dict(ModelCard, values.get("card", {}), "card")
+
+
+def is_space(directory: str | Path) -> bool:
+    """Whether a folder holds a joint space, and not a model with an LLM."""
+    path = Path(directory) / "config.yaml"
+    recover_directory(Path(directory))
+    if not path.is_file():
+        return False
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return isinstance(values, dict) and "joint_space" in values

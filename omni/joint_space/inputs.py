@@ -1,0 +1,51 @@
+"""What may stand for the items of a joint space: paths, bytes, arrays and texts as `Media`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from omni.media.errors import MediaError
+from omni.media.item import Media, media_from_value, shorten
+
+TEXT = "text"
+
+
+def as_media(modality: str, items: Sequence[Any]) -> list[Media]:
+    """Items of one modality as `Media`; a string is a text in the modality `text`, else a path.
+
+    Raises:
+        ValueError: `items` is a single item, or no list.
+        MediaError: an item cannot be media of any kind.
+    """
+    if isinstance(items, str | bytes | Path | Media | Mapping | np.ndarray) or not isinstance(items, Sequence):
+        raise ValueError(f"{modality}: expected a list of items, got {shorten(items)}; put a single item into a list")
+    return [_one(modality, item, number) for number, item in enumerate(items)]
+
+
+def text_media(text: str) -> Media:
+    """A text as an item of the modality `text`."""
+    return Media(TEXT, data=text.encode())
+
+
+def is_single(query: Any) -> bool:
+    """Whether a query means one item, not a list of them."""
+    if isinstance(query, Tensor | np.ndarray):
+        return query.ndim == 1
+    return isinstance(query, str | Media)
+
+
+def _one(modality: str, item: Any, number: int) -> Media:
+    if isinstance(item, Media):
+        return item if item.modality == modality else replace(item, modality=modality)
+    if modality == TEXT and isinstance(item, str):
+        if not item.strip():
+            raise MediaError(f"text number {number}", "is empty")
+        return text_media(item)
+    try:
+        return media_from_value(modality, item)
+    except ValueError as error:
+        raise MediaError(f"{modality} number {number}", str(error)) from error

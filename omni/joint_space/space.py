@@ -1,0 +1,277 @@
+"""JointSpace: media of any modality, and texts, as embeddings in one space (Girdhar et al. 2023, arXiv 2305.05665).
+
+Shapes: B items, D width of the space, L labels, T templates, K results.
+"""
+
+import hashlib
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from omni.encoders.base import Features, tensor_bytes
+from omni.joint_space.checkpoint import load_space, save_space, write_space
+from omni.joint_space.config import JointSpaceConfig
+from omni.joint_space.index import EmbeddingIndex, Hit
+from omni.joint_space.inputs import TEXT, as_media, is_single
+from omni.joint_space.modality import SpaceModality, build_space_modality
+from omni.media.item import Media
+from omni.media_model import MediaModel
+from omni.messages import resolve_modality
+from omni.model_card import ModelCard
+
+LARGEST_LOGIT_SCALE = 100.0  # as in CLIP (Radford et al. 2021) and ImageBind
+Query = Any  # a media item, a text, an embedding, or {modality: items}; see JointSpace.embed_query
+
+
+class JointSpace(MediaModel):
+    """Encoders and heads whose embeddings lie in one space: what means the same is near, whatever its modality.
+
+    Args:
+        modalities: name -> encoder and head; the one called `text` takes plain texts.
+        dim: width of the embeddings.
+        logit_scale: what cosine similarities are multiplied by before a softmax; learned in training.
+        card: what is known of its training, for the model card.
+
+    Attributes:
+        indexes: name -> index of embeddings, saved with the space.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, SpaceModality],
+        dim: int,
+        logit_scale: float = 1 / 0.07,
+        card: ModelCard | None = None,
+    ) -> None:
+        super().__init__(modalities, card)
+        for name, modality in modalities.items():
+            if modality.head.dim != dim:
+                raise ValueError(
+                    f"modality {name!r}: the head gives width {modality.head.dim}, the space is {dim} wide"
+                )
+        self.dim = dim
+        self.first_logit_scale = logit_scale
+        self.log_logit_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
+        self.indexes: dict[str, EmbeddingIndex] = {}
+
+    def modality(self, name: str) -> SpaceModality:
+        """The modality `name`; ValueError lists those that there are. `audio` and `sound` mean the same."""
+        return cast(SpaceModality, super().modality(self.resolve(name)))
+
+    def resolve(self, name: str) -> str:
+        """The name that a modality has here: `audio` may mean `sound`, and the other way round."""
+        if name == "sound" and name not in self.modalities and "audio" in self.modalities:
+            return "audio"
+        try:
+            return resolve_modality(name, self.modalities.keys())
+        except ValueError:
+            return name  # refused with the names that there are, where it is looked up
+
+    @property
+    def config(self) -> JointSpaceConfig:
+        """How to build this space again; ValueError if it was put together by hand without configs."""
+        modalities = {}
+        for name in self.modalities:
+            config = self.modality(name).config
+            if config is None:
+                raise ValueError(f"modality {name!r} was built without a SpaceModalityConfig: give it one to save it")
+            modalities[name] = config
+        return JointSpaceConfig(modalities, self.dim, self.first_logit_scale)
+
+    @property
+    def device(self) -> torch.device:
+        return self.log_logit_scale.device
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """What cosine similarities are multiplied by before a softmax, a scalar of at most 100."""
+        return self.log_logit_scale.clamp(max=math.log(LARGEST_LOGIT_SCALE)).exp()
+
+    # --- embeddings ---
+
+    @torch.no_grad()
+    def embed(
+        self, media: Mapping[str, Sequence[Any]], *, normalize: bool = True, batch_size: int = 16
+    ) -> dict[str, Tensor]:
+        """Modality -> items to modality -> embeddings [B, D] float32, of unit length unless `normalize` is False.
+
+        Items are paths, bytes, arrays, `(array, sampling_rate)`, pictures or `Media`; those of `text` are the texts.
+
+        Raises:
+            ValueError: a modality that the space does not have, or something else than a list of items.
+            MediaError: an item cannot be read.
+        """
+        found = {}
+        for name, items in media.items():
+            modality = self.resolve(name)
+            self.modality(modality)
+            prepared = as_media(modality, items)
+            rows = [
+                self.embed_features(modality, self._encode(modality, prepared[start : start + batch_size]))
+                for start in range(0, len(prepared), batch_size)
+            ]
+            values = torch.cat(rows) if rows else torch.zeros(0, self.dim, device=self.device)
+            found[name] = F.normalize(values, dim=-1) if normalize else values
+        return found
+
+    def embed_features(self, modality: str, features: Sequence[Features]) -> Tensor:
+        """Features of items ([C, N, F], [C, N] each) -> embeddings [B, D] float32 as the head gives them."""
+        return self.modality(modality).embed(features, self.device)
+
+    def embed_query(self, query: Query) -> Tensor:
+        """Unit embeddings [B, D] of what may stand for one or several items.
+
+        A `Media`, a text (str), an embedding [D] or embeddings [B, D], a list of such, or `{modality: items}`.
+        """
+        if isinstance(query, Mapping):
+            return torch.cat([*self.embed(query).values()])
+        if isinstance(query, str):
+            return self.embed({TEXT: [query]})[TEXT]
+        if isinstance(query, Media):
+            return self.embed({query.modality: [query]})[query.modality]
+        if isinstance(query, Tensor | np.ndarray):
+            return F.normalize(self._checked(torch.as_tensor(query)), dim=-1)
+        if isinstance(query, Sequence) and query:
+            return torch.cat([self.embed_query(one) for one in query])
+        raise ValueError(
+            f"expected a Media, a text, an embedding of width {self.dim}, a list of these or {{modality: items}}, got "
+            f"a {type(query).__name__}; a path needs its modality: {{'image': [path]}}"
+        )
+
+    def classify(self, media: Any, labels: Sequence[str], templates: Sequence[str] | None = None) -> Any:
+        """Zero-shot: the probability of each label, [B, L]; of `{modality: items}`, one such tensor for each modality.
+
+        Args:
+            media: what `embed_query` takes.
+            labels: names of the classes.
+            templates: texts with `{}` where the label goes, such as "a photo of a {}."; a class is the mean of their
+                embeddings (Radford et al. 2021, section 3.1.4).
+        """
+        classes = self.embed_labels(labels, templates)
+        if isinstance(media, Mapping):
+            return {name: self._probabilities(found, classes) for name, found in self.embed(media).items()}
+        return self._probabilities(self.embed_query(media), classes)
+
+    def embed_labels(self, labels: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
+        """Unit embeddings [L, D] of classes by their names; see `classify`."""
+        if isinstance(labels, str) or not labels:
+            raise ValueError(f"labels must be a list of at least one name, got {labels!r}")
+        templates = ["{}"] if templates is None else [templates] if isinstance(templates, str) else templates
+        wrong = [template for template in templates if "{}" not in template]
+        if wrong or not templates:
+            raise ValueError(
+                f"each template needs {{}} where the label goes, such as 'a photo of a {{}}.'; got {wrong}"
+            )
+        texts = [template.replace("{}", label) for label in labels for template in templates]
+        embeddings = self.embed({TEXT: texts})[TEXT].unflatten(0, (len(labels), len(templates)))
+        return F.normalize(embeddings.mean(1), dim=-1)
+
+    def retrieve(self, query: Query, index: EmbeddingIndex | str | Tensor, k: int = 10) -> Any:
+        """The `k` nearest of an index: a list of `Hit`s, nearest first; for several queries a list of such lists.
+
+        Args:
+            query: what `embed_query` takes.
+            index: an `EmbeddingIndex`, the name of one that is saved with the space, or embeddings [N, D].
+        """
+        if isinstance(index, str):
+            if index not in self.indexes:
+                raise ValueError(f"the space has no index {index!r}; it has {sorted(self.indexes)}")
+            index = self.indexes[index]
+        elif isinstance(index, Tensor):
+            index = EmbeddingIndex.build(F.normalize(self._checked(index), dim=-1))
+        index.check_space(self.fingerprint)
+        hits: list[list[Hit]] = index.search(self.embed_query(query), k)
+        return hits[0] if is_single(query) else hits
+
+    def make_index(
+        self, media: Mapping[str, Sequence[Any]] | Tensor, ids: Sequence[str] | None = None, **options: Any
+    ) -> EmbeddingIndex:
+        """An index of the embeddings of `media`, bound to this space; `options` are those of `EmbeddingIndex.build`.
+
+        Put it into `indexes` to save it with the space.
+        """
+        return EmbeddingIndex.build(self.embed_query(media), ids, space=self.fingerprint(), **options)
+
+    def compose(self, parts: Sequence[tuple[Query, float]], *, normalize: bool = True) -> Tensor:
+        """Embedding arithmetic: the weighted sum [D] of unit embeddings, such as a picture's and a sound's.
+
+        Each part is what `embed_query` takes, and means one item.
+        """
+        if not parts:
+            raise ValueError("compose needs at least one (item, weight)")
+        total = torch.zeros(self.dim, device=self.device)
+        for query, weight in parts:
+            found = self.embed_query(query)
+            if len(found) != 1:
+                raise ValueError(f"each part of compose is one item; this one is {len(found)}")
+            total = total + float(weight) * found[0]
+        return F.normalize(total, dim=-1) if normalize else total
+
+    def fingerprint(self) -> str:
+        """64 hex digits that change with anything that changes embeddings."""
+        digest = hashlib.sha256(f"{self.dim}".encode())
+        for name in sorted(self.modalities):
+            digest.update(f"{name} {self.encoder_fingerprints.of(self.modality(name).encoder)}".encode())
+        for name, value in sorted(self.state_dict().items()):
+            if ".encoder." not in name and name != "log_logit_scale":
+                digest.update(name.encode())
+                digest.update(tensor_bytes(value))
+        return digest.hexdigest()
+
+    def _encode(self, modality: str, media: Sequence[Media]) -> list[Features]:
+        items = [self.prepare_media(one, "(query)", number) for number, one in enumerate(media)]
+        return self.encode_items(modality, items)
+
+    def _probabilities(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        return (self.logit_scale.detach() * embeddings @ classes.T).softmax(-1)
+
+    def _checked(self, embeddings: Tensor) -> Tensor:
+        if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != self.dim:
+            raise ValueError(
+                f"embeddings of this space are [D] or [B, D] with D = {self.dim}, got {[*embeddings.shape]}"
+            )
+        return embeddings.reshape(-1, self.dim).to(self.device).float()
+
+    # --- checkpoints ---
+
+    def trained_names(self) -> list[str]:
+        return sorted([*super().trained_names(), "log_logit_scale"])
+
+    def write(self, directory: Path) -> None:
+        write_space(self, directory)
+
+    def save(self, directory: str | Path, card: ModelCard | None = None) -> None:
+        """Write heads, config, model card and indexes to a folder, in one atomic step."""
+        save_space(self, Path(directory), card)
+
+    @classmethod
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        modalities: Collection[str] | None = None,
+        device: str | torch.device | None = None,
+    ) -> "JointSpace":
+        """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it.
+
+        `modalities`: only these, which saves the memory of the others' encoders.
+        """
+        return load_space(Path(directory), modalities, device)
+
+
+def build_space(
+    config: JointSpaceConfig, device: str | torch.device | None = None, card: ModelCard | None = None
+) -> JointSpace:
+    """Build an untrained space: frozen encoders with their weights, new heads.
+
+    New weights come from torch's global random state: seed it before.
+    """
+    modalities = {name: build_space_modality(one, name, config.dim) for name, one in config.modalities.items()}
+    space = JointSpace(modalities, config.dim, config.logit_scale, card)
+    return space.to(device or "cpu").train(False)
