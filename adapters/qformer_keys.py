@@ -14,7 +14,7 @@ A Hugging Face vision model ends in the LayerNorm that LAVIS keeps as `ln_vision
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -112,13 +112,20 @@ def convert_qformer_keys(state_dict: Mapping[str, Tensor], *, modality: str | No
     Raises:
         ValueError: for no Q-Former in the state dict, or several and no `modality`.
     """
-    layout = _find_layout(state_dict, modality)
-    converted: dict[str, Tensor] = {}
-    for name, weight in state_dict.items():
-        new_name = layout.rename(name)
-        if new_name is not None:
-            converted[new_name] = weight
-    return converted
+    return {ours: state_dict[name] for name, ours in rename_qformer_keys(state_dict, modality=modality).items()}
+
+
+def rename_qformer_keys(names: Collection[str], *, modality: str | None = None) -> dict[str, str]:
+    """Of the published `names`, those of one Q-Former -> their names in our `QFormer`; see `convert_qformer_keys`."""
+    layout = _find_layout(names, modality)
+    renamed = {name: layout.rename(name) for name in names}
+    return {name: ours for name, ours in renamed.items() if ours is not None}
+
+
+def published_qformer_keys(ours: Collection[str], names: Collection[str], *, modality: str | None = None) -> list[str]:
+    """What weights of our `QFormer` are called in the layout that the published `names` have, in alphabetical order."""
+    layout = _find_layout(names, modality)
+    return sorted(layout.publish(name) for name in ours)
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,29 @@ class _Layout:
                 return pattern.sub(replacement, inner, count=1)
         return name
 
+    def publish(self, name: str) -> str:
+        """The published name of one of ours, which is known."""
+        for published, ours in self.beside.items():
+            if name.startswith(ours):
+                return published + name.removeprefix(ours)
+        is_lavis = "Qformer." in self.body
+        for published, ours in _RENAMED:
+            match = re.match(re.escape(ours).replace(re.escape("\\1"), r"(\d+)"), name)
+            if match:
+                return self.body + _spell(published, match.groups(), is_lavis) + name[match.end() :]
+        raise AssertionError(f"{name} has no published name")
 
-def _find_layout(state_dict: Mapping[str, Tensor], modality: str | None) -> _Layout:
+
+def _spell(pattern: str, numbers: Sequence[str], is_lavis: bool) -> str:
+    """A text that a pattern of `_RENAMED` matches: of two alternatives the first in LAVIS's layout."""
+    text = re.sub(r"\(\?:(\w+)\|(\w+)\)", r"\1" if is_lavis else r"\2", pattern)
+    text = re.sub(r"\(\?:(.*?)\)\?", r"\1", text)
+    for number in numbers:
+        text = text.replace(r"(\d+)", number, 1)
+    return text.replace("\\.", ".")
+
+
+def _find_layout(state_dict: Collection[str], modality: str | None) -> _Layout:
     found: dict[str | None, _Layout] = {}
     for name in state_dict:
         prefix, anchor, _ = name.partition(PUBLISHED_MARK)

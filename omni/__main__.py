@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from omni import cache_command
+from omni import cache_command, import_command
 from omni.starter import command as fetch_command
 
 
@@ -21,6 +21,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "fetch": Command("fetch starter weights and data", fetch_command.add_arguments, fetch_command.run),
     "cache": Command("the feature cache: show, prune, build", cache_command.add_arguments, cache_command.run),
+    "import": Command("published checkpoints into a model", import_command.add_arguments, import_command.run),
 }
 
 

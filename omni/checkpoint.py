@@ -112,10 +112,15 @@ def combine_models(
     if system is None and len(systems) > 1:
         raise ValueError(f"the models were trained with different system messages {systems}: choose one by system=...")
     first_folder, first, _, fingerprint = next(iter(read.values()))
+    if any(config.prompt != first.prompt for _, config, _, _ in read.values()):
+        raise ValueError(
+            "the models were trained with different layouts of conversations (model.prompt in their config.yaml): "
+            f"{ {name: config.prompt for name, (_, config, _, _) in read.items()} }"
+        )
     modalities = {name: config.modalities[name] for name, (_, config, _, _) in read.items()}
     llm = replace(_llm_config(first, dtype), lora=None)
     card = ModelCard.merge([card for _, _, card, _ in read.values()])
-    combined = ModelConfig(llm, modalities, system if system is not None else systems.pop())
+    combined = ModelConfig(llm, modalities, system if system is not None else systems.pop(), first.prompt)
     model = build_model(combined, device, card)
     _check_llm(model.llm, fingerprint, first_folder)
     for name, (folder, config, _, _) in read.items():

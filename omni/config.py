@@ -82,6 +82,30 @@ class ModalityConfig(EncoderConfig):
 
 
 @dataclass
+class PromptConfig:
+    """A layout without chat template, as that of BLIP-2, InstructBLIP and X-InstructBLIP.
+
+    A user's turn is its prefix, its media in their order, each behind its cue, and its text. These are pieces that are
+    tokenised each by itself, as is the answer.
+    """
+
+    # token that begins pieces, such as </s>; null = none
+    start_token: str | None = None
+    # pieces that it begins: each one (but for the answer), or the first of a conversation only
+    start: Literal["each", "first"] = "each"
+    # text before the media of a user's turn
+    prefix: str = ""
+    # text directly after the user's
+    postfix: str = ""
+    # text directly before an answer, unless it answers no text at all
+    answer_prefix: str = ""
+    # what ends an answer: one token; null = the LLM's end token
+    answer_end: str | None = None
+    # false: only the adapters read the user's text
+    show_text: bool = True
+
+
+@dataclass
 class ModelConfig:
     """Encoders, adapters and LLM of one model."""
 
@@ -91,6 +115,8 @@ class ModelConfig:
     modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     # system message where a conversation has none; null = the chat template's own default
     system: str | None = None
+    # layout of conversations; null = the LLM's chat template
+    prompt: PromptConfig | None = None
 
     def __post_init__(self) -> None:
         for name in self.modalities:

@@ -101,7 +101,7 @@ class ConversationEncoder:
         token_ids, labels, answer_start = self._lay_out(turns, not answer, sample_id)
         if token_ids.count(MEDIA_SLOT) != len(media):
             raise SampleError(sample_id, "the LLM's chat template drops or repeats a message that holds media")
-        return Layout([*token_ids], [*labels], media, _instructions(messages), answer_start)
+        return Layout([*token_ids], [*labels], media, instructions(messages), answer_start)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_remembered": {}, "_num_remembered": 0}
@@ -307,7 +307,7 @@ def _marked_spans(marked_text: str, start_mark: str, end_mark: str) -> list[tupl
     return spans
 
 
-def _instructions(messages: Sequence[Message]) -> list[str]:
+def instructions(messages: Sequence[Message]) -> list[str]:
     """For each media item the text of its own user turn, or of the next user turn that has any."""
     found: list[str] = []
     for index, message in enumerate(messages):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from omni.batching import EmbeddedExample, Example, LLMInputs, pack, pad
 from omni.checkpoint import combine_models, load_model, save_model, write_model
-from omni.config import ModelConfig
+from omni.config import ModelConfig, PromptConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
 from omni.inference import embed_conversations, generate, score_batch
@@ -28,6 +28,7 @@ from omni.messages import Sample
 from omni.modality import Modality, build_modality
 from omni.model_card import ModelCard
 from omni.parameter_names import plain_name
+from omni.piece_prompt import PieceEncoder
 from omni.preparation import Messages, measure_example, prepare_example
 
 
@@ -39,6 +40,7 @@ class OmniModel(MediaModel):
         modalities: name -> encoder, adapter and cue.
         system: system message where a conversation has none; None = the chat template's default.
         card: what is known of its training, for the model card.
+        prompt: layout of conversations; None = the LLM's chat template.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class OmniModel(MediaModel):
         modalities: Mapping[str, Modality],
         system: str | None = None,
         card: ModelCard | None = None,
+        prompt: PromptConfig | None = None,
     ) -> None:
         super().__init__(modalities, card)
         for name, modality in modalities.items():
@@ -57,6 +60,7 @@ class OmniModel(MediaModel):
                 )
         self.llm = llm
         self.system = system
+        self.prompt = prompt
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -71,7 +75,7 @@ class OmniModel(MediaModel):
             if config is None:
                 raise ValueError(f"modality {name!r} was built without a ModalityConfig: give Modality(config=...) one")
             modalities[name] = config
-        return ModelConfig(self.llm.config, modalities, self.system)
+        return ModelConfig(self.llm.config, modalities, self.system, self.prompt)
 
     @property
     def device(self) -> torch.device:
@@ -83,6 +87,8 @@ class OmniModel(MediaModel):
     def conversation(self) -> ConversationEncoder:
         """Lays out conversations for this LLM with this model's cues."""
         cues = {name: self.modality(name).cue for name in self.modalities}
+        if self.prompt is not None:
+            return PieceEncoder(self.llm.tokenizer, cues, self.prompt, self.system)
         return ConversationEncoder(self.llm.tokenizer, cues, self.system)
 
     def forget_layout(self) -> None:
@@ -254,6 +260,7 @@ class OmniModel(MediaModel):
     def fingerprint(self) -> str:
         """64 hex digits that change with anything that changes the outputs."""
         digest = hashlib.sha256(f"{self.llm.base_fingerprint} {self.llm.config} {self.system!r}".encode())
+        digest.update(b"" if self.prompt is None else str(self.prompt).encode())
         for name in sorted(self.modalities):
             modality = self.modality(name)
             digest.update(f"{name} {modality.cue!r} {modality.join_clips} {modality.encoder.fingerprint()}".encode())
@@ -310,6 +317,6 @@ def build_model(
     if config.llm.lora is not None:
         names: Collection[str] = [SHARED_LORA] if config.llm.lora.mode == "shared" else [*config.modalities]
         llm.add_lora(config.llm.lora, names)
-    model = OmniModel(llm, modalities, config.system, card)
+    model = OmniModel(llm, modalities, config.system, card, config.prompt)
     model.modalities.to(device or "cpu")
     return model.train(False)

@@ -35,6 +35,16 @@ class TrainingData:
 
 
 @dataclass
+class PublishedWeights:
+    """Published weights that are in a model, or that its training began with."""
+
+    # what they are, and the file they came from
+    name: str
+    # their licence; null = not stated
+    licence: str | None = None
+
+
+@dataclass
 class ModelCard:
     """What a model card states besides what the model itself shows."""
 
@@ -44,6 +54,8 @@ class ModelCard:
     metrics: dict[str, float] = field(default_factory=dict)
     # optimiser steps, samples and the like, in words
     training: list[str] = field(default_factory=list)
+    # published weights of adapters and LoRAs
+    weights: list[PublishedWeights] = field(default_factory=list)
 
     @classmethod
     def merge(cls, cards: Iterable[ModelCard]) -> ModelCard:
@@ -53,6 +65,7 @@ class ModelCard:
             merged.data += [entry for entry in card.data if entry not in merged.data]
             merged.metrics |= card.metrics
             merged.training += [line for line in card.training if line not in merged.training]
+            merged.weights += [entry for entry in card.weights if entry not in merged.weights]
         return merged
 
 
@@ -81,11 +94,12 @@ def effective_licence(licences: Sequence[str | None]) -> str:
 
 
 def part_licences(model: OmniModel) -> list[tuple[str, str | None]]:
-    """(part, licence) of the LLM, every encoder and every data set of a model."""
+    """(part, licence) of the LLM, every encoder, published weights and every data set of a model."""
     parts: list[tuple[str, str | None]] = [(f"LLM {model.llm.config.name}", _llm_licence(model))]
     for name in model.modalities:
         encoder = model.modality(name).encoder
         parts.append((f"{name} encoder {encoder.class_name}", encoder.licence))
+    parts += [(f"weights {entry.name}", entry.licence) for entry in model.card.weights]
     return parts + [(f"data {entry.name}", entry.licence) for entry in model.card.data]
 
 
@@ -114,6 +128,8 @@ def render_card(model: OmniModel) -> str:
         part = model.modality(name)
         count = sum(parameter.numel() for parameter in part.parameters() if parameter.requires_grad)
         lines.append(f"| {name} | {part.encoder.class_name} | {type(part.adapter).__name__} | {count:,} |")
+    if card.weights:
+        lines += ["", "## Published weights", "", *(f"- {entry.name}" for entry in card.weights)]
     lines += ["", *training_lines(card), "", *figure_lines(card)]
     lines += ["", "## Licence", "", f"Effective licence: **{model_licence(model)}**, the strictest of its parts:", ""]
     lines += [f"- {part}: {licence or 'not stated'}" for part, licence in part_licences(model)]

@@ -1,0 +1,240 @@
+"""From published Q-Formers, encoders' files and an LLM to an OmniModel, after every tensor has been accounted for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig
+
+from adapters import QFormer
+from omni.components import build
+from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
+from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
+from omni.encoders.base import Encoder
+from omni.encoders.weights import KeyMismatchError
+from omni.llm import load_llm
+from omni.modality import Modality, build_encoder
+from omni.model import OmniModel
+from omni.model_card import ModelCard, PublishedWeights
+from omni.published.files import PublishedFile
+from omni.published.key_report import FileReport, check
+from omni.published.lora import PublishedLoRA
+from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, build_on_meta, check_tokenizer
+from omni.published.settings import Settings, apply_overrides
+from omni.starter import resolve
+
+_PREFIXES = ("", "visual_encoder.", "module.")  # of an encoder's own names in its file
+
+
+@dataclass(frozen=True)
+class Part:
+    """One modality of a published model."""
+
+    qformer: PublishedQFormer
+    encoder: Mapping[str, Any] | None  # class path and arguments; None = its file was not named
+    encoder_file: str  # what that file is, for who forgot it
+    reads_instruction: bool
+    cue: str = ""
+    join_clips: bool = True
+    licence: str | None = None  # of the Q-Former's weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published model, as the files that the user named make it."""
+
+    name: str
+    parts: Mapping[str, Part]
+    files: Sequence[PublishedFile]
+    prompt: PromptConfig
+    lora: PublishedLoRA | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A model with the account of its files."""
+
+    model: OmniModel
+    reports: list[FileReport]
+
+
+def assemble(source: Source, settings: Settings) -> Imported:
+    """Build the model that `source` describes.
+
+    Raises:
+        KeysDoNotFitError: tensors are missing, unexpected, of another shape or unused: all are listed.
+        FileNotFoundError: the LLM, an encoder's file or the tokenizer of the instructions is not there.
+        ValueError: widths that do not fit together, or a setting that is wrong.
+    """
+    config = _config(source, settings)
+    _check_llm_width(source, settings.llm)
+    reports = {file.path: FileReport(file.path, frozenset(file.state)) for file in source.files}
+    for name, part in source.parts.items():
+        adapter = build_on_meta(
+            config.modalities[name],
+            part.qformer.size(*FEATURE_DIM) or 1,
+            part.qformer.size(*LLM_DIM) or 1,
+            f"modalities.{name}",
+        )
+        part.qformer.account(adapter, reports[part.qformer.file.path], f"Q-Former of {name}")
+    if source.lora is not None:
+        source.lora.account(reports[source.lora.file.path])
+    encoders = {name: _build_encoder(name, modality, reports) for name, modality in config.modalities.items()}
+    check([*reports.values()], settings.leave_out)
+    _check_tokenizers(config)
+    built = {name: encoder for name, encoder in encoders.items() if encoder is not None}
+    model = _build(config, source, built, {path: report.used for path, report in reports.items()})
+    model.card = _card(source, settings)
+    return Imported(model.train(False), [*reports.values()])
+
+
+def _config(source: Source, settings: Settings) -> ModelConfig:
+    tokenizer = settings.instruction_tokenizer
+    values: dict[str, Any] = {
+        "llm": {"name": settings.llm, "dtype": settings.dtype}
+        | ({} if source.lora is None else {"lora": to_dict(source.lora.config)}),
+        "modalities": {
+            name: {
+                "encoder": part.encoder if part.encoder is None else _with_dtype(part.encoder, settings.encoder_dtype),
+                "adapter": {
+                    "class_path": "adapters.QFormer",
+                    "init_args": part.qformer.arguments(tokenizer if part.reads_instruction else None),
+                },
+                "cue": part.cue,
+                "join_clips": part.join_clips,
+            }
+            for name, part in source.parts.items()
+        },
+        "prompt": to_dict(source.prompt),
+    }
+    apply_overrides(values, settings.overrides)
+    for name, part in source.parts.items():
+        if values["modalities"][name]["encoder"] is None:
+            raise ValueError(f"{name} needs its encoder's own file, {part.encoder_file}: name it too")
+    config = from_dict(ModelConfig, values, "model")
+    for name in config.modalities:
+        if name not in source.parts:
+            raise ValueError(f"--set modalities.{name}: there is no such modality; there are {sorted(source.parts)}")
+    return config
+
+
+def _with_dtype(encoder: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    arguments = dict(encoder["init_args"])
+    if "image_encoder" in arguments:
+        arguments["image_encoder"] = _with_dtype(arguments["image_encoder"], dtype)
+    else:
+        arguments["dtype"] = dtype
+    return {"class_path": encoder["class_path"], "init_args": arguments}
+
+
+def _check_llm_width(source: Source, llm: str) -> None:
+    try:
+        config: Any = AutoConfig.from_pretrained(resolve(llm))
+    except OSError:
+        return  # loading the LLM will say it better
+    width = config.get_text_config().hidden_size
+    widths = {name: part.qformer.size(*LLM_DIM) for name, part in source.parts.items()}
+    wrong = {name: found for name, found in widths.items() if found is not None and found != width}
+    if wrong:
+        files = ", ".join(f"{source.parts[name].qformer.file.path.name} ({found})" for name, found in wrong.items())
+        raise ValueError(
+            f"{llm} reads tokens of width {width:,}, but the projections make others: {files}. They were made for "
+            "another LLM (Vicuna 7B is 4096 wide, Vicuna 13B 5120, OPT 2.7B 2560)"
+        )
+
+
+def _build_encoder(name: str, config: ModalityConfig, reports: Mapping[Path, FileReport]) -> Encoder | None:
+    """The encoder, after noting which tensors of its file it took; None, and a note, where they do not fit."""
+    try:
+        encoder = build_encoder(config, name)
+    except KeyMismatchError as error:
+        report = reports.get(error.source.resolve())
+        if report is None:
+            raise
+        component = f"encoder of {name}"
+        unexpected = [prefix + one for one in error.unexpected for prefix in _PREFIXES if prefix + one in report.names]
+        report.used |= {one for one in report.names if "Qformer" not in one} - set(unexpected)
+        report.problem(component, "missing", error.missing)
+        report.problem(component, "unexpected", unexpected)
+        report.problem(component, "of another shape", error.misshaped)
+        return None
+    own = _network_names(encoder)
+    for path in _weights_of(config.encoder.init_args):
+        report = reports.get(path)
+        if report is None:
+            continue
+        used = {prefix + one for one in own for prefix in _PREFIXES}
+        report.used |= report.names & used
+        if not any("Qformer" in one for one in report.names):
+            report.leave_out("of parts of the encoder that are not used here", report.names - report.used)
+    return encoder
+
+
+def _network_names(encoder: nn.Module) -> set[str]:
+    kinds = (EvaClipEncoder, BeatsEncoder, PointBertEncoder)
+    networks = [module.network for module in encoder.modules() if isinstance(module, kinds)]
+    return {name for network in networks for name in network.state_dict()}
+
+
+def _weights_of(arguments: Mapping[str, Any]) -> list[Path]:
+    nested = arguments.get("image_encoder")
+    if isinstance(nested, Mapping):
+        return _weights_of(nested.get("init_args", {}))
+    return [Path(arguments["weights"]).resolve()] if "weights" in arguments else []
+
+
+def _check_tokenizers(config: ModelConfig) -> None:
+    names = {
+        (arguments["instruction_tokenizer"], arguments.get("vocab_size", 30523))
+        for arguments in (modality.adapter.init_args for modality in config.modalities.values())
+        if arguments.get("instruction_tokenizer") is not None
+    }
+    for name, vocab_size in sorted(names):
+        check_tokenizer(name, vocab_size)
+
+
+def _build(
+    config: ModelConfig, source: Source, encoders: Mapping[str, Encoder], used: Mapping[Path, set[str]]
+) -> OmniModel:
+    for name, encoder in encoders.items():
+        width = source.parts[name].qformer.size(*FEATURE_DIM)
+        if encoder.dim != width:
+            raise ValueError(
+                f"the Q-Former of {name} reads features of width {width}, but its encoder, {encoder.class_name}, gives "
+                f"width {encoder.dim}: it was made for another encoder"
+            )
+    llm = load_llm(config.llm)
+    modalities = {}
+    for name, encoder in encoders.items():
+        part = config.modalities[name]
+        key = f"model.modalities.{name}.adapter"
+        adapter = build(part.adapter, key, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
+        assert isinstance(adapter, QFormer)  # build_on_meta saw to it
+        qformer = source.parts[name].qformer
+        qformer.load(adapter, used[qformer.file.path])
+        modalities[name] = Modality(encoder, adapter, part.cue, part.join_clips, part)
+    if source.lora is not None:
+        source.lora.add_to(llm, used[source.lora.file.path])
+    model = OmniModel(llm, modalities, config.system, prompt=config.prompt)
+    assert model.conversation  # its tokens are checked against the LLM's tokenizer
+    with torch.no_grad():
+        for weight_name, weight in model.trainable_parameters().items():
+            if not bool(weight.isfinite().all()):
+                raise ValueError(f"{weight_name} holds values that are not finite: a damaged file")
+    return model
+
+
+def _card(source: Source, settings: Settings) -> ModelCard:
+    weights = [
+        PublishedWeights(
+            f"{source.name}, {name}, {part.qformer.file.path.name} (SHA-256 {part.qformer.file.digest()}...)",
+            settings.licence or part.licence,
+        )
+        for name, part in source.parts.items()
+    ]
+    return ModelCard(
+        training=[f"Imported from the published files of {source.name}; not trained here."], weights=weights
+    )

@@ -1,0 +1,109 @@
+"""Published Q-Formers as configs of ours, with an account of every tensor."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from adapters import QFormer
+from adapters.qformer_keys import is_needed, load_qformer_weights, published_qformer_keys, rename_qformer_keys
+from omni.components import build
+from omni.config import ModalityConfig
+from omni.published.files import PublishedFile
+from omni.published.key_report import FileReport, shape_problems
+from omni.starter import resolve
+
+# Every published Q-Former is a BERT-base in its structure; the widths are those of the file.
+_STRUCTURE = {"num_layers": 12, "num_heads": 12, "cross_attention_frequency": 2}
+# Argument of QFormer -> (tensor of ours that shows it, its axis)
+_SHOWN_BY = {
+    "num_queries": ("query_tokens", 1),
+    "hidden_dim": ("query_tokens", 2),
+    "intermediate_dim": ("layers.0.query_feed_forward.intermediate.weight", 0),
+}
+_SHOWN_BY_TEXT = {
+    "vocab_size": ("text_embeddings.word.weight", 0),
+    "max_positions": ("text_embeddings.position.weight", 0),
+}
+FEATURE_DIM = ("layers.0.cross_attention.heads.key.weight", 1)
+LLM_DIM = ("projection.weight", 0)
+
+
+@dataclass(frozen=True)
+class PublishedQFormer:
+    """One Q-Former of a file."""
+
+    file: PublishedFile
+    modality: str | None = None  # image, video, audio or pc, where the file names its Q-Formers; None = the only one
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Published name -> ours."""
+        return rename_qformer_keys(self.file.state, modality=self.modality)
+
+    def arguments(self, instruction_tokenizer: str | None) -> dict[str, Any]:
+        """Arguments of `QFormer` but for the widths of features and LLM; no output norm, which is ours alone."""
+        shown = _SHOWN_BY | (_SHOWN_BY_TEXT if instruction_tokenizer is not None else {})
+        sizes = {name: self.size(*place) for name, place in shown.items()}
+        known = {name: size for name, size in sizes.items() if size is not None}
+        return {**known, **_STRUCTURE, "instruction_tokenizer": instruction_tokenizer, "embedding_rms": None}
+
+    def size(self, ours: str, axis: int) -> int | None:
+        """The size of a tensor along an axis; None if it is missing or has fewer axes."""
+        published = next((name for name, found in self.renamed.items() if found == ours), None)
+        if published is None or self.file.state[published].ndim <= axis:
+            return None
+        return self.file.state[published].shape[axis]
+
+    def account(self, adapter: QFormer, report: FileReport, component: str) -> None:
+        """Note in `report` what becomes of each tensor; `adapter` shows what is expected, and may be on meta."""
+        state, renamed = self.file.state, self.renamed
+        own = {name: value for name, value in adapter.state_dict().items() if not name.startswith("output_norm.")}
+        needed = {name: ours for name, ours in renamed.items() if is_needed(ours, adapter)}
+        report.used.update(name for name, ours in needed.items() if ours in own)
+        report.leave_out("text weights that influence nothing", renamed.keys() - needed.keys())
+        report.leave_out("numbers of positions", {name for name in state if name.endswith(".position_ids")})
+        missing = published_qformer_keys(own.keys() - needed.values(), state, modality=self.modality)
+        report.problem(component, "missing", missing)
+        report.problem(component, "unexpected", [name for name, ours in needed.items() if ours not in own])
+        expected = {name: own[ours].shape for name, ours in needed.items() if ours in own}
+        report.problem(
+            component, "of another shape", shape_problems({name: state[name].shape for name in expected}, expected)
+        )
+
+    def load(self, adapter: QFormer, used: Collection[str]) -> None:
+        """Load the tensors `used`, which `account` found."""
+        state = {name: self.file.state[name] for name in self.renamed if name in used}
+        load_qformer_weights(adapter, state, modality=self.modality)
+
+
+def build_on_meta(config: ModalityConfig, feature_dim: int, llm_dim: int, key: str) -> QFormer:
+    """The Q-Former of a config without its weights; ValueError if an override made it another adapter."""
+    with torch.device("meta"):
+        adapter = build(config.adapter, f"{key}.adapter", feature_dim=feature_dim, llm_dim=llm_dim, embedding_rms=None)
+    if not isinstance(adapter, QFormer):
+        raise ValueError(f"{key}.adapter: published weights are those of an adapters.QFormer")
+    return adapter
+
+
+def check_tokenizer(name: str, vocab_size: int) -> None:
+    """Check that the tokenizer of the instructions is there and is the one of these weights.
+
+    Raises:
+        FileNotFoundError: there is no such tokenizer.
+        ValueError: it has other tokens than the Q-Former.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(resolve(name))
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"the tokenizer of the instructions, {name!r}, is neither a local folder nor an id that a hub gives "
+            f"({str(error).splitlines()[0]}); name a folder with that of bert-base-uncased: --instruction-tokenizer"
+        ) from error
+    if not vocab_size - 1 <= len(tokenizer) <= vocab_size:  # the weights may have a row for [DEC], which is not used
+        raise ValueError(
+            f"the tokenizer {name!r} has {len(tokenizer):,} tokens, but the Q-Former {vocab_size:,}: published ones "
+            "read instructions through bert-base-uncased (30,522 tokens); name it by --instruction-tokenizer"
+        )
