@@ -124,7 +124,7 @@ def check_training(model: OmniModel, case: str, conversations: list[list[Message
         embedded: list[EmbeddedExample] = model.embed_examples(examples)
         loss = model(examples)
         inputs = pad(embedded, side="right")
-        logits = model._run(inputs, 0).logits  # pyright: ignore[reportPrivateUsage]
+        logits = model.run(inputs, 0).logits
     outputs = {key.removeprefix(f"{case}."): w for key, w in GOLDEN.outputs.items() if key.startswith(f"{case}.")}
     for row, example in enumerate(examples):
         real = outputs["attention_mask"][row].bool()
