@@ -4,6 +4,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,20 @@ def _make_model(recipe: Recipe, report: Report, from_stage: OmniModel | None) ->
             return make_model(recipe, last, device)[0]
         if from_stage is not None and recipe.init_from is not None and not Path(recipe.init_from).exists():
             report.good("model", f"begins with {recipe.init_from}, which the stage before will write")
-            return from_stage
+            return _go_on_with(from_stage, recipe, device)
         if recipe.init_from is not None:
             report.good("model", f"begins with {recipe.init_from}")
         return make_model(recipe, None, device)[0]
     except _REFUSALS as error:
         report.problem("model", str(error))
         return None
+
+
+def _go_on_with(from_stage: OmniModel, recipe: Recipe, device: torch.device) -> OmniModel:
+    """What the stage makes of the model that the one before it will have written: read again, since that unfreezes."""
+    with tempfile.TemporaryDirectory(prefix="omni-dry-run-") as folder:
+        from_stage.save(folder)
+        return make_model(replace(recipe, init_from=folder), None, device)[0]
 
 
 def _make_objective(recipe: Recipe, report: Report) -> Any:

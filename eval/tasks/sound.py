@@ -4,28 +4,29 @@ from eval.task import Choose, Probe, Task
 
 PROMPT = "Describe the sound in a few words."
 
-# The families of the samples, put like a caption.
+# The families of the samples, put like a caption. The words were chosen on the training split (three folds by caption,
+# each predicted by a model that was trained on the other two), never on the test split.
 FAMILIES = {
-    "ambient sound": "An ambient sound.",
+    "ambient sound": "An ambient hum.",
     "bass drum": "A bass drum.",
     "bass note": "A bass note.",
-    "drum kit": "A drum kit.",
+    "drum kit": "A drum.",
     "electric sound": "An electric sound.",
-    "everyday sound": "An everyday sound.",
-    "glitch": "A glitch.",
+    "everyday sound": "A noise.",
+    "glitch": "A glitch noise.",
     "guitar": "A guitar.",
-    "loop": "A loop.",
-    "percussion": "Percussion.",
+    "loop": "A loop of music.",
+    "percussion": "A percussion instrument.",
     "snare drum": "A snare drum.",
     "tabla": "A tabla stroke.",
     "toy electronics": "A toy sound.",
-    "vinyl record": "A vinyl record.",
+    "vinyl record": "A vinyl scratch.",
 }
 
 TASKS = (
     Task(
         name="sound-family-choice",
-        version=2,
+        version=3,
         description="Which of 14 families of samples does the sound belong to?",
         data="starter:sonic-pi/sound-test.jsonl",
         modalities=("sound",),

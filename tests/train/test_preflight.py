@@ -68,6 +68,27 @@ def test_stages_are_checked_before_the_first_one_has_run(tmp_path: Path, tiny_ll
     assert "align/best, which the stage before will write" in output
 
 
+def test_what_a_later_stage_adds_and_freezes_is_counted(tmp_path: Path, tiny_llm: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)))
+    values = yaml.safe_load(recipe.read_text())
+    lora = {"r": 2, "target_modules": ["q_proj"]}
+    values["stages"] = [
+        {"name": "align"},
+        {"name": "answer", "add_lora": lora, "train": {"freeze": ["modalities.image.*"]}},
+    ]
+    recipe.write_text(yaml.safe_dump(values))
+    good, output = checked(recipe)
+    assert good, output
+    first, second = (
+        {line.rsplit(maxsplit=2)[0]: line.split()[-2] for line in part.splitlines() if len(line.split()) > 2}
+        for part in output.split("stage 2 of 2")
+    )
+    assert (first["llm"], second["image adapter"]) == ("0", "0")
+    assert int(second["llm"].replace(",", "")) > 0
+    assert first["image adapter"] != "0"
+    assert first["sound adapter"] == second["sound adapter"] != "0"
+
+
 def test_run_to_continue_is_recognised_and_other_settings_are_refused(tmp_path: Path, tiny_llm: Path) -> None:
     recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)), steps=1)
     Trainer(load_recipe(recipe)).run()
