@@ -10,7 +10,7 @@ FAMILIES = {
     "ambient sound": "An ambient hum.",
     "bass drum": "A bass drum.",
     "bass note": "A bass note.",
-    "drum kit": "A drum.",
+    "drum kit": "A hard drum.",
     "electric sound": "An electric sound.",
     "everyday sound": "A noise.",
     "glitch": "A glitch noise.",
