@@ -1,10 +1,22 @@
 """Adapters: trainable torch modules, from the features of a frozen encoder to tokens for a frozen language model."""
 
 from adapters.base import Adapter, Instruction
+from adapters.cross_attention import GatedCrossAttention
+from adapters.experts import Experts
 from adapters.linear import Linear
 from adapters.mlp import MLP
 from adapters.pooled import PooledMLP
 from adapters.qformer import QFormer
 from adapters.resampler import Resampler
 
-__all__ = ["MLP", "Adapter", "Instruction", "Linear", "PooledMLP", "QFormer", "Resampler"]
+__all__ = [
+    "MLP",
+    "Adapter",
+    "Experts",
+    "GatedCrossAttention",
+    "Instruction",
+    "Linear",
+    "PooledMLP",
+    "QFormer",
+    "Resampler",
+]

@@ -34,12 +34,14 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(key_dim, width, bias=bias)
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor | None) -> Tensor:
-        """[B, Q, D], [B, K, key_dim], [B, K] bool (True = attend; None = to all) -> [B, Q, D]."""
+        """[B, Q, D], [B, K, key_dim], [B, K] or [B, Q, K] bool (True = attend; None = to all) -> [B, Q, D]."""
+        if key_mask is not None:
+            key_mask = key_mask[:, None] if key_mask.ndim == 3 else key_mask[:, None, None]
         attended = functional.scaled_dot_product_attention(
             self._split_heads(self.query(queries)),
             self._split_heads(self.key(keys)),
             self._split_heads(self.value(keys)),
-            attn_mask=None if key_mask is None else key_mask[:, None, None, :],
+            attn_mask=key_mask,
             dropout_p=self.dropout if self.training else 0.0,
         )  # [B, H, Q, D / H]
         return attended.transpose(1, 2).flatten(2)

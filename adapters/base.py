@@ -30,6 +30,7 @@ class Adapter(nn.Module):
     """
 
     uses_instruction: bool = False
+    in_sequence: bool = True  # whether its tokens stand in the language model's sequence, or beside it
     instruction_tokenizer: str | None = None  # id or folder of the tokenizer of `Instruction`, where one is used
 
     def __init__(self, feature_dim: int, llm_dim: int) -> None:
@@ -55,6 +56,28 @@ class Adapter(nn.Module):
     def num_tokens(self, num_features: int) -> int:
         """Q, the number of tokens that `forward` makes of N = `num_features` features."""
         raise NotImplementedError
+
+    @property
+    def is_tokenwise(self) -> bool:
+        """Whether every token is made of one feature alone, and every feature gives one token."""
+        return False
+
+    def share_with(self, other: "Adapter") -> None:
+        """Use `other`'s part that does not depend on the encoder, called `shared`, in place of one's own.
+
+        Raises:
+            ValueError: adapters of this class have no such part, or `other` is built otherwise.
+        """
+        own = getattr(self, "shared", None)
+        theirs = getattr(other, "shared", None)
+        if not isinstance(own, nn.Module) or type(self) is not type(other):
+            kinds = f"{type(self).__name__} and {type(other).__name__}"
+            raise ValueError(f"{kinds} have no part in common: Experts share with Experts, as GatedCrossAttention does")
+        assert isinstance(theirs, nn.Module)
+        shapes = [[(name, value.shape) for name, value in part.state_dict().items()] for part in (own, theirs)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"two {type(self).__name__} that share their layers must be built with the same arguments")
+        self.shared = theirs
 
     def prepare_features(self, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Check [B, N, feature_dim] and [B, N], cast to the adapter's dtype, and zero the masked features.

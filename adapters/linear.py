@@ -42,3 +42,8 @@ class Linear(Adapter):
     def num_tokens(self, num_features: int) -> int:
         """One token per feature."""
         return num_features
+
+    @property
+    def is_tokenwise(self) -> bool:
+        """Always."""
+        return True

@@ -101,5 +101,10 @@ class MLP(Adapter):
         side = self._side(num_features)
         return math.ceil(num_features / side**2) * math.ceil(side / self.reduction) ** 2
 
+    @property
+    def is_tokenwise(self) -> bool:
+        """Where nothing is folded."""
+        return self.reduction == 1
+
     def _side(self, num_features: int) -> int:
         return square_side(num_features) if self.grid_size is None else self.grid_size

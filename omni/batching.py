@@ -5,6 +5,7 @@ Shapes: B batch, L length of one conversation, T length of a pack, D width of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from omni.conversation import IGNORED_LABEL
 from omni.encoders.base import Features
+
+END = 1 << 60  # a column behind whatever will be generated
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,32 @@ class Example:
 
 
 @dataclass(frozen=True)
+class AttendedItem:
+    """A media item that the LLM's layers look at, beside the sequence."""
+
+    modality: str
+    states: Tensor  # [K, W]
+    position: int  # tokens of the conversation before it
+
+
+@dataclass(frozen=True)
 class EmbeddedExample:
     """A conversation with every token as an embedding of the LLM."""
 
     embeds: Tensor  # [L, D]
     labels: Tensor  # [L]
+    attended: tuple[AttendedItem, ...] = ()  # in their order
+
+
+@dataclass(frozen=True)
+class AttendedSpan:
+    """Which columns of a row see a media item: those from `start` on, and before `end`."""
+
+    row: int
+    modality: str
+    states: Tensor  # [K, W]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +92,7 @@ class LLMInputs:
     attention_mask: Tensor | None  # [B, L] int64; None when packed
     position_ids: Tensor  # [B, L] or [1, T]
     lengths: tuple[int, ...] | None = None  # of the samples in a pack; None when padded
+    attended: tuple[AttendedSpan, ...] = ()  # by row, then by place
 
     def shifted(self) -> tuple[Tensor, Tensor]:
         """Where logits are needed (bool, like `labels`) and the targets there: position t predicts label t + 1."""
@@ -97,7 +122,14 @@ def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:
         batch_first=True,
         padding_side=side,
     )
-    return LLMInputs(embeds, labels, mask, (mask.cumsum(-1) - 1).clamp(min=0))
+    width = embeds.shape[1]
+    attended = [
+        AttendedSpan(row, item.modality, item.states, item.position + offset, END)
+        for row, example in enumerate(examples)
+        for offset in [width - len(example.labels) if side == "left" else 0]
+        for item in example.attended
+    ]
+    return LLMInputs(embeds, labels, mask, (mask.cumsum(-1) - 1).clamp(min=0), attended=tuple(attended))
 
 
 def pack(examples: Sequence[EmbeddedExample]) -> LLMInputs:
@@ -107,7 +139,13 @@ def pack(examples: Sequence[EmbeddedExample]) -> LLMInputs:
     labels = torch.cat([_without_first(example.labels) for example in examples])[None]
     lengths = tuple(len(example.labels) for example in examples)
     positions = torch.cat([torch.arange(length, device=embeds.device) for length in lengths])[None]
-    return LLMInputs(embeds, labels, None, positions, lengths)
+    ends = [*accumulate(lengths)]
+    attended = [
+        AttendedSpan(0, item.modality, item.states, end - length + item.position, end)
+        for example, length, end in zip(examples, lengths, ends, strict=True)
+        for item in example.attended
+    ]
+    return LLMInputs(embeds, labels, None, positions, lengths, tuple(attended))
 
 
 def _without_first(labels: Tensor) -> Tensor:

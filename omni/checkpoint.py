@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from omni.config import ModelConfig, from_dict, to_dict
+from omni.config import ModalityConfig, ModelConfig, from_dict, to_dict
 from omni.files import recover_directory, replace_directory
 from omni.llm import SHARED_LORA, LanguageModel
 from omni.model_card import ModelCard, render_card
@@ -117,7 +117,7 @@ def combine_models(
             "the models were trained with different layouts of conversations (model.prompt in their config.yaml): "
             f"{ {name: config.prompt for name, (_, config, _, _) in read.items()} }"
         )
-    modalities = {name: config.modalities[name] for name, (_, config, _, _) in read.items()}
+    modalities = _modalities_of_folders(read)
     llm = replace(_llm_config(first, dtype), lora=None)
     card = ModelCard.merge([card for _, _, card, _ in read.values()])
     combined = ModelConfig(llm, modalities, system if system is not None else systems.pop(), first.prompt)
@@ -223,6 +223,23 @@ def _load_loras(model: OmniModel, directory: Path) -> None:
 
 def _llm_config(config: ModelConfig, dtype: str | None) -> Any:
     return config.llm if dtype is None else from_dict(type(config.llm), to_dict(config.llm) | {"dtype": dtype}, "llm")
+
+
+def _modalities_of_folders(
+    read: Mapping[str, tuple[Path, ModelConfig, ModelCard, str]],
+) -> dict[str, ModalityConfig]:
+    """The modalities' configs; only those from one folder go on sharing parts of their adapters."""
+    found = {name: config.modalities[name] for name, (_, config, _, _) in read.items()}
+    groups: dict[str, list[Path]] = {}
+    for name, (folder, _, _, _) in read.items():
+        share = found[name].share_adapter
+        if share is not None:
+            folders = groups.setdefault(share, [])
+            if folder.resolve() not in folders:
+                folders.append(folder.resolve())
+            number = folders.index(folder.resolve())
+            found[name] = replace(found[name], share_adapter=f"{share} {number + 1}" if number else share)
+    return found
 
 
 def _check_llm(llm: LanguageModel, fingerprint: str, directory: Path) -> None:

@@ -73,6 +73,9 @@ class ModalityConfig(EncoderConfig):
 
     # trained network from features to media tokens
     adapter: ComponentConfig
+    # modalities with the same word here share what their adapters have in common: the experts of adapters.Experts, the
+    # inserted layers of adapters.GatedCrossAttention; their `adapter` must be the same. null = it shares nothing
+    share_adapter: str | None = None
     # text before the media tokens
     cue: str = ""
     # true: the adapter sees all clips of an item at once; false: each clip by itself, as X-InstructBLIP does

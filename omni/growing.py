@@ -2,7 +2,7 @@
 
 from omni.config import LoRAConfig, ModalityConfig
 from omni.llm import SHARED_LORA
-from omni.modality import build_modality
+from omni.modality import build_modality, share_adapters
 from omni.model import OmniModel
 
 
@@ -17,13 +17,13 @@ def add_modality(model: OmniModel, name: str, config: ModalityConfig) -> None:
     """
     if name in model.modalities:
         raise ValueError(f"the model has a modality {name!r} already; it has {sorted(model.modalities)}")
-    modality = build_modality(config, name, model.llm.hidden_size, model.llm.embedding_rms)
-    model.modalities[name] = modality.to(model.device)
+    modality = build_modality(config, name, model.llm).to(model.device)
+    share_adapters({other: model.modality(other) for other in model.modalities} | {name: modality})
+    model.add(name, modality)
     lora = model.llm.config.lora
     if lora is not None and lora.mode == "per_modality":
         model.llm.add_lora(lora, [name])
         model.llm.activate_lora(model.llm.lora_names())
-    model.forget_layout()
     model.train(model.training)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from omni.attended_media import attending
 from omni.batching import pad
 from omni.candidates import split_candidates
 from omni.messages import Sample
@@ -33,14 +34,15 @@ def generate(
     answers = [""] * len(examples)
     for group in model.lora_groups(examples):
         inputs = pad([embedded[i] for i in group], side="left")
-        generated = cast(Any, model.llm.model).generate(
-            inputs_embeds=inputs.inputs_embeds,
-            attention_mask=inputs.attention_mask,
-            streamer=streamer,
-            eos_token_id=model.end_token_ids,
-            pad_token_id=model.end_token_ids[0],
-            **options,
-        )
+        with attending(model.attended_media(inputs)):
+            generated = cast(Any, model.llm.model).generate(
+                inputs_embeds=inputs.inputs_embeds,
+                attention_mask=inputs.attention_mask,
+                streamer=streamer,
+                eos_token_id=model.end_token_ids,
+                pad_token_id=model.end_token_ids[0],
+                **options,
+            )
         for i, text in zip(group, model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
             answers[i] = text.strip()
     return answers[0] if single else answers
@@ -70,7 +72,8 @@ def score_batch(
     embedded = model.embed_examples(prefixes)
     scores: list[Tensor] = [torch.empty(0)] * len(split)
     for group in model.lora_groups(prefixes):
-        found = score_suffixes(model.llm, [embedded[i] for i in group], [split[i][1] for i in group])
+        batch = pad([embedded[i] for i in group], side="left")  # so that suffixes start at one position
+        found = score_suffixes(model.llm, batch, [split[i][1] for i in group], model.attended_media(batch))
         for i, values in zip(group, found, strict=True):
             scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
     return torch.stack(scores)

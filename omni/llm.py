@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
 from omni.answer_head import AnswerHead, Contexts, find_answer_head
+from omni.attended_media import attending
 from omni.attention_checks import honours_packing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
 from omni.losses import token_log_likelihoods
@@ -40,6 +41,8 @@ class LanguageModel(nn.Module):
         self.config = config
         self.has_lora = False
         self._active_lora: frozenset[str] = frozenset()
+        self.attends_to_media = False  # whether its layers look at media; see omni.attended_media
+        self.recomputes_layers = False  # see omni.llm_layers.checkpoint_layers
         self.fused_loss = False  # the loss through Liger Kernel; see omni.answer_head.check_fused_loss
         model.requires_grad_(False)
         self.train(False)
@@ -108,7 +111,7 @@ class LanguageModel(nn.Module):
         register()
         _set_attention(model, wanted)
         arguments = functools.partial(pack_arguments, way, device=self.device, dtype=self.dtype)
-        with self._without_dropout():
+        with self._trial():
             honoured = honours_packing(model, self._sample_embeddings(12), arguments)
         if not honoured:
             _set_attention(model, before)
@@ -129,23 +132,29 @@ class LanguageModel(nn.Module):
     @functools.cached_property
     def can_branch(self) -> bool:
         """Whether several continuations of one prefix can stand in one row; found out by trying."""
-        return self.config.attention != "flash_attention_2" and honours_tree_mask(
-            self.model, self._sample_embeddings(12)
-        )
+        if self.config.attention == "flash_attention_2":
+            return False
+        with self._trial():
+            return honours_tree_mask(self.model, self._sample_embeddings(12))
 
     @functools.cached_property
     def answer_head(self) -> AnswerHead | None:
         """The head apart from the rest, so that logits can be made in chunks; None where only both together will do."""
-        with self._without_dropout():
-            found = find_answer_head(self._causal_lm, self._sample_embeddings(12))
+        with self._trial():
+            found = find_answer_head(self.causal_lm, self._sample_embeddings(12))
         if found is None:
             logger.warning("%s does more than a linear head: logits of all answers at once", self.config.name)
         return found
 
     @property
-    def _causal_lm(self) -> nn.Module:
+    def causal_lm(self) -> nn.Module:
         """The model of transformers, without PEFT's wrapper."""
         return cast(Any, self.model).get_base_model() if self.has_lora else self.model
+
+    @property
+    def num_layers(self) -> int:
+        """Number of its layers."""
+        return int(cast(Any, self.model).config.get_text_config().num_hidden_layers)
 
     @property
     def attention_window(self) -> int | None:
@@ -212,12 +221,16 @@ class LanguageModel(nn.Module):
         return self
 
     @contextmanager
-    def _without_dropout(self) -> Iterator[None]:
-        """For trials: two runs are to agree, and to leave torch's random state as it is for the forward pass after."""
+    def _trial(self) -> Iterator[None]:
+        """Two runs are to agree, and to leave torch's random state as it is for the forward pass after.
+
+        They may come in the midst of a forward pass, whose media are not theirs.
+        """
         before = self._drops_out
         self.train(False)
         try:
-            yield
+            with attending(None):
+                yield
         finally:
             self.train(before)
 

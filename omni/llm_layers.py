@@ -21,6 +21,7 @@ def checkpoint_layers(llm: LanguageModel) -> None:
     Raises:
         ValueError: the architecture has no such layers.
     """
+    llm.recomputes_layers = True
     for layer in _layers(llm, "activation_checkpointing"):
         layer.forward = partial(_run_checkpointed, layer.forward, llm)
 

@@ -17,6 +17,7 @@ from omni.augmentation import AugmentationDraw
 from omni.batching import Example, MediaInput
 from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.encoders.base import Features
+from omni.expert_routing import RoutingLog
 from omni.feature_cache import FeatureCache
 from omni.messages import Media
 from omni.modality import EncodedModality
@@ -40,6 +41,7 @@ class MediaModel(nn.Module):
         # frozen weights that were trained all the same, by plain name: they are saved with the model
         self.unfrozen: set[str] = set()
         self._augmentation_draw: AugmentationDraw | None = None
+        self.routing_log: RoutingLog | None = None  # where it is kept which experts media go to
 
     def modality(self, name: str) -> EncodedModality:
         """The modality `name`; ValueError lists those that there are."""

@@ -5,7 +5,7 @@ Shapes: C clips of one item, N features of a clip, F width of the features, Q me
 
 import functools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -16,10 +16,11 @@ from transformers import AutoTokenizer
 from adapters import Adapter, Instruction
 from omni.augmentation import RandomVersions
 from omni.batching import MediaInput
-from omni.components import build
+from omni.components import ComponentConfig, build
 from omni.config import EncoderConfig, ModalityConfig
 from omni.encoders.base import Encoder, Features
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
+from omni.llm import LanguageModel
 from omni.media.item import Media
 from omni.starter import resolve
 
@@ -203,17 +204,53 @@ def build_encoder(config: EncoderConfig, name: str, parent: str = Modality.confi
     return encoder
 
 
-def build_modality(config: ModalityConfig, name: str, llm_dim: int, embedding_rms: float) -> Modality:
-    """Build encoder and adapter of the modality `name`; the adapter is told the widths and the scale of the LLM."""
+def build_modality(config: ModalityConfig, name: str, llm: LanguageModel) -> Modality:
+    """Build encoder and adapter of the modality `name`; the adapter is told the sizes and the scale of the LLM."""
     key = f"model.modalities.{name}"
     state = torch.get_rng_state()
     encoder = build_encoder(config, name)
     if not encoder.trainable:
         torch.set_rng_state(state)  # a frozen encoder draws nothing that lasts, so adapters are the same without it
-    adapter = build(
-        config.adapter, f"{key}.adapter", feature_dim=encoder.dim, llm_dim=llm_dim, embedding_rms=embedding_rms
-    )
-    if not isinstance(adapter, Adapter):
-        raise ValueError(f"{key}.adapter: {config.adapter.class_path} is no adapters.Adapter")
+    adapter = build_adapter(config.adapter, f"{key}.adapter", encoder.dim, llm)
     augmentation = None if config.augmentation is None else RandomVersions(config.augmentation, f"{key}.augmentation")
     return Modality(encoder, adapter, config.cue, config.join_clips, config, augmentation)
+
+
+def build_adapter(config: ComponentConfig, key: str, feature_dim: int, llm: LanguageModel) -> Adapter:
+    """Build an adapter, which is told the sizes and the scale of the LLM; `key` names it in errors."""
+    adapter = build(
+        config,
+        key,
+        feature_dim=feature_dim,
+        llm_dim=llm.hidden_size,
+        num_llm_layers=llm.num_layers,
+        embedding_rms=llm.embedding_rms,
+    )
+    if not isinstance(adapter, Adapter):
+        raise ValueError(f"{key}: {config.class_path} is no adapters.Adapter")
+    return adapter
+
+
+def share_adapters(modalities: Mapping[str, Modality]) -> None:
+    """Let modalities whose configs say so (`share_adapter`) have parts of their adapters in common.
+
+    Raises:
+        ValueError: adapters that have no part in common, or are built with other arguments.
+    """
+    first: dict[str, str] = {}
+    for name, modality in modalities.items():
+        config = modality.config
+        if config is None or config.share_adapter is None:
+            continue
+        other = modalities[first.setdefault(config.share_adapter, name)]
+        key = f"model.modalities.{name}.share_adapter: {config.share_adapter!r}"
+        assert other.config is not None
+        if ComponentConfig.parse(config.adapter) != ComponentConfig.parse(other.config.adapter):
+            raise ValueError(
+                f"{key} is also that of {first[config.share_adapter]!r}, whose adapter is another one or has other "
+                "init_args: give both the same"
+            )
+        try:
+            modality.adapter.share_with(other.adapter)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error

@@ -16,7 +16,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from omni.batching import EmbeddedExample, Example, LLMInputs, pack, pad
+from adapters import GatedCrossAttention
+from omni import attended_media
+from omni.attended_media import AttendedMedia, attending
+from omni.batching import AttendedItem, EmbeddedExample, Example, LLMInputs, pack, pad
 from omni.checkpoint import combine_models, load_model, save_model, write_model
 from omni.config import ModelConfig, PromptConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
@@ -25,7 +28,7 @@ from omni.inference import embed_conversations, generate, score_batch
 from omni.llm import SHARED_LORA, LanguageModel, load_llm
 from omni.media_model import MediaModel, media_places
 from omni.messages import Sample
-from omni.modality import Modality, build_modality
+from omni.modality import Modality, build_modality, share_adapters
 from omni.model_card import ModelCard
 from omni.parameter_names import plain_name
 from omni.piece_prompt import PieceEncoder
@@ -61,6 +64,8 @@ class OmniModel(MediaModel):
         self.llm = llm
         self.system = system
         self.prompt = prompt
+        if any(not modality.adapter.in_sequence for modality in modalities.values()):
+            attended_media.insert(llm)
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -91,8 +96,11 @@ class OmniModel(MediaModel):
             return PieceEncoder(self.llm.tokenizer, cues, self.prompt, self.system)
         return ConversationEncoder(self.llm.tokenizer, cues, self.system)
 
-    def forget_layout(self) -> None:
-        """Lay out conversations anew, after modalities were added."""
+    def add(self, name: str, modality: Modality) -> None:
+        """Take in a new modality."""
+        self.modalities[name] = modality
+        if not modality.adapter.in_sequence:
+            attended_media.insert(self.llm)
         for name in ("conversation", "end_token_ids"):
             self.__dict__.pop(name, None)
 
@@ -121,10 +129,11 @@ class OmniModel(MediaModel):
         examples = self.encode_media(examples)
         tokens: list[list[Tensor]] = [[torch.empty(0)] * len(example.media) for example in examples]
         for name, places in media_places(examples).items():
-            for (i, j), found in zip(
-                places, self.modality(name)([examples[i].media[j] for i, j in places]), strict=True
-            ):
+            modality = self.modality(name)
+            for (i, j), found in zip(places, modality([examples[i].media[j] for i, j in places]), strict=True):
                 tokens[i][j] = found
+            if self.routing_log is not None:
+                self.routing_log.add(name, modality, examples, places)
         return tokens
 
     def embed_examples(self, examples: Sequence[Example]) -> list[EmbeddedExample]:
@@ -139,12 +148,19 @@ class OmniModel(MediaModel):
         text = self.llm.embed(example.token_ids.clamp(min=0))
         embeds: list[Tensor] = []
         new_labels: list[Tensor] = []
+        attended: list[AttendedItem] = []
         start = 0
-        for slot, tokens in zip(slots, media, strict=True):
-            embeds += [text[start:slot], tokens.to(text.dtype)]
-            new_labels += [labels[start:slot], labels.new_full((len(tokens),), int(labels[slot]))]
+        for slot, item, tokens in zip(slots, example.media, media, strict=True):
+            embeds.append(text[start:slot])
+            new_labels.append(labels[start:slot])
+            if self.modality(item.modality).adapter.in_sequence:
+                embeds.append(tokens.to(text.dtype))
+                new_labels.append(labels.new_full((len(tokens),), int(labels[slot])))
+            else:
+                attended.append(AttendedItem(item.modality, tokens, sum(map(len, embeds))))
             start = slot + 1
-        return EmbeddedExample(torch.cat([*embeds, text[start:]]), torch.cat([*new_labels, labels[start:]]))
+        joined = torch.cat([*embeds, text[start:]]), torch.cat([*new_labels, labels[start:]])
+        return EmbeddedExample(*joined, tuple(attended))
 
     # --- training ---
 
@@ -168,7 +184,9 @@ class OmniModel(MediaModel):
         for group in self.lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
-            total = total + self.llm.answer_nll(inputs.inputs_embeds, keep, targets, **self.attention_inputs(inputs))
+            with attending(self.attended_media(inputs)):
+                options = self.attention_inputs(inputs)
+                total = total + self.llm.answer_nll(inputs.inputs_embeds, keep, targets, **options)
         return total
 
     def answer_log_likelihoods(
@@ -179,9 +197,9 @@ class OmniModel(MediaModel):
         for group in self.lora_groups(batch):
             inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
             keep, targets = inputs.shifted()
-            tokens = self.llm.answer_log_likelihoods(
-                inputs.inputs_embeds, keep, targets, **self.attention_inputs(inputs)
-            )
+            with attending(self.attended_media(inputs)):
+                options = self.attention_inputs(inputs)
+                tokens = self.llm.answer_log_likelihoods(inputs.inputs_embeds, keep, targets, **options)
             counts = inputs.owners()[keep].bincount(minlength=len(group)).tolist()
             for i, part in zip(group, tokens.split(counts), strict=True):
                 found[i] = part.sum()
@@ -189,13 +207,24 @@ class OmniModel(MediaModel):
 
     def run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
         """The LLM's output for prepared inputs; `keep` as for `LanguageModel.forward`."""
-        return self.llm(inputs.inputs_embeds, keep, use_cache=False, **self.attention_inputs(inputs), **options)
+        with attending(self.attended_media(inputs)):
+            return self.llm(inputs.inputs_embeds, keep, use_cache=False, **self.attention_inputs(inputs), **options)
 
     def attention_inputs(self, inputs: LLMInputs) -> dict[str, Any]:
         """Positions, and what keeps pads or other samples from being seen."""
         if inputs.lengths is None:
             return {"position_ids": inputs.position_ids, "attention_mask": inputs.attention_mask}
         return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths)}
+
+    def attended_media(self, inputs: LLMInputs) -> AttendedMedia | None:
+        """What the LLM's layers look at beside the sequence; None = nothing."""
+        adapters = {span.modality: self.modality(span.modality).adapter for span in inputs.attended}
+        return attended_media.gather(
+            inputs.attended,
+            cast(dict[str, GatedCrossAttention], adapters),
+            len(inputs.inputs_embeds),
+            self.llm.recomputes_layers,
+        )
 
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Indices of examples that use the same LoRAs; while a group is out, its LoRAs are switched on."""
@@ -310,10 +339,8 @@ def build_model(
     New weights come from torch's global random state: seed it before.
     """
     llm = load_llm(config.llm, device)
-    modalities = {
-        name: build_modality(modality, name, llm.hidden_size, llm.embedding_rms)
-        for name, modality in config.modalities.items()
-    }
+    modalities = {name: build_modality(modality, name, llm) for name, modality in config.modalities.items()}
+    share_adapters(modalities)
     if config.llm.lora is not None:
         names: Collection[str] = [SHARED_LORA] if config.llm.lora.mode == "shared" else [*config.modalities]
         llm.add_lora(config.llm.lora, names)

@@ -8,6 +8,7 @@ Shapes: B prefixes, P prefix length, S suffix length, N nodes of a tree, R rows,
 
 import copy
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from omni.attended_media import AttendedMedia, attending
 from omni.attention_checks import additive_mask
-from omni.batching import EmbeddedExample, pad
+from omni.batching import LLMInputs
 from omni.conversation import IGNORED_LABEL
 from omni.llm import LanguageModel
 from omni.losses import token_log_likelihoods
@@ -36,6 +38,11 @@ class _Prefixes:
     cache: Any  # keys and values of transformers
     mask: Tensor  # [B, P] int64
     logits: Tensor  # [B, V] at their last positions
+    media: AttendedMedia | None  # what the layers look at
+
+    def attending(self, rows: Tensor) -> AbstractContextManager[None]:
+        """Inside, row r of the LLM looks at the media of prefix `rows[r]`."""
+        return attending(None if self.media is None else self.media.rows(rows))
 
     def cache_of(self, rows: Tensor) -> Any:
         """A cache with the keys and values of prefix `rows[r]` in row r; the original stays as it is."""
@@ -51,15 +58,17 @@ class _Prefixes:
 
 
 def score_suffixes(
-    llm: LanguageModel, prefixes: Sequence[EmbeddedExample], suffixes: Sequence[Sequence[Suffix]]
+    llm: LanguageModel, batch: LLMInputs, suffixes: Sequence[Sequence[Suffix]], media: AttendedMedia | None = None
 ) -> list[Tensor]:
-    """Summed log-likelihood in nats of each suffix after its prefix: for each prefix float32 [num_suffixes]."""
-    batch = pad(prefixes, side="left")  # all prefixes end together, so that suffixes start at one position
-    assert batch.attention_mask is not None
-    output = llm(
-        batch.inputs_embeds, 1, attention_mask=batch.attention_mask, position_ids=batch.position_ids, use_cache=True
-    )
-    ran = _Prefixes(output.past_key_values, batch.attention_mask, output.logits[:, -1])
+    """Summed log-likelihood in nats of each suffix after its prefix: for each prefix float32 [num_suffixes].
+
+    `batch` holds the prefixes, padded on the left so that all end together; `media` what the layers look at.
+    """
+    mask = batch.attention_mask
+    assert mask is not None
+    with attending(media):
+        output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
+    ran = _Prefixes(output.past_key_values, mask, output.logits[:, -1], media)
     window = llm.attention_window
     fits = window is None or ran.mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
     return (_score_trees if fits and llm.can_branch else _score_apart)(llm, ran, suffixes)
@@ -109,14 +118,15 @@ def _score_tree_rows(llm: LanguageModel, prefixes: _Prefixes, rows: Sequence[_Ro
     mask = prefixes.mask[index].bool()
     visible = torch.cat([mask[:, None].expand(-1, size, -1), visible.to(llm.device)], dim=2)
     keep = torch.arange(size, device=llm.device) < torch.tensor([[len(row.tree)] for row in rows], device=llm.device)
-    logits = llm(
-        llm.embed(token_ids),
-        keep,
-        attention_mask=additive_mask(visible, llm.dtype)[:, None],
-        position_ids=mask.sum(1, keepdim=True) + depths.to(llm.device),
-        past_key_values=prefixes.cache_of(index),
-        use_cache=True,
-    ).logits
+    with prefixes.attending(index):
+        logits = llm(
+            llm.embed(token_ids),
+            keep,
+            attention_mask=additive_mask(visible, llm.dtype)[:, None],
+            position_ids=mask.sum(1, keepdim=True) + depths.to(llm.device),
+            past_key_values=prefixes.cache_of(index),
+            use_cache=True,
+        ).logits
     nodes = logits.split([len(row.tree) for row in rows])
     return [
         _path_sums(row.tree, torch.cat([prefixes.logits[row.prefix][None], found]))
@@ -163,14 +173,15 @@ def _score_rows(llm: LanguageModel, prefixes: _Prefixes, index: Tensor, suffixes
         prefix_mask = prefixes.mask[index]
         mask = torch.cat([prefix_mask, real[:, :-1].to(llm.device)], dim=1)
         keep = labels[:, 1:] != IGNORED_LABEL
-        output = llm(
-            llm.embed(token_ids[:, :-1]),
-            keep,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(-1) - 1)[:, prefix_mask.shape[1] :],
-            past_key_values=prefixes.cache_of(index),
-            use_cache=True,
-        )
+        with prefixes.attending(index):
+            output = llm(
+                llm.embed(token_ids[:, :-1]),
+                keep,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1)[:, prefix_mask.shape[1] :],
+                past_key_values=prefixes.cache_of(index),
+                use_cache=True,
+            )
         values[:, 1:][keep] = token_log_likelihoods(output.logits, targets[:, 1:][keep])
     return (values * (labels != IGNORED_LABEL)).sum(1)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omni.batching import Example
+from omni.expert_balance import update_usage, with_shares
 from train import output
 from train.data import load_batches, split_bad
 from train.evaluation import evaluation_loss
@@ -131,6 +132,7 @@ class Trainer(Run):
             gradient_norm = self._clip_gradients()
             if math.isfinite(loss) and math.isfinite(gradient_norm):
                 self.strategy.update()
+                update_usage(self.model, metrics)
                 self.state.loss_sum += loss * num_tokens
                 self.state.token_sum += num_tokens
             else:
@@ -145,7 +147,7 @@ class Trainer(Run):
             "lr": learning_rate(step, self.num_steps, self.config),
             "gradient_norm": gradient_norm,
             "samples_per_second": num_samples / seconds,
-            **metrics,
+            **with_shares(metrics),
         }
         if self.state.step % self.config.log_every == 0 or self.state.step == self.num_steps:
             self.progress.log(output.write_metrics(self, figures | self.input_meter.figures()))

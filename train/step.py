@@ -9,6 +9,8 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 
 from omni.batching import Example
+from omni.expert_balance import expert_balance
+from omni.expert_routing import log_routing
 from omni.model import OmniModel
 from train.objectives import Objective
 from train.objectives.base import find_sample_objective
@@ -42,9 +44,10 @@ class TrainingStep(nn.Module):
         anchor = touch_all_parameters(self)
         if not batch:
             return anchor, {}
-        with self.activation_context():
+        with log_routing(self.model, only_trained=True) as log, self.activation_context():
             loss, metrics = self.objective(self.model, batch, num_answer_tokens, packed=self.packed)
-        return loss + anchor.to(loss.device), metrics
+            balance, found = expert_balance(log, num_answer_tokens)
+        return loss + balance.to(loss.device) + anchor.to(loss.device), {**metrics, **found}
 
     def objective_state(self) -> dict[str, Tensor]:
         """Weights of the objective itself: those of a projection that only training needs, for example; often none."""

@@ -2,6 +2,7 @@
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.beats import BeatsEncoder
+from omni.encoders.concat import Concat
 from omni.encoders.efficientnet import EfficientNetLite
 from omni.encoders.eva_clip import EvaClipEncoder
 from omni.encoders.huggingface import HuggingFaceEncoder
@@ -14,6 +15,7 @@ from omni.encoders.yamnet import YamNet
 
 __all__ = [
     "BeatsEncoder",
+    "Concat",
     "EfficientNetLite",
     "Encoder",
     "EvaClipEncoder",

@@ -4,6 +4,7 @@ Chen et al. 2022 (BEATs, arXiv:2212.09058), with the key names of its published 
 Shapes: C windows of one sound, B windows of a batch, F frames, M mel bands, N tokens, D width.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from omni.encoders.base import Encoder, Features
 from omni.encoders.beats_network import PATCH, BeatsNetwork, BeatsSize
 from omni.encoders.kaldi import SAMPLING_RATE, filter_banks
+from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.sound_windows import spread_windows
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.item import Media
@@ -35,6 +37,8 @@ class BeatsEncoder(Encoder):
         are used; a file of weights alone is taken to have the published ones.
     max_seconds: of sound; default: two windows, as X-InstructBLIP was trained. Of longer sounds, evenly spread windows
         are taken.
+    layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
+        width. Default: the last.
     dtype: float32, float16 or bfloat16.
     A shorter window is filled up with zeros, as published, and the mask says which features hold sound.
     """
@@ -45,6 +49,7 @@ class BeatsEncoder(Encoder):
         self,
         weights: str | Path,
         max_seconds: float = 10.24,
+        layers: int | Sequence[int] = LAST,
         dtype: str = "float32",
         modality: str = "sound",
         licence: str | None = "MIT",
@@ -63,7 +68,8 @@ class BeatsEncoder(Encoder):
             self.network = BeatsNetwork(size)
         load_strictly(self.network, state, path, assign=True)
         self.network.to(parse_dtype(dtype))
-        self.dim = size.width
+        self.layers = parse_layers(layers, size.num_blocks)
+        self.dim = size.width * len(self.layers)
         self.max_features = self.max_windows * (WINDOW_FRAMES // PATCH) * (NUM_BANDS // PATCH)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
@@ -82,11 +88,11 @@ class BeatsEncoder(Encoder):
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """filter_banks [B, F, M], mask [B, N] -> [B, N, D]."""
-        values = torch.cat([self.network(chunk) for chunk in inputs["filter_banks"].split(_MOST_WINDOWS)])
+        values = torch.cat([self.network(chunk, self.layers) for chunk in inputs["filter_banks"].split(_MOST_WINDOWS)])
         return Features(values, inputs["mask"])
 
     def preprocessing_config(self) -> dict[str, object]:
-        return {"max_windows": self.max_windows}
+        return {"max_windows": self.max_windows, **layers_config(self.layers)}
 
 
 def _settings(checkpoint: Any) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Shapes: B windows, F frames, M mel bands, N tokens, D width, H heads.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omni.encoders.fast_linear import linear, linear_gelu
+from omni.encoders.layers import LAST, run_blocks
 
 PATCH = 16  # frames and bands of a patch
 GATE_WIDTH = 8  # of which each half is summed to one gate
@@ -81,11 +83,12 @@ class BeatsNetwork(nn.Module):
         self.post_extract_proj = nn.Linear(size.patch_width, size.width) if is_projected else nn.Identity()
         self.encoder = Transformer(size)
 
-    def forward(self, filter_banks: Tensor) -> Tensor:
-        """[B, F, M] -> [B, F / 16 * M / 16, D], step by step, and band by band within a step."""
+    def forward(self, filter_banks: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """[B, F, M] -> [B, F / 16 * M / 16, D], step by step, and band by band within a step; several layers joined by
+        width."""
         values = filter_banks[:, None].to(self.layer_norm.weight.dtype)
         patches = self.patch_embedding(values).flatten(2).transpose(1, 2)
-        return self.encoder(self.post_extract_proj(self.layer_norm(patches)))
+        return self.encoder(self.post_extract_proj(self.layer_norm(patches)), layers)
 
 
 class Transformer(nn.Module):
@@ -98,13 +101,11 @@ class Transformer(nn.Module):
         self.layer_norm = nn.LayerNorm(size.width)
         self.layers = nn.ModuleList(Block(size) for _ in range(size.num_blocks))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[B, N, D] -> [B, N, D]."""
+    def forward(self, tokens: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """[B, N, D] -> [B, N, D]; several layers joined by width."""
         tokens = self.prepare(tokens)
         positions = self.relative_positions(tokens.shape[1])
-        for block in self.layers:
-            tokens = block(tokens, positions)
-        return tokens
+        return run_blocks([partial(block, positions=positions) for block in self.layers], tokens, layers)
 
     def prepare(self, tokens: Tensor) -> Tensor:
         """Tokens with their positions, normalised: what the first block takes."""

@@ -5,7 +5,9 @@ squeeze-and-excitation, stem and head of fixed width. Key names are those of the
 Shapes: B pictures, S side in pixels, N features, D feature width.
 """
 
+import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +19,11 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from omni.encoders.base import Encoder, Features
+from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.weights import find_weights, load_strictly, read_state_dict
 from omni.media.image import load_image
 from omni.media.item import Media
 
-STRIDE = 32  # pixels of the input per position of the feature map, each way
 HEAD_WIDTH = 1280
 NUM_CLASSES = 1000
 CPU_CHUNK = 8  # pictures at a time; at 32 the activations leave the processor's caches: measured at half the speed
@@ -57,11 +59,13 @@ STAGES = (
 
 
 class EfficientNetLite(Encoder):
-    """Features of the last feature map, before pooling: 7 x 7 positions of width 1280 for a picture of 224 pixels.
+    """Features of a feature map, before pooling: of the last, 7 x 7 positions of width 1280 at 224 pixels.
 
     weights: file (`.pth` or `.safetensors`) of the published checkpoint, or a folder with one such file.
     variant: lite0, lite1, lite2, lite3 or lite4; it must match the checkpoint.
     image_size: side in pixels; default: what the variant was trained with.
+    layers: whose features: 0 the stem, 1 to 7 the stages of the paper's table 1, 8 (or -1, the default) the head.
+        Several are joined by channel, on the coarsest grid among them; finer ones are averaged over its squares.
     modality: another name where pictures mean something else (depth, thermal, ...).
     Pictures are padded with white to a square, resized (bicubic) and scaled to (x - 127) / 128.
     """
@@ -73,6 +77,7 @@ class EfficientNetLite(Encoder):
         weights: str | Path,
         variant: str = "lite0",
         image_size: int | None = None,
+        layers: int | Sequence[int] = LAST,
         modality: str = "image",
         licence: str | None = "Apache-2.0",
     ) -> None:
@@ -82,8 +87,10 @@ class EfficientNetLite(Encoder):
         self.modality = modality
         self.variant = variant
         self.image_size = image_size or VARIANTS[variant].image_size
-        self.dim = HEAD_WIDTH
-        self.max_features = math.ceil(self.image_size / STRIDE) ** 2
+        self.layers = parse_layers(layers, len(STAGES) + 1)
+        widths = [32, *[_scaled_channels(stage[-1], VARIANTS[variant].width) for stage in STAGES], HEAD_WIDTH]
+        self.dim = sum(widths[layer] for layer in self.layers)
+        self.max_features = min(_sides(self.image_size)[layer] for layer in self.layers) ** 2
         path = find_weights(weights, (".safetensors", ".pth"))
         self.network = EfficientNetLiteNetwork(VARIANTS[variant])
         load_strictly(self.network, read_state_dict(path), path)
@@ -100,8 +107,8 @@ class EfficientNetLite(Encoder):
         return self.max_features
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """pixels [B, 3, S, S] uint8 -> [B, N, 1280], row by row from the top left."""
-        values = self._feature_map(inputs["pixels"]).flatten(2).transpose(1, 2).contiguous()
+        """pixels [B, 3, S, S] uint8 -> [B, N, D], row by row from the top left."""
+        values = self._feature_map(inputs["pixels"], self.layers).flatten(2).transpose(1, 2).contiguous()
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
     @torch.no_grad()
@@ -110,22 +117,22 @@ class EfficientNetLite(Encoder):
         return self.network.classify(self._feature_map(pixels))
 
     def preprocessing_config(self) -> dict[str, object]:
-        return {"variant": self.variant, "image_size": self.image_size}
+        return {"variant": self.variant, "image_size": self.image_size, **layers_config(self.layers)}
 
-    def _feature_map(self, pixels: Tensor) -> Tensor:
+    def _feature_map(self, pixels: Tensor, layers: Sequence[int] = LAST) -> Tensor:
         scaled = (pixels.to(self.network._fc.weight.dtype) - 127) / 128
         scaled = scaled.contiguous(memory_format=torch.channels_last)
         if scaled.device.type != "cpu":
-            return self.network.feature_map(scaled)
-        return torch.cat([self._chunk_on_cpu(chunk) for chunk in scaled.split(CPU_CHUNK)])
+            return self.network.feature_map(scaled, layers)
+        return torch.cat([self._chunk_on_cpu(chunk, layers) for chunk in scaled.split(CPU_CHUNK)])
 
-    def _chunk_on_cpu(self, chunk: Tensor) -> Tensor:
+    def _chunk_on_cpu(self, chunk: Tensor, layers: Sequence[int]) -> Tensor:
         # A lone picture takes another path through the matrix products and so differs in the last bits; as two it gives
         # the same bits as within any batch, which makes cached features equal to live ones.
         if len(chunk) == 1:
             twice = chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last)
-            return self.network.feature_map(twice)[:1]
-        return self.network.feature_map(chunk)
+            return self.network.feature_map(twice, layers)[:1]
+        return self.network.feature_map(chunk, layers)
 
 
 def pad_to_square(picture: Image.Image) -> Image.Image:
@@ -145,18 +152,35 @@ class EfficientNetLiteNetwork(nn.Module):
         super().__init__()
         self._conv_stem = SamePaddingConv(3, 32, 3, stride=2)
         self._bn0 = _batch_norm(32)
+        self._stage_lengths = _stage_lengths(variant)
         self._blocks = nn.ModuleList(_build_blocks(variant))
         last_width = _scaled_channels(STAGES[-1][-1], variant.width)
         self._conv_head = SamePaddingConv(last_width, HEAD_WIDTH, 1)
         self._bn1 = _batch_norm(HEAD_WIDTH)
         self._fc = nn.Linear(HEAD_WIDTH, NUM_CLASSES)
 
-    def feature_map(self, scaled: Tensor) -> Tensor:
-        """Scaled pixels [B, 3, S, S] -> [B, 1280, ceil(S / 32), ceil(S / 32)]."""
+    def feature_map(self, scaled: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """Scaled pixels [B, 3, S, S] -> [B, 1280, ceil(S / 32), ceil(S / 32)]; see `EfficientNetLite` for `layers`."""
+        chosen = [layer % (len(STAGES) + 2) for layer in layers]
+        maps = []
+        for number, hidden in enumerate(self._feature_maps(scaled)):
+            maps.append(hidden if number in chosen else None)
+            if number == max(chosen):
+                break
+        found = [hidden for number in chosen for hidden in [maps[number]] if hidden is not None]
+        side = min(one.shape[-1] for one in found)
+        return found[0] if len(found) == 1 else torch.cat([_averaged(one, side) for one in found], dim=1)
+
+    def _feature_maps(self, scaled: Tensor) -> Iterator[Tensor]:
+        """Scaled pixels -> the output of the stem, of every stage, and of the head."""
         hidden = functional.relu6(self._bn0(self._conv_stem(scaled)))
-        for block in self._blocks:
-            hidden = block(hidden)
-        return functional.relu6(self._bn1(self._conv_head(hidden)))
+        yield hidden
+        blocks = iter(self._blocks)
+        for length in self._stage_lengths:
+            for block in itertools.islice(blocks, length):
+                hidden = block(hidden)
+            yield hidden
+        yield functional.relu6(self._bn1(self._conv_head(hidden)))
 
     def classify(self, feature_map: Tensor) -> Tensor:
         """[B, 1280, H, W] -> logits [B, 1000]."""
@@ -212,12 +236,29 @@ class SamePaddingConv(nn.Conv2d):
         return functional.conv2d(functional.pad(input, padding), self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
+def _averaged(feature_map: Tensor, side: int) -> Tensor:
+    """[B, D, H, H] -> [B, D, side, side]."""
+    return feature_map if feature_map.shape[-1] == side else functional.adaptive_avg_pool2d(feature_map, side)
+
+
+def _sides(image_size: int) -> list[int]:
+    """Of the feature maps of stem, stages and head, in positions."""
+    sides = [math.ceil(image_size / 2)]
+    for stage in STAGES:
+        sides.append(math.ceil(sides[-1] / stage[2]))
+    return [*sides, sides[-1]]
+
+
+def _stage_lengths(variant: Variant) -> list[int]:
+    """Blocks of each stage; the Lite family does not deepen the first and the last."""
+    inner = range(1, len(STAGES) - 1)
+    return [math.ceil(stage[0] * variant.depth) if i in inner else stage[0] for i, stage in enumerate(STAGES)]
+
+
 def _build_blocks(variant: Variant) -> list[InvertedResidual]:
     blocks = []
     in_channels = 32
-    for index, (repeats, kernel, stride, expansion, channels) in enumerate(STAGES):
-        is_inner = 0 < index < len(STAGES) - 1  # the Lite family does not deepen the first and the last stage
-        repeats = math.ceil(repeats * variant.depth) if is_inner else repeats
+    for repeats, (_, kernel, stride, expansion, channels) in zip(_stage_lengths(variant), STAGES, strict=True):
         out_channels = _scaled_channels(channels, variant.width)
         for repeat in range(repeats):
             blocks.append(InvertedResidual(in_channels, out_channels, kernel, stride if repeat == 0 else 1, expansion))

@@ -4,7 +4,7 @@ Sun et al. 2023 (EVA-CLIP, arXiv:2303.15389), with the key names of LAVIS' check
 Shapes: B pictures, S side in pixels, N features (class token and patches), D width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch.nn import functional
 from omni.config import from_dict
 from omni.encoders.base import Encoder, Features
 from omni.encoders.clip_pixels import resize_and_crop, to_pixels
+from omni.encoders.layers import LAST, layers_config, parse_layers, run_blocks
 from omni.encoders.vision_blocks import Block
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.image import IMAGE_EXTENSIONS, load_image
@@ -47,6 +48,8 @@ class EvaClipEncoder(Encoder):
     weights: `eva_vit_g.pth`, a checkpoint of BLIP-2 that holds `visual_encoder.*`, or a folder with one such file.
     image_size: side in pixels, a multiple of 14; positions are interpolated (bicubic) where the file has others.
     crop: False = the whole picture, squeezed into a square, as BLIP-2 and its kin do; True = the middle square.
+    layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
+        width. Default: the last.
     dtype: float32, float16 or bfloat16.
     size: of other checkpoints in these key names; default: EVA-CLIP-g/14.
     """
@@ -58,6 +61,7 @@ class EvaClipEncoder(Encoder):
         weights: str | Path,
         image_size: int = 224,
         crop: bool = False,
+        layers: int | Sequence[int] = LAST,
         dtype: str = "float32",
         size: EvaClipSize | Mapping[str, Any] | None = None,
         modality: str = "image",
@@ -70,7 +74,8 @@ class EvaClipEncoder(Encoder):
         self.modality = modality
         self.image_size = image_size
         self.crop = crop
-        self.dim = shape.width
+        self.layers = parse_layers(layers, shape.num_blocks)
+        self.dim = shape.width * len(self.layers)
         self.max_features = (image_size // shape.patch_size) ** 2 + 1
         path = find_weights(weights, (".safetensors", ".pth", ".pt"))
         state = _used_part(part_of_checkpoint(read_checkpoint(path), "model", path), shape.num_blocks)
@@ -95,11 +100,11 @@ class EvaClipEncoder(Encoder):
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """pixels [B, 3, S, S] -> [B, N, D]."""
-        values = torch.cat([self.network(chunk) for chunk in inputs["pixels"].split(_MOST_PICTURES)])
+        values = torch.cat([self.network(chunk, self.layers) for chunk in inputs["pixels"].split(_MOST_PICTURES)])
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
     def preprocessing_config(self) -> dict[str, object]:
-        return {"image_size": self.image_size, "crop": self.crop}
+        return {"image_size": self.image_size, "crop": self.crop, **layers_config(self.layers)}
 
 
 class PatchEmbedding(nn.Module):
@@ -127,13 +132,11 @@ class EvaClipNetwork(nn.Module):
             for _ in range(size.num_blocks)
         )
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """[B, 3, S, S] -> [B, N, D]."""
+    def forward(self, pixels: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """[B, 3, S, S] -> [B, N, D]; several layers joined by width."""
         patches = self.patch_embed(pixels.to(self.pos_embed.dtype))
         tokens = torch.cat([self.cls_token.expand(len(patches), -1, -1), patches], dim=1) + self.pos_embed
-        for block in self.blocks:
-            tokens = block(tokens)
-        return tokens
+        return run_blocks([*self.blocks], tokens, layers)
 
 
 def interpolate_positions(positions: Tensor, side: int) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adapters import MLP, Adapter, Instruction, Linear, QFormer, Resampler
+from adapters import MLP, Adapter, Experts, Instruction, Linear, QFormer, Resampler
 
 FEATURE_DIM, LLM_DIM, NUM_FEATURES = 12, 20, 16
 TOLERANCE = 1e-5  # of the largest absolute value
@@ -18,6 +18,16 @@ BUILDERS: dict[str, Callable[..., Adapter]] = {
     "mlp": lambda **kwargs: MLP(FEATURE_DIM, LLM_DIM, num_layers=3, hidden_dim=24, **kwargs),
     "mlp_sequence": lambda **kwargs: MLP(FEATURE_DIM, LLM_DIM, reduction=3, layout="sequence", **kwargs),
     "mlp_grids": lambda **kwargs: MLP(FEATURE_DIM, LLM_DIM, reduction=2, grid_size=3, **kwargs),
+    "experts": lambda **kwargs: Experts(FEATURE_DIM, LLM_DIM, width=16, **kwargs),
+    "experts_of_items": lambda **kwargs: Experts(
+        FEATURE_DIM,
+        LLM_DIM,
+        width=16,
+        route="item",
+        expert="adapters.MLP",
+        expert_args={"reduction": 3, "layout": "sequence"},
+        **kwargs,
+    ),
     "resampler": lambda **kwargs: Resampler(FEATURE_DIM, LLM_DIM, num_queries=5, num_heads=2, width=16, **kwargs),
     "qformer": lambda **kwargs: _qformer(None, **kwargs),
     "qformer_with_instruction": lambda **kwargs: _qformer("bert", **kwargs),

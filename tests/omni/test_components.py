@@ -9,7 +9,7 @@ from adapters import MLP
 from omni.components import ComponentConfig, build, import_class
 from omni.config import ModalityConfig, from_dict
 from omni.modality import build_modality
-from tests.tiny import SensorEncoder
+from tests.tiny import SensorEncoder, tiny_model
 
 USER_FILE = """
 from adapters import MLP
@@ -91,11 +91,13 @@ def test_a_missing_dependency_of_a_users_file_is_not_mistaken_for_a_missing_clas
         ("adapter", "torch.nn.Identity", r"image\.adapter: torch\.nn\.Identity is no adapters\.Adapter"),
     ],
 )
-def test_a_class_that_is_no_encoder_or_adapter_is_refused(part: str, class_path: str, message: str) -> None:
+def test_a_class_that_is_no_encoder_or_adapter_is_refused(
+    part: str, class_path: str, message: str, tiny_llm: Path
+) -> None:
     values = {"encoder": {"class_path": "tests.tiny.SensorEncoder"}, "adapter": {"class_path": "adapters.MLP"}}
     config = from_dict(ModalityConfig, values | {part: {"class_path": class_path}})
     with pytest.raises(ValueError, match=message):
-        build_modality(config, "image", 16, 1.0)
+        build_modality(config, "image", tiny_model(tiny_llm).llm)
 
 
 def test_a_config_is_parsed_once() -> None:

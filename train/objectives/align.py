@@ -57,6 +57,12 @@ class AlignObjective(nn.Module):
         self, model: OmniModel, batch: Sequence[Example], num_answer_tokens: int, *, packed: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `train.objectives.Objective`. Negatives are the other samples of this process's micro-batch."""
+        beside = [name for name in model.modalities if not model.modality(name).adapter.in_sequence]
+        if beside:
+            raise ValueError(
+                f"objective: AlignObjective compares media tokens with words, but the adapters of {beside} make no "
+                "tokens of the LLM's width; use train.objectives.LanguageModelObjective"
+            )
         examples = [example for example in batch if example.media]
         answers = [_answer_ids(example) for example in examples]
         share = sum(len(answer) for answer in answers) / num_answer_tokens

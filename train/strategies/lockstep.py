@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from omni.attended_media import attending
+
 _DONE, _WITHOUT_GRADIENT, _WITH_GRADIENT = 0, 1, 2
 
 
@@ -58,7 +60,8 @@ class Lockstep:
         try:
             # Dropout here must not change what it draws elsewhere: generators are put back.
             devices = [] if self._row.device.type == "cpu" else [self._row.device]
-            with torch.set_grad_enabled(asked == _WITH_GRADIENT), torch.random.fork_rng(devices):
+            gradients = torch.set_grad_enabled(asked == _WITH_GRADIENT)
+            with gradients, torch.random.fork_rng(devices), attending(None):
                 self.decoder(inputs_embeds=self._row.clone(), use_cache=False)
         finally:
             self._running_along = False

@@ -4,12 +4,16 @@ Key names are those of the published checkpoint, which come from `nn.MultiheadAt
 Shapes: B clips, N tokens, D width, H heads.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from omni.encoders.fast_linear import linear, linear_gelu
 from omni.encoders.imagebind.sizes import TrunkSize
+from omni.encoders.layers import LAST, run_blocks
 
 BLOCK_NORM_EPSILON = 1e-6  # of blocks, the norm before them, and heads; the stems have 1e-5
 MLP_RATIO = 4
@@ -101,12 +105,10 @@ class Trunk(nn.Module):
         self.pre_transformer_layer = nn.Sequential(*norms)
         self.blocks = nn.ModuleList(Block(size.width, size.num_heads, extra_key) for _ in range(size.num_blocks))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[B, N, D] -> [B, N, D]."""
-        tokens = self.pre_transformer_layer(tokens)
-        for block in self.blocks:
-            tokens = block(tokens, self.is_causal)
-        return tokens
+    def forward(self, tokens: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """[B, N, D] -> [B, N, D]; several layers joined by width."""
+        blocks = [partial(block, is_causal=self.is_causal) for block in self.blocks]
+        return run_blocks(blocks, self.pre_transformer_layer(tokens), layers)
 
     def at(self, tokens: Tensor, position: Tensor) -> Tensor:
         """What `forward` gives at one position [B] of each row, [B, D]: the last block works on that one alone."""

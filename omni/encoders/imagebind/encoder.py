@@ -19,6 +19,7 @@ from omni.encoders.imagebind.sizes import ImageBindSizes
 from omni.encoders.imagebind.stems import CONTEXT_LENGTH, IMU_PATCH, IMU_SAMPLES, PATCH, VISION_PATCH, audio_grid
 from omni.encoders.imagebind.stems import IMAGE_SIZE as SIZE
 from omni.encoders.imagebind.tokenizer import ClipTokenizer
+from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.weights import find_weights, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.frames import VIDEO_EXTENSIONS
@@ -64,6 +65,8 @@ class ImageBindEncoder(Encoder):
         feature per item in the joint space, the mean over its clips.
     normalize: embeddings of unit length; False = as published, times the modality's logit scale.
     num_clips: of 2 s, evenly spread, at most; default: 5 of a video (each in three crops), 3 of a sound.
+    layers: of tokens: which of the trunk's, 0 (before the first block) to the number of blocks; several are joined by
+        width. Default: the last.
     dtype: float32, float16 or bfloat16, of the trunk. Embeddings are always float32.
     vocabulary: CLIP's `bpe_simple_vocab_16e6.txt.gz`, needed for text only.
     sizes: of other checkpoints in the published key names; default: `imagebind_huge`.
@@ -77,6 +80,7 @@ class ImageBindEncoder(Encoder):
         output: str = "tokens",
         normalize: bool = True,
         num_clips: int | None = None,
+        layers: int | Sequence[int] = LAST,
         dtype: str = "float32",
         vocabulary: str | Path | None = None,
         sizes: ImageBindSizes | Mapping[str, Any] | None = None,
@@ -95,9 +99,13 @@ class ImageBindEncoder(Encoder):
         self.file_extensions = _EXTENSIONS.get("sound" if self.kind == "audio" else self.kind, ())
         path = find_weights(weights, (".safetensors", ".pth", ".pt"))
         self.network = load_imagebind(path, ImageBindSizes.parse(sizes), [self.trunk], parse_dtype(dtype))
+        trunk = self.network.sizes.trunk(self.trunk)
+        self.layers = parse_layers(layers, trunk.num_blocks)
+        if output == "embedding" and self.layers != LAST:
+            raise ValueError(f"layers is {list(self.layers)}, but embeddings are of the last: leave it out")
         views = self.num_clips * (preprocess.VIEWS_PER_CLIP if self.kind == "video" else 1)
         is_embedding = output == "embedding"
-        self.dim = self.network.sizes.embedding_dim if is_embedding else self.network.sizes.trunk(self.trunk).width
+        self.dim = self.network.sizes.embedding_dim if is_embedding else trunk.width * len(self.layers)
         self.max_features = 1 if is_embedding else views * _NUM_TOKENS[self.trunk]
 
     @cached_property
@@ -129,7 +137,9 @@ class ImageBindEncoder(Encoder):
         if self.output == "embedding":
             values = self.embed(clips)[:, None]
         else:
-            values = torch.cat([self.network.tokens(self.trunk, chunk) for chunk in clips.split(_MOST_CLIPS)])
+            values = torch.cat(
+                [self.network.tokens(self.trunk, chunk, self.layers) for chunk in clips.split(_MOST_CLIPS)]
+            )
         mask = inputs.get("mask")
         if mask is None:
             mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
@@ -150,7 +160,7 @@ class ImageBindEncoder(Encoder):
 
     def preprocessing_config(self) -> dict[str, Any]:
         names = ("kind", "output", "normalize", "num_clips")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | layers_config(self.layers)
 
     def _clips(self, media: Media) -> tuple[Tensor, Tensor | None]:
         if self.trunk == "audio":

@@ -13,6 +13,7 @@ from torch.nn import functional
 from omni.encoders.imagebind.blocks import BLOCK_NORM_EPSILON, Trunk
 from omni.encoders.imagebind.sizes import TRUNKS, ImageBindSizes
 from omni.encoders.imagebind.stems import CLIP_SHAPES, build_preprocessor
+from omni.encoders.layers import LAST
 from omni.encoders.weights import check_keys, load_strictly, read_state_dict
 
 LARGEST_LOGIT_SCALE = 100.0
@@ -80,9 +81,12 @@ class ImageBindNetwork(nn.Module):
         dtype = next(self.modality_trunks[trunk].parameters()).dtype
         return self.modality_preprocessors[trunk](clips.to(dtype) if clips.is_floating_point() else clips)
 
-    def tokens(self, trunk: str, clips: Tensor) -> Tensor:
-        """Clips -> what the trunk gives, [B, N, D]; the class token (of text: the begin token) is the first."""
-        return self.modality_trunks[trunk](self.stem(trunk, clips))
+    def tokens(self, trunk: str, clips: Tensor, layers: Sequence[int] = LAST) -> Tensor:
+        """Clips -> what the trunk gives, [B, N, D]; the class token (of text: the begin token) is the first.
+
+        Several layers are joined by width.
+        """
+        return self.modality_trunks[trunk](self.stem(trunk, clips), layers)
 
     def head(self, trunk: str, clips: Tensor) -> Tensor:
         """Clips -> the projected class token (of text: end token) [B, E], neither normalised nor scaled."""
