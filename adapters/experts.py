@@ -196,7 +196,8 @@ class ExpertPool(nn.Module):
 
     def balance_losses(self, probabilities: Tensor) -> Tensor:
         """The load-balancing loss of each row from the router's probabilities: [B, E] -> [B] float32."""
-        return len(self.experts) * (probabilities.float() @ self.usage.float())
+        # No matrix product: under autocast that would be in 16 bits.
+        return len(self.experts) * (probabilities.float() * self.usage.float()).sum(-1)
 
     @torch.no_grad()
     def update_usage(self, shares: Tensor) -> None:

@@ -115,6 +115,8 @@ def gather(
     """
     of_modality: dict[str, list[list[AttendedSpan]]] = defaultdict(lambda: [[] for _ in range(num_rows)])
     for span in spans:
+        if len(span.states) == 0:  # an item without a single real feature
+            continue
         of_modality[span.modality][span.row].append(span)
     found = [_of_modality(adapters[name], rows) for name, rows in sorted(of_modality.items())]
     return AttendedMedia(found, recompute) if found else None

@@ -25,14 +25,21 @@ def expert_balance(log: RoutingLog, num_answer_tokens: int) -> tuple[Tensor, dic
     """
     total = torch.zeros(())
     metrics: dict[str, Tensor] = {}
-    for name, passes in log.modalities.items():
+    for passes in log.modalities.values():
         for items in passes:
             loss = items.balance_loss() / num_answer_tokens
             total = total.to(loss.device) + items.adapter.balance_weight * loss
             metrics[BALANCE_LOSS] = metrics.get(BALANCE_LOSS, 0) + loss.detach()
-            for index, use in enumerate(items.weighted_use() / num_answer_tokens):
-                metrics[_key(name, index)] = use
-    return total, metrics
+    return total, {**metrics, **expert_use(log, num_answer_tokens)}
+
+
+def expert_use(log: RoutingLog, num_answer_tokens: int) -> dict[str, Tensor]:
+    """How much of each modality each expert served, to be summed up (see `with_shares`)."""
+    return {
+        _key(name, index): use
+        for name, passes in log.modalities.items()
+        for index, use in enumerate(torch.stack([items.weighted_use() for items in passes]).sum(0) / num_answer_tokens)
+    }
 
 
 def update_usage(model: MediaModel, metrics: Mapping[str, float]) -> None:

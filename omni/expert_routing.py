@@ -32,11 +32,11 @@ class RoutedItems:
 
     def balance_loss(self) -> Tensor:
         """The load-balancing losses of the items, weighted and summed."""
-        return self.adapter.shared.balance_losses(self.probabilities) @ self.weights
+        return (self.adapter.shared.balance_losses(self.probabilities) * self.weights).sum()
 
     def weighted_use(self) -> Tensor:
         """How much each expert did: [E]."""
-        return self.weights @ self.use.float()
+        return (self.weights[:, None] * self.use.float()).sum(0)
 
 
 class RoutingLog:

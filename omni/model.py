@@ -6,8 +6,10 @@ adapters, interleaving) -> the LLM.
 Shapes: B batch, L length, Q media tokens, D width of the LLM.
 """
 
+import dataclasses
 import functools
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -293,6 +295,9 @@ class OmniModel(MediaModel):
         for name in sorted(self.modalities):
             modality = self.modality(name)
             digest.update(f"{name} {modality.cue!r} {modality.join_clips} {modality.encoder.fingerprint()}".encode())
+            if modality.config is not None:  # arguments that leave no trace in the weights, such as `top_k`
+                adapter = dataclasses.asdict(modality.config.adapter)
+                digest.update(json.dumps(adapter, sort_keys=True, default=str).encode())
         state = {plain_name(name): value for name, value in self.state_dict().items()}
         trained = {name: value for name, value in state.items() if ".adapter." in name or name in self.unfrozen}
         for name, value in sorted((trained | self.llm.lora_state()).items()):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 
 from omni.batching import Example
+from omni.expert_balance import expert_use, with_shares
+from omni.expert_routing import log_routing
 from train.data import evaluation_batches, load_batches, split_bad
 from train.processes import from_all
 from train.progress import TrainingProgress
@@ -13,10 +15,10 @@ from train.setup import Run
 
 
 @torch.no_grad()
-def evaluation_loss(run: Run, progress: TrainingProgress) -> float:
-    """Mean negative log-likelihood in nats over all answer tokens of the held-out data, which all processes share.
-
-    With a `train.objectives.SampleObjective`, such as preference tuning: its mean loss over the held-out samples.
+def evaluation_figures(run: Run, progress: TrainingProgress) -> dict[str, float]:
+    """`evaluation_loss`: mean negative log-likelihood in nats over all answer tokens of the held-out data, which all
+    processes share; with a `train.objectives.SampleObjective`, such as preference tuning, its mean loss over the
+    samples. Where an adapter is `adapters.Experts`, also the share of its modality that each expert served.
 
     Raises:
         ValueError: no sample can be used.
@@ -29,24 +31,29 @@ def evaluation_loss(run: Run, progress: TrainingProgress) -> float:
     )
     run.training_step.eval()
     total, count, num_seen, bad = 0.0, 0, 0, []
-    for items in load_batches(prepared, batches, config.num_workers):
-        examples, bad_here = split_bad(items)
-        num_seen += len(items)
-        bad += bad_here
-        if examples:
-            with accelerator.autocast():
-                part, part_count = _sum_and_count(run, examples)
-            total, count = total + part, count + part_count
+    with log_routing(run.model, only_trained=False) as log:
+        for items in load_batches(prepared, batches, config.num_workers):
+            examples, bad_here = split_bad(items)
+            num_seen += len(items)
+            bad += bad_here
+            if examples:
+                with accelerator.autocast():
+                    part, part_count = _sum_and_count(run, examples)
+                total, count = total + part, count + part_count
+    use = {name: float(value) for name, value in expert_use(log, 1).items()}
     if run.lockstep is not None:
         run.lockstep.finish()
-    reports = from_all(accelerator, (total, count, num_seen, bad))
+    reports = from_all(accelerator, (total, count, num_seen, bad, use))
     all_bad = [sample for report in reports for sample in report[3]]
     for sample in run.bad_evaluation_samples.record(sum(r[2] for r in reports), all_bad, run.state.step):
         progress.line(f"skipped {sample.id} of {sample.source}: {sample.reason}")
     count = sum(report[1] for report in reports)
     if count == 0:
         raise ValueError(f"data.evaluation: no sample can be used. {run.bad_evaluation_samples.summary()}")
-    return math.fsum(report[0] for report in reports) / count
+    names = sorted({name for report in reports for name in report[4]})
+    uses = with_shares({name: math.fsum(report[4].get(name, 0.0) for report in reports) for name in names})
+    loss = math.fsum(report[0] for report in reports) / count
+    return {"evaluation_loss": loss, **{f"evaluation_{name}": share for name, share in uses.items()}}
 
 
 def _sum_and_count(run: Run, examples: Sequence[Example]) -> tuple[float, int]:

@@ -14,7 +14,7 @@ from omni.batching import Example
 from omni.expert_balance import update_usage, with_shares
 from train import output
 from train.data import load_batches, split_bad
-from train.evaluation import evaluation_loss
+from train.evaluation import evaluation_figures
 from train.input_meter import InputMeter, InputTimes
 from train.interrupts import Interrupts
 from train.mixing import MicroBatches
@@ -203,14 +203,15 @@ class Trainer(Run):
         if not due or not self.evaluation_sources or self.state.evaluated_step == step:
             return
         self.encoder_release.before_evaluation(self.evaluation_sources)
-        loss = evaluation_loss(self, self.progress)
+        figures = evaluation_figures(self, self.progress)
+        loss = figures["evaluation_loss"]
         self.encoder_release.after_evaluation()
         self.state.evaluated_step, self.state.evaluation_loss = step, loss
         is_best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
         if is_best:
             self.state.best_loss, self.state.best_step = loss, step
         if self.metrics is not None:
-            self.metrics.write(step, {"evaluation_loss": loss})
+            self.metrics.write(step, figures)
             self.metrics.draw_loss()
         self.progress.line(f"step {step}: evaluation loss {loss:.4f}{' (best so far)' if is_best else ''}")
         if is_best:

@@ -13,7 +13,10 @@ from omni.expert_routing import log_routing
 from omni.messages import Media, Message, Text
 from omni.model import OmniModel, build_model
 from tests.tiny import MLP, sensor, tiny_config, tiny_model
+from tests.train.runs import metrics, row, weights, write_manifest, write_recipe
+from train.loop import Trainer
 from train.objectives import LanguageModelObjective
+from train.recipe import load_recipe
 from train.step import TrainingStep
 
 EXPERTS: dict[str, Any] = {
@@ -134,3 +137,27 @@ def test_modalities_that_share_must_be_configured_alike(tiny_llm: Path) -> None:
         modality.share_adapter = "all"
     with pytest.raises(ValueError, match=r"modalities\.image\.share_adapter: 'all': MLP and MLP have no part in"):
         build_model(wrong)
+
+
+def test_metrics_tell_the_use_of_experts_in_training_and_evaluation(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(str(i), ["image:0.npy", "sound:1.npy"], "a frog", "what is this") for i in range(4)]
+    data = write_manifest(tmp_path / "data", rows)
+    encoder = {"class_path": "tests.tiny.SensorEncoder"}
+    modalities = {name: {"encoder": encoder, "adapter": EXPERTS, "share_adapter": "all"} for name in ("image", "sound")}
+    recipe = write_recipe(
+        tmp_path,
+        tiny_llm,
+        data,
+        model={"llm": {"name": str(tiny_llm)}, "modalities": modalities},
+        evaluation=[{"path": str(data)}],
+        steps=2,
+    )
+    Trainer(load_recipe(recipe, ["--train.output_dir", str(tmp_path / "out")])).run()
+    for prefix in ("", "evaluation_"):
+        for name in ("image", "sound"):
+            found = [metrics(tmp_path / "out", f"{prefix}expert_use/{name}/{index}")[2] for index in range(3)]
+            assert sum(found) == pytest.approx(1)
+    assert metrics(tmp_path / "out", "balance_loss")[2] > 0
+    usage = weights(tmp_path / "out/last")["modalities.image.adapter.shared.usage"]
+    assert float(usage.sum()) == pytest.approx(1)
+    assert not (usage == usage[0]).all()

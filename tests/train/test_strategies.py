@@ -14,7 +14,6 @@ from safetensors.numpy import load_file
 from tests.train.runs import (
     MLP,
     REPOSITORY,
-    RESAMPLER,
     SUBSETS,
     environment,
     metrics,
@@ -28,6 +27,12 @@ from tests.train.strategy_worker import frozen_trainer, losses_of_pairs, train
 CONFIGS = REPOSITORY / "train/accelerate"
 STRATEGIES = ["ddp", "fsdp2", "zero1", "zero2", "zero2-offload", "zero3", "zero3-offload"]
 HANG = 400  # seconds; only to tell a hang from a slow machine
+# One adapter in the sequence, one inside the LLM's layers, and one with a loss of its own.
+INSERTED = {
+    "class_path": "adapters.GatedCrossAttention",
+    "init_args": {"every": 1, "num_queries": 2, "width": 16, "num_heads": 2, "dropout": 0.1},
+}
+EXPERTS = {"class_path": "adapters.Experts", "init_args": {"num_experts": 2, "width": 16, "balance_weight": 0.1}}
 LORA = {"r": 2, "alpha": 4, "dropout": 0.1, "target_modules": ["q_proj"], "mode": "per_modality"}
 
 
@@ -35,10 +40,10 @@ def strategy_recipe(folder: Path, llm: Path, data: Path, accumulation_steps: int
     modalities = {
         name: {
             "encoder": {"class_path": "tests.tiny.SensorEncoder", "init_args": {"seed": index}},
-            "adapter": RESAMPLER if index else MLP,
+            "adapter": adapter,
             "cue": f"{name}: ",
         }
-        for index, name in enumerate(("image", "sound", "depth"))
+        for index, (name, adapter) in enumerate({"image": MLP, "sound": INSERTED, "depth": EXPERTS}.items())
     }
     return write_recipe(
         folder,
