@@ -21,7 +21,9 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "fetch": Command("fetch starter weights and data", fetch_command.add_arguments, fetch_command.run),
     "cache": Command("the feature cache: show, prune, build", cache_command.add_arguments, cache_command.run),
-    "import": Command("published checkpoints into a model", import_command.add_arguments, import_command.run),
+    "import": Command(
+        "published checkpoints into a model or a joint space", import_command.add_arguments, import_command.run
+    ),
 }
 
 

@@ -1,16 +1,18 @@
-"""`python -m omni import SOURCE FILES... --llm ID`: published checkpoints into a model folder."""
+"""`python -m omni import SOURCE FILES... --llm ID`: published checkpoints into folders of models and joint spaces."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omni.published.assembly import Source
-    from omni.published.files import PublishedFile
+    from omni.joint_space import JointSpace
+    from omni.model import OmniModel
+    from omni.published.key_report import FileReport
+    from omni.published.settings import Settings
 
-SOURCES = ("x-instructblip", "instructblip", "blip2")
+SOURCES = ("imagebind", "x-instructblip", "instructblip", "blip2")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -22,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILES",
         help="its files, the encoders' own among them; they are told apart by their keys, or by a label: "
-        "image=FILE audio=FILE 3d=FILE video=FILE eva=FILE beats=FILE ulip2=FILE",
+        "image=FILE audio=FILE 3d=FILE video=FILE eva=FILE beats=FILE ulip2=FILE, or vocabulary=FILE for ImageBind",
     )
-    parser.add_argument("--llm", metavar="ID", required=True, help="the LLM: an id of a hub, or a folder")
+    parser.add_argument("--llm", metavar="ID", help="the LLM: an id of a hub, or a folder; not for imagebind")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the model (default: runs/SOURCE)")
     parser.add_argument("--overwrite", action="store_true", help="replace the model that is in the folder")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the LLM (default: %(default)s)")
@@ -66,14 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> list[str]:
-    from omni.published.assembly import assemble
-    from omni.published.files import read_files
     from omni.published.settings import Settings
 
     output = arguments.output or Path("runs") / arguments.source
     check_output(output, arguments.overwrite)
     settings = Settings(
-        arguments.llm,
+        arguments.llm or "",
         arguments.dtype,
         arguments.encoder_dtype,
         arguments.instruction_tokenizer,
@@ -81,18 +81,36 @@ def _import(arguments: argparse.Namespace) -> list[str]:
         arguments.leave_out,
         arguments.set,
     )
-    imported = assemble(_describe(arguments.source)(read_files(arguments.files)), settings)
+    if arguments.source == "imagebind":
+        if arguments.llm is not None:
+            raise ValueError("--llm: ImageBind becomes a joint space, which has no LLM; leave it out")
+        model, reports = _import_space(arguments.files, settings)
+        missing = "" if "text" in model.modalities else "; for texts, name CLIP's vocabulary too: vocabulary=FILE"
+        last = f"{output}: joint space of {', '.join(model.modalities)}{missing}"
+    else:
+        if arguments.llm is None:
+            raise ValueError("--llm: name the LLM that these weights were made for")
+        model, reports = _import_model(arguments.source, arguments.files, settings)
+        last = f"{output}: {', '.join(model.modalities)} before {arguments.llm}"
     check_output(output, arguments.overwrite)  # once more, since building takes minutes
-    imported.model.save(output)
-    lines = [line for report in imported.reports for line in report.summary()]
-    return [*lines, f"{output}: {', '.join(imported.model.modalities)} before {arguments.llm}"]
+    model.save(output)
+    return [*(line for report in reports for line in report.summary()), last]
 
 
-def _describe(source: str) -> "Callable[[list[PublishedFile]], Source]":
+def _import_space(files: Sequence[str], settings: "Settings") -> "tuple[JointSpace, list[FileReport]]":
+    from omni.published.imagebind import import_space
+
+    return import_space(files, settings)
+
+
+def _import_model(source: str, files: Sequence[str], settings: "Settings") -> "tuple[OmniModel, list[FileReport]]":
     from omni.published import blip2, instructblip, x_instructblip
+    from omni.published.assembly import assemble
+    from omni.published.files import read_files
 
     modules = {"x-instructblip": x_instructblip, "instructblip": instructblip, "blip2": blip2}
-    return modules[source].describe
+    imported = assemble(modules[source].describe(read_files(files)), settings)
+    return imported.model, imported.reports
 
 
 def check_output(output: Path, overwrite: bool) -> None:

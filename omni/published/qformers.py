@@ -17,18 +17,21 @@ from omni.starter import resolve
 
 # Every published Q-Former is a BERT-base in its structure; the widths are those of the file.
 _STRUCTURE = {"num_layers": 12, "num_heads": 12, "cross_attention_frequency": 2}
-# Argument of QFormer -> (tensor of ours that shows it, its axis)
+# Argument of QFormer -> the tensors of ours that show it, each with the axis; the second where the first is missing.
 _SHOWN_BY = {
-    "num_queries": ("query_tokens", 1),
-    "hidden_dim": ("query_tokens", 2),
-    "intermediate_dim": ("layers.0.query_feed_forward.intermediate.weight", 0),
+    "num_queries": (("query_tokens", 1),),
+    "hidden_dim": (("query_tokens", 2), ("embedding_norm.weight", 0)),
+    "intermediate_dim": (
+        ("layers.0.query_feed_forward.intermediate.weight", 0),
+        ("layers.1.query_feed_forward.intermediate.weight", 0),
+    ),
 }
 _SHOWN_BY_TEXT = {
-    "vocab_size": ("text_embeddings.word.weight", 0),
-    "max_positions": ("text_embeddings.position.weight", 0),
+    "vocab_size": (("text_embeddings.word.weight", 0),),
+    "max_positions": (("text_embeddings.position.weight", 0),),
 }
-FEATURE_DIM = ("layers.0.cross_attention.heads.key.weight", 1)
-LLM_DIM = ("projection.weight", 0)
+FEATURE_DIM = (("layers.0.cross_attention.heads.key.weight", 1), ("feature_norm.weight", 0))
+LLM_DIM = (("projection.weight", 0), ("projection.bias", 0))
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,17 @@ class PublishedQFormer:
     def arguments(self, instruction_tokenizer: str | None) -> dict[str, Any]:
         """Arguments of `QFormer` but for the widths of features and LLM; no output norm, which is ours alone."""
         shown = _SHOWN_BY | (_SHOWN_BY_TEXT if instruction_tokenizer is not None else {})
-        sizes = {name: self.size(*place) for name, place in shown.items()}
+        sizes = {name: self.size(*places) for name, places in shown.items()}
         known = {name: size for name, size in sizes.items() if size is not None}
         return {**known, **_STRUCTURE, "instruction_tokenizer": instruction_tokenizer, "embedding_rms": None}
 
-    def size(self, ours: str, axis: int) -> int | None:
-        """The size of a tensor along an axis; None if it is missing or has fewer axes."""
-        published = next((name for name, found in self.renamed.items() if found == ours), None)
-        if published is None or self.file.state[published].ndim <= axis:
-            return None
-        return self.file.state[published].shape[axis]
+    def size(self, *places: tuple[str, int]) -> int | None:
+        """The size along an axis of the first of these tensors (under our names) that is there; None if none is."""
+        published = {ours: name for name, ours in self.renamed.items()}
+        for ours, axis in places:
+            if ours in published and self.file.state[published[ours]].ndim > axis:
+                return self.file.state[published[ours]].shape[axis]
+        return None
 
     def account(self, adapter: QFormer, report: FileReport, component: str) -> None:
         """Note in `report` what becomes of each tensor; `adapter` shows what is expected, and may be on meta."""
