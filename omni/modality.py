@@ -156,7 +156,8 @@ class Modality(EncodedModality):
         name = self.adapter.instruction_tokenizer
         if name is None:
             raise ValueError(f"{type(self.adapter).__name__} uses instructions but names no instruction_tokenizer")
-        return AutoTokenizer.from_pretrained(resolve(name))
+        # of a long instruction the end stays, where the question is, as in InstructBLIP and X-InstructBLIP
+        return AutoTokenizer.from_pretrained(resolve(name), truncation_side="left")
 
     def _instruction(self, texts: Sequence[str], clips: Sequence[int]) -> Instruction:
         """Tokenised instructions, repeated for each clip of their own item (interleaved, not tiled)."""

@@ -182,3 +182,9 @@ def test_media_stand_before_the_text_wherever_they_stand_in_the_message(imported
     with torch.no_grad():
         one, other = model.embed_examples([model.prepare([first]), model.prepare([last])])
     assert torch.equal(one.embeds, other.embeds)
+
+
+def test_of_a_long_instruction_the_end_is_read(imported: Path) -> None:
+    tokenizer = OmniModel.load(imported).modality("image")._instruction_tokenizer  # pyright: ignore[reportPrivateUsage]
+    ids = tokenizer(["what is it?"], truncation=True, max_length=4)["input_ids"]
+    assert ids == [TOKENS["qformer_ids"]["what is it?"][-4:]]
