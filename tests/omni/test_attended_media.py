@@ -236,7 +236,12 @@ def test_shared_layers_are_one_and_the_same_after_saving_and_combining(tiny_llm:
 
 
 def small_llms() -> dict[str, Any]:
-    size = {"vocab_size": len(tiny_tokenizer()), "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    size: dict[str, Any] = {
+        "vocab_size": len(tiny_tokenizer()),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
     return {
         "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**size, intermediate_size=64, num_key_value_heads=2, head_dim=8)),
         "gpt_neox": lambda: GPTNeoXForCausalLM(GPTNeoXConfig(**size, intermediate_size=64)),

@@ -62,7 +62,7 @@ MODELS: dict[
 def test_layers_are_what_the_blocks_give(name: str, folder: Path) -> None:
     build, blocks_of, make_inputs = MODELS[name]
     inputs, plain = make_inputs(), build(folder)
-    states: list[Tensor] = []
+    states: list[Any] = []
     blocks = blocks_of(plain)
     blocks[0].register_forward_pre_hook(lambda _, arguments: states.append(arguments[0]))
     for block in blocks:
