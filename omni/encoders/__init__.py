@@ -7,7 +7,7 @@ from omni.encoders.efficientnet import EfficientNetLite
 from omni.encoders.eva_clip import EvaClipEncoder
 from omni.encoders.huggingface import HuggingFaceEncoder
 from omni.encoders.imagebind import ImageBindEncoder
-from omni.encoders.nested import FrameEncoder, MultiViewEncoder
+from omni.encoders.nested import FrameEncoder, MultiViewEncoder, SensorPictureEncoder
 from omni.encoders.onnx_encoder import OnnxEncoder
 from omni.encoders.point_bert import PointBertEncoder
 from omni.encoders.precomputed import PrecomputedFeatures
@@ -27,5 +27,6 @@ __all__ = [
     "OnnxEncoder",
     "PointBertEncoder",
     "PrecomputedFeatures",
+    "SensorPictureEncoder",
     "YamNet",
 ]

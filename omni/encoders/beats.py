@@ -4,7 +4,7 @@ Chen et al. 2022 (BEATs, arXiv:2212.09058), with the key names of its published 
 Shapes: C windows of one sound, B windows of a batch, F frames, M mel bands, N tokens, D width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from omni.encoders.kaldi import SAMPLING_RATE, filter_banks
 from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.sound_windows import spread_windows
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
+from omni.media.clips import Clips
 from omni.media.item import Media
 from omni.media.sound import SOUND_EXTENSIONS, load_sound
 
@@ -37,6 +38,7 @@ class BeatsEncoder(Encoder):
         are used; a file of weights alone is taken to have the published ones.
     max_seconds: of sound; default: two windows, as X-InstructBLIP was trained. Of longer sounds, evenly spread windows
         are taken.
+    clips: another choice of windows, see `omni.media.clips.Clips`; num_clips is that of max_seconds unless given.
     layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
         width. Default: the last.
     dtype: float32, float16 or bfloat16.
@@ -50,14 +52,16 @@ class BeatsEncoder(Encoder):
         weights: str | Path,
         max_seconds: float = 10.24,
         layers: int | Sequence[int] = LAST,
+        clips: Clips | Mapping[str, Any] | None = None,
         dtype: str = "float32",
         modality: str = "sound",
         licence: str | None = "MIT",
     ) -> None:
         super().__init__(licence=licence)
-        self.max_windows = int(max_seconds * FRAMES_PER_SECOND / WINDOW_FRAMES + 1e-6)
-        if self.max_windows < 1:
+        num_windows = int(max_seconds * FRAMES_PER_SECOND / WINDOW_FRAMES + 1e-6)
+        if num_windows < 1:
             raise ValueError(f"max_seconds is {max_seconds}; it must be at least one window, 5.12 s")
+        self.clips = Clips.parse(clips, default=Clips("dense", num_windows))
         self.modality = modality
         path = find_weights(weights, (".safetensors", ".pt", ".pth"))
         checkpoint = read_checkpoint(path)
@@ -70,14 +74,14 @@ class BeatsEncoder(Encoder):
         self.network.to(parse_dtype(dtype))
         self.layers = parse_layers(layers, size.num_blocks)
         self.dim = size.width * len(self.layers)
-        self.max_features = self.max_windows * (WINDOW_FRAMES // PATCH) * (NUM_BANDS // PATCH)
+        self.max_features = self.clips.most * (WINDOW_FRAMES // PATCH) * (NUM_BANDS // PATCH)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One sound -> filter_banks float32 [C, 512, 128], normalised, and mask [C, 256]."""
         samples = load_sound(media, SAMPLING_RATE).samples
         bands = (filter_banks(samples * SAMPLE_SCALE, NUM_BANDS) - FBANK_MEAN) / (2 * FBANK_DEVIATION)
         # A tail of less than a patch would only add a window of zeros.
-        windows = spread_windows(bands, WINDOW_FRAMES, self.max_windows, shortest_tail=PATCH)
+        windows = spread_windows(bands, WINDOW_FRAMES, self.clips, FRAMES_PER_SECOND, media.describe(), PATCH)
         filled = [np.pad(window, ((0, WINDOW_FRAMES - len(window)), (0, 0))) for window in windows]
         starts = np.arange(WINDOW_FRAMES // PATCH) * PATCH
         mask = np.stack([np.repeat(starts < len(window), NUM_BANDS // PATCH) for window in windows])
@@ -92,7 +96,7 @@ class BeatsEncoder(Encoder):
         return Features(values, inputs["mask"])
 
     def preprocessing_config(self) -> dict[str, object]:
-        return {"max_windows": self.max_windows, **layers_config(self.layers)}
+        return {"clips": repr(self.clips), **layers_config(self.layers)}
 
 
 def _settings(checkpoint: Any) -> dict[str, Any]:

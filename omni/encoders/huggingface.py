@@ -4,6 +4,7 @@ Shapes: B clips, N features of a clip, D feature width.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -13,6 +14,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.weights import parse_dtype
+from omni.media.clips import Clips
 from omni.media.item import Media
 from omni.quiet import quiet_loading
 from omni.starter import resolve
@@ -31,6 +33,9 @@ class HuggingFaceEncoder(Encoder):
         width. The last one (-1) is the model's own output, after its final norm.
     keep_class_token: whether the positions before the patches (class token, registers) are features too.
     max_seconds: of sound; a longer one is cut into clips, of which evenly spread ones are taken.
+    clips: another choice of clips of sound, see `omni.media.clips.Clips` (num_clips is that of max_seconds unless
+        given), or of video, where it needs clip_seconds; default: one clip of the whole video.
+    clip_seconds: length of a video's clips.
     trim_padding: cut off positions that are padding in all clips of a batch (Whisper pads to 30 s = 1500 positions).
     dtype: float32, float16 or bfloat16.
     modality: default: what the model was made for.
@@ -42,6 +47,8 @@ class HuggingFaceEncoder(Encoder):
         layers: int | list[int] = -1,
         keep_class_token: bool = True,
         max_seconds: float = 30.0,
+        clips: Clips | Mapping[str, Any] | None = None,
+        clip_seconds: float | None = None,
         trim_padding: bool = True,
         dtype: str = "float32",
         modality: str | None = None,
@@ -50,12 +57,13 @@ class HuggingFaceEncoder(Encoder):
     ) -> None:
         super().__init__(licence=licence)
         self.tower = _load_tower(resolve(name), parse_dtype(dtype), revision)
-        self._inputs = inputs_for(self.tower, resolve(name), max_seconds, revision=revision)
+        self._inputs = inputs_for(self.tower, resolve(name), max_seconds, clips, clip_seconds, revision=revision)
         self.modality = modality or self._inputs.modality
         self.file_extensions = self._inputs.file_extensions
         self.keep_class_token = keep_class_token
         self.trim_padding = trim_padding
         self.max_seconds = max_seconds
+        self._clips = {"clips": repr(clips), "clip_seconds": clip_seconds} if clips is not None else {}
         self.layers = [layers] if isinstance(layers, int) else list(layers)
         example = self._inputs(self._inputs.example())
         with torch.device("meta"):  # shapes only: nothing is computed
@@ -98,6 +106,7 @@ class HuggingFaceEncoder(Encoder):
             "keep_class_token": self.keep_class_token,
             "trim_padding": self.trim_padding,
             "max_seconds": self.max_seconds,
+            **self._clips,
             "processor": {key: value for key, value in processor.items() if key not in origin},
             "model": {key: value for key, value in model.items() if key not in origin},
         }

@@ -5,6 +5,7 @@ clips, and where features can lie outside the media a `mask` (bool [C, N], True 
 Shapes: C clips of one item, T samples, N features of a clip.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor
 from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel
 
 from omni.encoders.sound_windows import overlapping_windows, spread_windows
-from omni.media.frames import load_frames
+from omni.media.clips import Clips
+from omni.media.frames import load_frames, load_frames_at
 from omni.media.image import load_image
 from omni.media.item import Media
 from omni.media.sound import load_sound
@@ -24,6 +26,7 @@ SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 VIDEO_EXTENSIONS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
 
 VIDEO_MODELS = ("videomae", "vivit", "timesformer")
+DEFAULT_VIDEO_CLIPS = 4
 SECONDS_PER_WAVEFORM = 10.0  # of wav2vec 2.0 and its kin, whose attention grows with the square; trained on up to 16 s
 
 
@@ -46,19 +49,41 @@ class ImageInputs:
 
 @dataclass
 class VideoInputs:
-    """One video, one clip of `num_frames` frames, evenly spread (or repeated if it has fewer)."""
+    """Clips of `num_frames` frames, evenly spread: of the whole video, or of each part of `clip_seconds`.
+
+    A video of fewer frames repeats them; one that is shorter than a clip is one clip.
+    """
 
     processor: Any
     num_frames: int
+    clips: Clips | None = None
+    clip_seconds: float | None = None
     modality = "video"
     file_extensions = VIDEO_EXTENSIONS
-    max_clips = 1
+
+    @property
+    def max_clips(self) -> int:
+        """Most clips of one item."""
+        return 1 if self.clips is None else self.clips.most
 
     def __call__(self, media: Media) -> dict[str, Tensor]:
+        frames = self._whole(media) if self.clips is None else self._parts(media, self.clips)
+        pixels = self.processor(frames, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixels.reshape(-1, self.num_frames, *pixels.shape[-3:])}
+
+    def _whole(self, media: Media) -> list[Any]:
         frames = load_frames(media, self.num_frames).images
         chosen = np.linspace(0, len(frames) - 1, self.num_frames).round().astype(int)
-        pixels = self.processor([frames[i] for i in chosen], return_tensors="pt")["pixel_values"]
-        return {"pixel_values": pixels.reshape(1, self.num_frames, *pixels.shape[-3:])}
+        return [frames[i] for i in chosen]
+
+    def _parts(self, media: Media, clips: Clips) -> list[Any]:
+        def wanted(duration: float) -> list[float]:
+            seconds = self.clip_seconds or duration
+            starts = clips.starts(duration, seconds, 1, media.describe())
+            middles = (np.arange(self.num_frames) + 0.5) / self.num_frames
+            return [time for start in starts for time in (start + middles * min(seconds, duration - start)).tolist()]
+
+        return load_frames_at(media, wanted).images
 
     def example(self) -> Media:
         """A media item to learn shapes from."""
@@ -72,6 +97,7 @@ class SoundInputs:
     processor: Any
     max_seconds: float
     config: Any
+    chosen_clips: Clips | Mapping[str, Any] | None = None
     modality = "sound"
     file_extensions = SOUND_EXTENSIONS
 
@@ -81,9 +107,15 @@ class SoundInputs:
         raise NotImplementedError
 
     @property
+    def clips(self) -> Clips:
+        """Which clips of a sound are taken."""
+        most = max(1, int(self.max_seconds * self.processor.sampling_rate / self.window + 1e-6))
+        return Clips.parse(self.chosen_clips, default=Clips("dense", most))
+
+    @property
     def max_clips(self) -> int:
         """Most clips of one item; at least one."""
-        return max(1, int(self.max_seconds * self.processor.sampling_rate / self.window + 1e-6))
+        return self.clips.most
 
     def example(self) -> Media:
         """A media item to learn shapes from: as long as a clip can be."""
@@ -95,8 +127,8 @@ class SoundInputs:
 
     def _clips(self, media: Media) -> list[np.ndarray]:
         # Tails under a tenth of a second would be clips of padding.
-        shortest_tail = self.processor.sampling_rate // 10
-        return spread_windows(self._load(media), self.window, self.max_clips, shortest_tail)
+        rate = self.processor.sampling_rate
+        return spread_windows(self._load(media), self.window, self.clips, rate, media.describe(), rate // 10)
 
 
 class WhisperInputs(SoundInputs):
@@ -176,8 +208,8 @@ class WaveformInputs(SoundInputs):
     def __call__(self, media: Media) -> dict[str, Tensor]:
         samples = self._load(media)
         samples = np.pad(samples, (0, max(0, self._shortest() - len(samples))))
-        clips, repeated = overlapping_windows(samples, self.window, self.max_clips)
         rate = self.processor.sampling_rate
+        clips, repeated = overlapping_windows(samples, self.window, self.clips, rate, media.describe())
         inputs = self.processor(list(clips), sampling_rate=rate, return_tensors="pt")
         stride = int(np.prod(self.config.conv_stride))
         starts = np.arange(self._num_positions(clips.shape[1])) * stride
@@ -200,17 +232,36 @@ class WaveformInputs(SoundInputs):
 Inputs = ImageInputs | VideoInputs | WhisperInputs | AudioSpectrogramTransformerInputs | ClapInputs | WaveformInputs
 
 
-def inputs_for(tower: PreTrainedModel, name: str, max_seconds: float, **download: Any) -> Inputs:
+def inputs_for(
+    tower: PreTrainedModel,
+    name: str,
+    max_seconds: float,
+    clips: Clips | Mapping[str, Any] | None = None,
+    clip_seconds: float | None = None,
+    **download: Any,
+) -> Inputs:
     """The inputs of an encoder, with the processor that is stored beside its weights.
 
-    Raises ValueError for a family whose inputs are not known here.
+    Raises ValueError for a family whose inputs are not known here, and for clips of what has none.
     """
     config = tower.config
+    is_video = config.model_type in VIDEO_MODELS
+    if clip_seconds is not None and not (is_video and clips is not None and clip_seconds > 0):
+        raise ValueError(
+            f"clip_seconds is {clip_seconds}; it is above 0, and for video models together with clips only"
+        )
     if tower.main_input_name == "pixel_values":
         # "pil": the other backend needs torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", **download)
-        if config.model_type in VIDEO_MODELS:
-            return VideoInputs(processor, config.num_frames)
+        if is_video:
+            if clips is None:
+                return VideoInputs(processor, config.num_frames)
+            if clip_seconds is None:
+                raise ValueError("clips of a video need clip_seconds, the length of one")
+            policy = Clips.parse(clips, default=Clips("uniform", DEFAULT_VIDEO_CLIPS))
+            return VideoInputs(processor, config.num_frames, policy, clip_seconds)
+        if clips is not None:
+            raise ValueError(f"clips are of sound and video; {name} is a model of pictures")
         return ImageInputs(processor)
     families = {
         "whisper": WhisperInputs,
@@ -225,4 +276,4 @@ def inputs_for(tower: PreTrainedModel, name: str, max_seconds: float, **download
             f"pictures (pixel_values), waveforms (wav2vec 2.0, HuBERT, WavLM), and {', '.join(families)}. "
             "Subclass HuggingFaceEncoder and override preprocess for another"
         )
-    return family(AutoFeatureExtractor.from_pretrained(name, **download), max_seconds, config)
+    return family(AutoFeatureExtractor.from_pretrained(name, **download), max_seconds, config, clips)

@@ -1,4 +1,4 @@
-"""Video and 3D through an image encoder: frames in time, and views from all sides.
+"""Video, 3D, depth and thermal pictures through an image encoder: frames in time, views from all sides, grey pictures.
 
 Shapes: C clips of one item, B clips of a batch, N features of a clip, D feature width.
 """
@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -14,9 +15,12 @@ from torch import Tensor
 from omni.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.rendering import render_views
-from omni.media.frames import load_frames
+from omni.media.clips import Clips
+from omni.media.depth import DEPTH_EXTENSIONS, load_disparity
+from omni.media.frames import VIDEO_EXTENSIONS, load_frames, load_frames_at
 from omni.media.item import Media
-from omni.media.mesh import load_mesh
+from omni.media.mesh import MESH_EXTENSIONS, load_mesh
+from omni.media.thermal import THERMAL_EXTENSIONS, load_thermal
 
 
 class _PicturesEncoder(Encoder):
@@ -57,30 +61,43 @@ class FrameEncoder(_PicturesEncoder):
 
     image_encoder: an encoder, or `{class_path, init_args}` of one.
     num_frames: at most; a video with fewer gives fewer.
+    clips: which frames, see `omni.media.clips.Clips` (a frame is a clip of no length): "dense" takes one every
+        `stride_seconds`, "whole" every one there is; default: `num_frames`, in the middles of as many equal parts.
     position_scale: size of the positions beside the features (ratio of root mean squares).
     """
 
-    file_extensions = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
+    file_extensions = (*VIDEO_EXTENSIONS, ".gif")
 
     def __init__(
         self,
         image_encoder: Encoder | Mapping[str, Any],
         num_frames: int = 8,
         position_scale: float = 0.5,
+        clips: Clips | Mapping[str, Any] | None = None,
         modality: str = "video",
     ) -> None:
-        super().__init__(image_encoder, modality, num_frames)
-        self.num_frames = num_frames
+        self.clips = Clips.parse(clips, default=Clips("uniform", num_frames))
+        if self.clips.policy == "dense" and self.clips.stride_seconds is None:
+            raise ValueError("clips of the policy dense need stride_seconds here: a frame has no length of its own")
+        super().__init__(image_encoder, modality, self.clips.most)
+        self.num_frames = self.clips.most
         self.position_scale = position_scale
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One video -> what the image encoder takes, and `frame_number` [C] float32."""
-        frames = load_frames(media, self.num_frames).images
+        frames = self._frames(media)
         inputs = self._preprocess_pictures(frames)
         # An image encoder may make several clips (tiles) of a frame.
         clips_per_frame = len(next(iter(inputs.values()))) // len(frames)
         numbers = torch.arange(len(frames), dtype=torch.float32).repeat_interleave(clips_per_frame)
         return {**inputs, "frame_number": numbers}
+
+    def _frames(self, media: Media) -> list[Image.Image]:
+        if self.clips.policy == "uniform":
+            return load_frames(media, self.num_frames).images
+        if self.clips.policy == "whole":
+            return load_frames(media, most=self.num_frames).images
+        return load_frames_at(media, lambda duration: self.clips.starts(duration, 0, 1, media.describe())).images
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """The image encoder's features with positions added, [B, N, D]."""
@@ -92,7 +109,7 @@ class FrameEncoder(_PicturesEncoder):
         return Features(values + self.position_scale * root_mean_square * math.sqrt(2) * positions, mask)
 
     def preprocessing_config(self) -> dict[str, Any]:
-        own = {"num_frames": self.num_frames, "position_scale": self.position_scale}
+        own = {"clips": repr(self.clips), "position_scale": self.position_scale}
         return {**super().preprocessing_config(), **own}
 
 
@@ -103,7 +120,7 @@ class MultiViewEncoder(_PicturesEncoder):
     render_size: side of the pictures, in pixels. elevation: of the camera, in degrees. up: axis that points up.
     """
 
-    file_extensions = (".obj", ".ply", ".stl", ".glb", ".off")
+    file_extensions = MESH_EXTENSIONS
 
     def __init__(
         self,
@@ -129,6 +146,46 @@ class MultiViewEncoder(_PicturesEncoder):
 
     def preprocessing_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("num_views", "render_size", "elevation", "up")}
+        return {**super().preprocessing_config(), **own}
+
+
+class SensorPictureEncoder(_PicturesEncoder):
+    """A depth or thermal picture as a grey one: near or warm is bright.
+
+    image_encoder: an encoder, or `{class_path, init_args}` of one.
+    modality: depth or thermal. Where the recipe's own name is another one, `kind` says which of these it is.
+    options: for the loader, where an item has none of its own: `{encoding: sun}`, `{scaling: radiometric}`; see
+        `omni.media.depth.load_disparity` and `omni.media.thermal.load_thermal`.
+    brightest: disparity in pixels that is white; of depth only.
+    """
+
+    def __init__(
+        self,
+        image_encoder: Encoder | Mapping[str, Any],
+        modality: str = "depth",
+        kind: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        brightest: float = 75.0,
+    ) -> None:
+        self.kind = kind or modality
+        if self.kind not in ("depth", "thermal"):
+            raise ValueError(f"{'kind' if kind else 'modality'} is {self.kind!r}; allowed: depth, thermal")
+        if brightest <= 0:
+            raise ValueError(f"brightest is {brightest}; it must be above 0")
+        super().__init__(image_encoder, modality, 1)
+        self.options = dict(options or {})
+        self.brightest = brightest
+        self.file_extensions = DEPTH_EXTENSIONS if self.kind == "depth" else THERMAL_EXTENSIONS
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One depth or thermal picture -> what the image encoder takes."""
+        media = media.with_defaults(self.options)
+        values = load_disparity(media) / self.brightest if self.kind == "depth" else load_thermal(media)
+        grey = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
+        return self._preprocess_pictures([grey.convert("RGB")])
+
+    def preprocessing_config(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("kind", "options", "brightest")}
         return {**super().preprocessing_config(), **own}
 
 

@@ -3,35 +3,33 @@
 Shapes: T samples, C windows.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from omni.media.clips import Clips
 
-def spread_windows(samples: np.ndarray, length: int, most: int, shortest_tail: int = 1) -> list[np.ndarray]:
-    """Consecutive windows of `length` samples; of more than `most`, evenly spread ones with the first and the last.
 
-    The last may be shorter; a tail of less than `shortest_tail` samples is left out, unless it is all there is.
+def spread_windows(
+    samples: np.ndarray, length: int, clips: Clips, rate: float, name: str, shortest_tail: int = 1
+) -> list[np.ndarray]:
+    """Windows of `length` samples (at `rate` a second) by the policy `clips`; those at the end may be shorter.
+
+    A tail of less than `shortest_tail` samples gets no window of its own. Raises MediaError as `Clips.starts` does.
     """
-    count = max(1, -(-(len(samples) - shortest_tail + 1) // length))
-    return [samples[i * length : (i + 1) * length] for i in spread_indices(count, most)]
+    starts = clips.starts(len(samples), length, rate, name, shortest_tail)
+    return [samples[round(start) : round(start) + length] for start in starts]
 
 
-def overlapping_windows(samples: np.ndarray, length: int, most: int) -> tuple[np.ndarray, Sequence[int]]:
-    """Like `spread_windows`, but the last window begins earlier instead of being short, so nothing is padded.
+def overlapping_windows(
+    samples: np.ndarray, length: int, clips: Clips, rate: float, name: str
+) -> tuple[np.ndarray, list[int]]:
+    """Like `spread_windows`, but a window at the end begins earlier instead of being short, so nothing is padded.
 
-    Returns the windows [C, min(T, length)], and for each how many of its first samples the one before holds already.
+    Returns the windows [C, min(T, length)], and for each how many of its first samples lie before its planned
+    beginning, so that another window holds them already.
     """
     if len(samples) <= length:
         return samples[None], [0]
-    count = -(-len(samples) // length)
-    starts = [min(i * length, len(samples) - length) for i in spread_indices(count, most)]
-    repeated = [i * length - start for i, start in zip(spread_indices(count, most), starts, strict=True)]
-    return np.stack([samples[start : start + length] for start in starts]), repeated
-
-
-def spread_indices(count: int, most: int) -> list[int]:
-    """All of 0 .. count - 1 in order, or `most` of them evenly spread."""
-    if count <= most:
-        return list(range(count))
-    return np.linspace(0, count - 1, most).round().astype(int).tolist()
+    planned = [round(start) for start in clips.starts(len(samples), length, rate, name, 1)]
+    starts = [min(start, len(samples) - length) for start in planned]
+    earlier = [plan - start for plan, start in zip(planned, starts, strict=True)]
+    return np.stack([samples[start : start + length] for start in starts]), earlier

@@ -5,7 +5,9 @@ Shapes: C patches of a sound, F frames, M mel bands, N features, D feature width
 """
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 from omni.encoders.base import Features
 from omni.encoders.log_mel import LogMel
 from omni.encoders.onnx_encoder import OnnxEncoder
+from omni.media.clips import Clips
 from omni.media.item import Media
 from omni.media.sound import load_sound
 
@@ -28,6 +31,7 @@ class YamNet(OnnxEncoder):
     weights: folder of the starter asset, or its `.onnx` file: input `audio` [C, 1, 96, 64] (log-mel), outputs
         `features` [C, 1024, 3, 2] and `class_scores` [C, 521].
     max_seconds: sounds longer than this give evenly spread patches of it, so that the end counts as much as the start.
+    clips: another choice of patches, see `omni.media.clips.Clips`; num_clips is that of max_seconds unless given.
 
     Sounds of any length: what is shorter than a patch is filled up with silence, and the mask says which features hold
     sound. At least the first step of time is always real.
@@ -37,6 +41,7 @@ class YamNet(OnnxEncoder):
         self,
         weights: str | Path,
         max_seconds: float = 9.6,
+        clips: Clips | Mapping[str, Any] | None = None,
         modality: str = "sound",
         licence: str | None = "Apache-2.0",
     ) -> None:
@@ -51,15 +56,17 @@ class YamNet(OnnxEncoder):
         self.log_mel = LogMel()
         self.patch_hop = PATCH_FRAMES * self.log_mel.hop  # samples between the beginnings of patches
         self.patch_length = (PATCH_FRAMES - 1) * self.log_mel.hop + self.log_mel.window  # samples that a patch sees
-        self.max_patches = int(max_seconds * self.log_mel.sampling_rate / self.patch_hop)
-        if self.max_patches < 1:
+        num_patches = int(max_seconds * self.log_mel.sampling_rate / self.patch_hop)
+        if num_patches < 1:
             raise ValueError(f"max_seconds is {max_seconds}; it must be at least one patch, 0.96 s")
+        self.clips = Clips.parse(clips, default=Clips("dense", num_patches))
+        self.max_patches = self.clips.most
         self.max_features = self.max_patches * TIME_STEPS * BANDS
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One sound -> audio [C, 1, 96, 64] (log-mel patches) and mask [C, 6]."""
         samples = load_sound(media, self.log_mel.sampling_rate).samples
-        patches, real = zip(*map(self._patch, self._chosen_parts(samples)), strict=True)
+        patches, real = zip(*map(self._patch, self._chosen_parts(samples, media.describe())), strict=True)
         return {
             "audio": torch.from_numpy(np.stack(patches))[:, None],
             "mask": torch.from_numpy(np.repeat(np.stack(real), BANDS, axis=1)),
@@ -79,17 +86,14 @@ class YamNet(OnnxEncoder):
             return [row["display_name"] for row in csv.DictReader(file)]
 
     def preprocessing_config(self) -> dict[str, object]:
-        return {**super().preprocessing_config(), "max_patches": self.max_patches, "log_mel": repr(self.log_mel)}
+        return {**super().preprocessing_config(), "clips": repr(self.clips), "log_mel": repr(self.log_mel)}
 
-    def _chosen_parts(self, samples: np.ndarray) -> list[np.ndarray]:
-        """The samples of each patch, evenly spread if there are too many; the last may be short."""
+    def _chosen_parts(self, samples: np.ndarray, name: str) -> list[np.ndarray]:
+        """The samples of each patch; those at the end may be short."""
         # A tail that fills less than half a step of time would only add a patch of silence.
         shortest_tail = self.patch_hop // TIME_STEPS // 2
-        count = max(1, (len(samples) - shortest_tail) // self.patch_hop + 1)
-        chosen = np.arange(count)
-        if count > self.max_patches:
-            chosen = np.linspace(0, count - 1, self.max_patches).round().astype(int)
-        return [samples[i * self.patch_hop : i * self.patch_hop + self.patch_length] for i in chosen]
+        starts = self.clips.starts(len(samples), self.patch_hop, self.log_mel.sampling_rate, name, shortest_tail)
+        return [samples[round(start) : round(start) + self.patch_length] for start in starts]
 
     def _patch(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Samples -> log-mel [F, M], and which steps of time [3] begin within the sound."""

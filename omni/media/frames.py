@@ -1,28 +1,31 @@
 """Video: frames in order with their times, from picture files, an animated picture, an array, or a video file.
 
-Only the frames that are asked for are kept and converted. T: number of frames.
+Only the frames that are asked for are kept and converted; of a long video file the parts between are skipped by
+seeking. T: number of frames.
 """
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 from PIL import Image
 
+from omni.media.clips import spread_indices
+from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader, upright_frame
 from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_image, to_rgb
-from omni.media.source import Source, content_of, describe_source, option, what_it_looks_like
+from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
 
-VIDEO_EXTENSIONS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv")
+VIDEO_EXTENSIONS = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ogv", ".ts", ".flv", ".wmv", ".3gp"),
+)
 
-DEFAULT_FRAMES_PER_SECOND = 10.0  # of pictures that come without times; also what browsers give a GIF without them
-_MOST_FRAMES = 4096  # kept at once when all are asked for: more is surely a mistake, and would fill the memory
-_SEEK_AHEAD_SECONDS = 3.0  # decoding on is cheaper than a seek for nearer frames
+_MOST_FRAMES = 4096  # at once: more is surely a mistake
+_MOST_BYTES = 2 << 30  # of all frames that are kept, as RGB
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,39 @@ class Frames:
     times: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """Which frames: those on the screen at the times that `times_of` gives for the duration of the window, or, if there
+    is none, all in it, spread evenly if they are more than `num_frames`."""
+
+    name: str
+    window: tuple[float, float]
+    rate: float  # frames per second of pictures without times
+    num_frames: int | None = None
+    most: int = _MOST_FRAMES
+    times_of: Callable[[float], Sequence[float]] | None = None
+    each_once: bool = False  # a frame that is on the screen at several of the times is given once
+
+    def targets(self, duration: float) -> np.ndarray:
+        """The times, in seconds from the beginning of the video, for the whole duration of it."""
+        length = min(self.window[1], duration) - self.window[0]
+        if not length > 0:
+            raise MediaError(self.name, f"has no frames from {self.window[0]:g} s on; it is {duration:g} s long")
+        if self.times_of is not None:
+            return np.asarray(self.times_of(length), dtype=np.float64) + self.window[0]
+        assert self.num_frames is not None
+        return self.window[0] + (np.arange(self.num_frames) + 0.5) * length / self.num_frames
+
+
 def load_frames(
     source: Source | Sequence[str | Path],
     num_frames: int | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
+    sample_rate: float | None = None,
     frames_per_second: float | None = None,
+    most: int | None = None,
 ) -> Frames:
     """Load frames, spread evenly: the middles of `num_frames` equal parts. Where there are fewer, all of them, none
     twice.
@@ -50,31 +79,41 @@ def load_frames(
             natural order: 2 before 10), an array `[T, H, W, 3]`, or a still picture (one frame).
         num_frames: how many at most; default: the item's option `num_frames`, or all.
         start, end: only from this part, in seconds (default: the item's options, or all).
+        sample_rate: how many frames of each second, from the beginning of the part on (default: the item's option, or
+            all); of more than `num_frames`, that many of them, evenly spread.
         frames_per_second: of pictures without times (default: the item's option, or 10).
+        most: more frames than this are an error (4096, and 2 GB of pixels, if it is not given).
 
     Raises:
-        MediaError: a file is missing or damaged, or there are no frames.
+        MediaError: a file is missing or damaged, there are no frames or too many, or an option is wrong.
     """
     name = describe_source(source)
-    num_frames = option(source, "num_frames", num_frames)
-    if num_frames is not None and num_frames < 1:
-        raise MediaError(name, f"num_frames must be at least 1, got {num_frames}")
-    window = _window(option(source, "start", start), option(source, "end", end), name)
-    rate = option(source, "frames_per_second", frames_per_second) or DEFAULT_FRAMES_PER_SECOND
-    return _load(
-        source,
-        lambda times: _choose(times, num_frames, window, name),
-        lambda container: _sampled(container, num_frames, window, rate, name),
-        rate,
-        name,
-    )
+    count = number_option(source, "num_frames", num_frames, least=1, most=_MOST_FRAMES)
+    if count is not None and not count.is_integer():
+        raise MediaError(name, f"num_frames must be a whole number, got {count:g}")
+    wanted_rate = number_option(source, "sample_rate", sample_rate, least=1e-6, most=1e6)
+    limit = _MOST_FRAMES if most is None else most
+
+    def at_rate(duration: float) -> list[float]:
+        assert wanted_rate is not None
+        total = max(1, int(np.ceil(duration * wanted_rate - 1e-6)))
+        if count is None and total > limit:
+            problem = f"has {total} frames at {wanted_rate:g} a second, more than {limit}"
+            raise MediaError(name, f"{problem}; give num_frames")
+        return [index / wanted_rate for index in spread_indices(total, limit if count is None else int(count))]
+
+    window, rate = _window(source, start, end, name), _rate(source, frames_per_second)
+    times_of = None if wanted_rate is None else at_rate
+    whole_count = None if count is None else int(count)
+    return _load(source, _Wanted(name, window, rate, whole_count, limit, times_of, each_once=True))
 
 
 def load_frames_at(source: Source | Sequence[str | Path], wanted: Callable[[float], Sequence[float]]) -> Frames:
     """Load the frames that are on the screen at certain times, one for each time, in the order of the times given.
 
     Args:
-        source: see `load_frames`; the item's options `start`, `end` and `frames_per_second` count, `num_frames` not.
+        source: see `load_frames`; the item's options `start`, `end` and `frames_per_second` count, `num_frames` and
+            `sample_rate` not.
         wanted: gives the times, in seconds from the beginning (of the part between `start` and `end`), for the
             duration of that part in seconds. Times after its end give its last frame.
 
@@ -82,44 +121,82 @@ def load_frames_at(source: Source | Sequence[str | Path], wanted: Callable[[floa
         MediaError: a file is missing or damaged, or there are no frames.
     """
     name = describe_source(source)
-    window = _window(option(source, "start", None), option(source, "end", None), name)
-    rate = option(source, "frames_per_second", None) or DEFAULT_FRAMES_PER_SECOND
-    return _load(
-        source,
-        lambda times: _on_screen(times, wanted, window, rate, name),
-        lambda container: _sampled_at(container, wanted, window, rate, name),
-        rate,
-        name,
-    )
+    window, rate = _window(source, None, None, name), _rate(source, None)
+    return _load(source, _Wanted(name, window, rate, times_of=wanted))
 
 
-def _load(
-    source: Any,
-    choose: Callable[[np.ndarray], list[int]],
-    sample: Callable[[Any], Frames],
-    rate: float,
-    name: str,
-) -> Frames:
-    """Frames of any source: `choose` picks indices where all times are known, `sample` reads from an open video."""
+def _load(source: Any, wanted: _Wanted) -> Frames:
     content: Any = [str(path) for path in source] if isinstance(source, list | tuple) else content_of(source)
     if isinstance(content, str) and Path(content).is_dir():
-        content = _pictures_in(Path(content), name)
+        content = _pictures_in(Path(content), wanted.name)
+    if isinstance(content, list) and len(content) == 1:
+        content = content[0]  # a list of one: perhaps a video file
+        content_of(content)
     if isinstance(content, list | tuple | np.ndarray):
         if isinstance(content, np.ndarray) and content.ndim != 4:
-            raise MediaError(name, f"a video must be an array [T, H, W, 3], got the shape {list(content.shape)}")
-        times = np.arange(len(content)) / rate
-        chosen = choose(times)
-        return Frames([load_image(content[index]) for index in chosen], times[chosen])
+            problem = f"a video must be an array [T, H, W, 3], got the shape {list(content.shape)}"
+            raise MediaError(wanted.name, problem)
+        times = np.arange(len(content)) / wanted.rate
+        chosen = _choose(times, wanted)
+        return _gathered(((times[index], load_image(content[index])) for index in chosen), wanted)
     if isinstance(content, Image.Image) or _is_picture(content):
-        return _animation_frames(content, choose, rate, name)
-    return _container_frames(content, sample, name)
+        return _animation_frames(content, wanted)
+    return _container_frames(content, wanted)
 
 
-def _window(start: Any, end: Any, name: str) -> tuple[float, float]:
-    window = (float(start or 0.0), float("inf") if end is None else float(end))
-    if not 0 <= window[0] < window[1]:
-        raise MediaError(name, f"the part from {start} to {end} seconds is empty")
-    return window
+def _window(source: Any, start: float | None, end: float | None, name: str) -> tuple[float, float]:
+    first = number_option(source, "start", start, least=0, default=0.0)
+    last = number_option(source, "end", end, least=0, default=float("inf"))
+    assert first is not None
+    assert last is not None
+    if first >= last:
+        raise MediaError(name, f"the part from {first:g} to {last:g} seconds is empty")
+    return first, last
+
+
+def _rate(source: Any, given: float | None) -> float:
+    return number_option(source, "frames_per_second", given, least=1e-6, most=1e6) or DEFAULT_FRAMES_PER_SECOND
+
+
+def _gathered(frames: Iterable[tuple[float, Image.Image]], wanted: _Wanted) -> Frames:
+    """Frames with their times, within the limits."""
+    images: list[Image.Image] = []
+    times: list[float] = []
+    num_bytes = 0
+    for time, image in frames:
+        if len(images) == wanted.most and wanted.times_of is None:
+            raise MediaError(wanted.name, f"has more than {wanted.most} frames; give num_frames")
+        if not images or image is not images[-1]:
+            num_bytes += 3 * image.width * image.height
+        if num_bytes > _MOST_BYTES:
+            size = f"{len(images)} frames of {image.width} x {image.height} pixels"
+            raise MediaError(wanted.name, f"takes more than 2 GB ({size} and more); take fewer, or make it smaller")
+        images.append(image)
+        times.append(float(time))
+    if not images:
+        raise MediaError(wanted.name, "has no frames that can be decoded; it is damaged or cut off")
+    return Frames(images, np.array(times))
+
+
+def _choose(times: np.ndarray, wanted: _Wanted) -> list[int]:
+    """Indices of the wanted frames where all times are known."""
+    inside = np.flatnonzero((times >= wanted.window[0]) & (times < wanted.window[1]))
+    if wanted.times_of is not None:
+        last_duration = times[-1] / (len(times) - 1) if len(times) > 1 else 1 / wanted.rate
+        targets = wanted.targets(times[-1] + last_duration if len(times) else 0.0) + 1e-6
+        latest = np.searchsorted(times, wanted.window[1], side="left") - 1
+        found = (np.searchsorted(times, targets, side="right") - 1).clip(0, latest)
+        return (np.unique(found) if wanted.each_once else found).tolist()
+    if len(inside) == 0:
+        problem = f"has no frames from {wanted.window[0]:g} s on; it has {len(times)} frames in all"
+        raise MediaError(wanted.name, problem)
+    count = wanted.num_frames
+    if count is None and len(inside) > wanted.most:
+        raise MediaError(wanted.name, f"has {len(inside)} frames, more than {wanted.most}; give num_frames")
+    if count is None or len(inside) <= count:
+        return inside.tolist()
+    middles = (np.arange(count) + 0.5) * len(inside) / count
+    return inside[middles.astype(int)].tolist()
 
 
 def _pictures_in(folder: Path, name: str) -> list[str]:
@@ -133,32 +210,6 @@ def _natural_key(text: str) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", text.lower())]
 
 
-def _choose(times: np.ndarray, num_frames: int | None, window: tuple[float, float], name: str) -> list[int]:
-    """Indices of the frames in the window, evenly spread by index."""
-    inside = np.flatnonzero((times >= window[0]) & (times < window[1]))
-    if len(inside) == 0:
-        raise MediaError(name, f"has no frames from {window[0]:g} s on; it has {len(times)} frames in all")
-    if num_frames is None and len(inside) > _MOST_FRAMES:
-        raise MediaError(name, f"has {len(inside)} frames, more than {_MOST_FRAMES}; give num_frames")
-    if num_frames is None or len(inside) <= num_frames:
-        return inside.tolist()
-    middles = (np.arange(num_frames) + 0.5) * len(inside) / num_frames
-    return inside[middles.astype(int)].tolist()
-
-
-def _on_screen(
-    times: np.ndarray, wanted: Callable[[float], Sequence[float]], window: tuple[float, float], rate: float, name: str
-) -> list[int]:
-    """Indices of the frames that are on the screen at the wanted times; the last one stays for as long as the mean."""
-    last_duration = times[-1] / (len(times) - 1) if len(times) > 1 else 1 / rate
-    duration = min(window[1], times[-1] + last_duration if len(times) else 0.0) - window[0]
-    if duration <= 0:
-        raise MediaError(name, f"has no frames from {window[0]:g} s on; it has {len(times)} frames in all")
-    targets = np.asarray(wanted(duration)) + window[0] + 1e-6
-    latest = np.searchsorted(times, window[1], side="left") - 1
-    return (np.searchsorted(times, targets, side="right") - 1).clip(0, latest).tolist()
-
-
 def _is_picture(content: str | bytes) -> bool:
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content):
@@ -169,9 +220,8 @@ def _is_picture(content: str | bytes) -> bool:
         return False
 
 
-def _animation_frames(
-    content: str | bytes | Image.Image, choose: Callable[[np.ndarray], list[int]], rate: float, name: str
-) -> Frames:
+def _animation_frames(content: str | bytes | Image.Image, wanted: _Wanted) -> Frames:
+    name = wanted.name
     image = content if isinstance(content, Image.Image) else open_image(content, name)
     count = int(getattr(image, "n_frames", 1))  # only the classes of formats that can be animated have it
     try:
@@ -180,120 +230,50 @@ def _animation_frames(
             image.seek(index)
             if image.format == "WEBP":
                 image.load()  # it tells a frame's duration only then (and APNG cannot go back after this)
-            times[index + 1] = times[index] + (float(image.info.get("duration", 0)) / 1000 or 1 / rate)
-        chosen = choose(times)
-        images = []
-        for index in chosen:
-            if count > 1:
-                image.seek(index)
-            images.append(to_rgb(image, name))
+            times[index + 1] = times[index] + (float(image.info.get("duration", 0)) / 1000 or 1 / wanted.rate)
+        return _gathered(_sought(image, times, _choose(times, wanted), name), wanted)
     except MediaError:
         raise
     except Exception as error:  # as above
         raise MediaError(name, f"is damaged or cut off ({error})") from error
-    return Frames(images, times[chosen])
 
 
-def _container_frames(content: str | bytes, sample: Callable[[Any], Frames], name: str) -> Frames:
+def _sought(
+    image: Image.Image, times: np.ndarray, chosen: Sequence[int], name: str
+) -> Iterable[tuple[float, Image.Image]]:
+    found: dict[int, Image.Image] = {}
+    for index in sorted(set(chosen)):  # some formats go forward only
+        if len(times) > 1:
+            image.seek(index)
+        found[index] = to_rgb(image, name)
+    return [(times[index], found[index]) for index in chosen]
+
+
+def _container_frames(content: str | bytes, wanted: _Wanted) -> Frames:
     looks = what_it_looks_like(content)
     try:
-        with av.open(io.BytesIO(content) if isinstance(content, bytes) else content) as container:
-            if not container.streams.video:
-                raise MediaError(name, f"holds no pictures that can be read; it is a sound, damaged or cut off{looks}")
-            return sample(container)
+        with VideoReader(content, wanted.name) as reader:
+            return _read(reader, wanted)
     except MediaError:
         raise
     except Exception as error:  # FFmpeg's errors and PyAV's own have no common class
-        raise MediaError(name, f"is not a video that can be read ({error}){looks}") from error
+        raise MediaError(wanted.name, f"is not a video that can be read ({error}){looks}") from error
 
 
-def _sampled(container: Any, num_frames: int | None, window: tuple[float, float], rate: float, name: str) -> Frames:
-    stream, origin, last = _opened(container, window, rate, name)
-    images: list[Image.Image] = []
-    times: list[float] = []
-    if num_frames is None:
-        wanted: Iterator[tuple[float, Any]] = _decoded(container, stream, origin, window)
-    else:
-        middles = window[0] + (np.arange(num_frames) + 0.5) * (last - window[0]) / num_frames
-        wanted = _nearest(container, stream, origin, middles.tolist())
-    for time, frame in wanted:
-        if times and time <= times[-1]:
-            continue  # fewer frames than asked for: none twice
-        if len(images) == _MOST_FRAMES:
-            raise MediaError(name, f"has more than {_MOST_FRAMES} frames; give num_frames")
-        images.append(_upright(frame))
-        times.append(time)
-    if not images:
-        raise MediaError(name, "has no frames that can be decoded; it is damaged or cut off")
-    return Frames(images, np.array(times))
-
-
-def _sampled_at(
-    container: Any, wanted: Callable[[float], Sequence[float]], window: tuple[float, float], rate: float, name: str
-) -> Frames:
-    stream, origin, last = _opened(container, window, rate, name)
-    targets = np.asarray(wanted(last - window[0])) + window[0]
+def _read(reader: VideoReader, wanted: _Wanted) -> Frames:
+    if wanted.times_of is None and wanted.num_frames is None:
+        length = min(wanted.window[1], reader.duration)
+        if not length > wanted.window[0]:
+            wanted.targets(reader.duration)  # raises
+        frames = reader.all_frames(*wanted.window)
+        return _gathered(((time, upright_frame(frame, wanted.name)) for time, frame in frames), wanted)
+    targets = wanted.targets(reader.duration)
     order = np.argsort(targets, kind="stable")  # reading goes forward only
-    found = [(time, _upright(frame)) for time, frame in _nearest(container, stream, origin, targets[order].tolist())]
-    if len(found) < len(targets):
-        raise MediaError(name, "has no frames that can be decoded; it is damaged or cut off")
-    places = np.argsort(order, kind="stable").tolist()
-    return Frames([found[place][1] for place in places], np.array([found[place][0] for place in places]))
-
-
-def _opened(container: Any, window: tuple[float, float], rate: float, name: str) -> tuple[Any, float, float]:
-    """The video stream, the time stamp of its first frame, and where the window ends within it, in seconds."""
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    origin, duration = _extent(container, stream, rate)
-    last = min(window[1], duration)
-    if last <= window[0]:
-        raise MediaError(name, f"has no frames from {window[0]:g} s on; it is {duration:g} s long")
-    return stream, origin, last
-
-
-def _extent(container: Any, stream: Any, rate: float) -> tuple[float, float]:
-    """Time stamp of the first frame and length of the video stream, in seconds."""
-    origin = float((stream.start_time or 0) * stream.time_base)
-    if stream.duration:
-        return origin, float(stream.duration * stream.time_base)
-    if container.duration:
-        return origin, container.duration / av.time_base - max(origin, 0.0)
-    # Neither says it (a stream that was recorded live): read the packets' times, without decoding.
-    stamps = [float(packet.pts * stream.time_base) for packet in container.demux(stream) if packet.pts is not None]
-    container.seek(0)
-    return origin, max(stamps, default=origin) - origin + 1 / float(stream.average_rate or rate)
-
-
-def _decoded(container: Any, stream: Any, origin: float, window: tuple[float, float]) -> Iterator[tuple[float, Any]]:
-    if window[0] > 0:
-        container.seek(int((window[0] + origin) / stream.time_base), stream=stream, backward=True)
-    for frame in container.decode(stream):
-        time = (frame.time or 0.0) - origin
-        if time >= window[1]:
-            return
-        if time >= window[0] - 1e-6:
-            yield time, frame
-
-
-def _nearest(container: Any, stream: Any, origin: float, targets: list[float]) -> Iterator[tuple[float, Any]]:
-    """For each target the frame that is on the screen then: the last one whose time has come."""
-    frames: Iterator[Any] = iter(())
-    current: Any = None
-    ahead: Any = None
-    for target in targets:
-        position = -1.0 if ahead is None else (ahead.time or 0.0) - origin
-        if position < 0 or target - position > _SEEK_AHEAD_SECONDS:
-            container.seek(int((target + origin) / stream.time_base), stream=stream, backward=True)
-            frames = container.decode(stream)
-            current = ahead = next(frames, None)
-        while ahead is not None and (ahead.time or 0.0) - origin <= target + 1e-6:
-            current, ahead = ahead, next(frames, None)
-        if current is not None:
-            yield (current.time or 0.0) - origin, current
-
-
-def _upright(frame: Any) -> Image.Image:
-    """The frame as RGB, turned as the file says (telephones store how they were held)."""
-    image = frame.to_image()
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+    found: list[tuple[float, Image.Image]] = []
+    for time, frame in reader.frames_at(targets[order].tolist()):
+        is_same = bool(found) and time <= found[-1][0]
+        if not (is_same and (wanted.times_of is None or wanted.each_once)):
+            found.append(found[-1] if is_same else (time, upright_frame(frame, wanted.name)))
+    if wanted.times_of is not None and not wanted.each_once and len(found) == len(targets):
+        found = [found[place] for place in np.argsort(order, kind="stable")]
+    return _gathered(found, wanted)

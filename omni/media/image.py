@@ -59,11 +59,20 @@ def open_image(content: str | Path | bytes, name: str) -> Image.Image:
     except Exception as error:
         looks = what_it_looks_like(content if isinstance(content, bytes) else str(content))
         raise MediaError(name, f"is not a picture that can be read ({error}){looks}") from error
-    if limit is not None and image.width * image.height > limit:
-        size = f"{image.width} x {image.height} = {image.width * image.height} pixels"
+    try:
+        check_pixels(image.width, image.height, name)
+    except MediaError:
         image.close()
-        raise MediaError(name, f"has {size}, over the limit of {limit} pixels; {_how_to_raise(limit)}")
+        raise
     return image
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Raise MediaError if a picture of this size has more pixels than the limit (see `load_image`)."""
+    limit = _pixel_limit()
+    if limit is not None and width * height > limit:
+        size = f"{width} x {height} = {width * height} pixels"
+        raise MediaError(name, f"has {size}, over the limit of {limit} pixels; {_how_to_raise(limit)}")
 
 
 def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
@@ -76,7 +85,7 @@ def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
         image.load()
     except Exception as error:  # see open_image
         raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
-    image = _upright(image)
+    image = upright(image)
     if image.mode in (*_SIXTEEN_BIT_MODES, "I", "F"):
         image = _eight_bit(image, name)
     try:
@@ -90,7 +99,8 @@ def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
         raise MediaError(name, f"has the colour mode {image.mode!r}, which cannot be shown as RGB ({error})") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data says nothing about the pixels, so the picture stays as stored
@@ -118,9 +128,7 @@ def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
         array = array.transpose(1, 2, 0)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or array.size == 0:
         raise MediaError(name, "a picture must be an array [H, W], [H, W, 1 | 2 | 3 | 4] or [3, H, W], none of them 0")
-    limit = _pixel_limit()
-    if limit is not None and array.shape[0] * array.shape[1] > limit:
-        raise MediaError(name, f"is over the limit of {limit} pixels; {_how_to_raise(limit)}")
+    check_pixels(array.shape[1], array.shape[0], name)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.dtype == np.bool_:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -37,10 +37,20 @@ class Media:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.path, os.PathLike):
+            object.__setattr__(self, "path", os.fspath(self.path))
+        elif isinstance(self.path, list):
+            object.__setattr__(self, "path", [os.fspath(path) for path in self.path])
+        if isinstance(self.data, bytearray | memoryview):
+            object.__setattr__(self, "data", bytes(self.data))
         given = [name for name in ("path", "data", "features") if getattr(self, name) is not None]
         if len(given) != 1:
             found = " and ".join(given) if given else "none of them"
             raise ValueError(f"a {self.modality!r} item needs exactly one of path, data and features, but has {found}")
+
+    def with_defaults(self, options: Mapping[str, Any] | None) -> "Media":
+        """The same item with these `options` of its loader where it has none of that name itself."""
+        return replace(self, options={**options, **self.options}) if options else self
 
     def describe(self) -> str:
         """A few words for error messages, such as `image animals/frog.png`."""
@@ -227,7 +237,9 @@ def _describe_data(data: MediaData | None) -> str:
         return _describe_array(data)
     if isinstance(data, Image.Image):
         return f"picture {data.mode} {data.width}x{data.height}"
-    return f"of {len(data or b'')} {'pictures' if isinstance(data, tuple) else 'bytes'}"
+    if isinstance(data, bytes | tuple):
+        return f"of {len(data)} {'pictures' if isinstance(data, tuple) else 'bytes'}"
+    return f"{type(data).__name__} {shorten(data)}"  # nothing that a loader takes, which it says with this name
 
 
 def _describe_array(array: np.ndarray) -> str:

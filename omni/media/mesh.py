@@ -15,7 +15,7 @@ from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.source import content_of, describe_source, option, what_it_looks_like
 
-MESH_EXTENSIONS = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz")
+MESH_EXTENSIONS = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz", ".npy")
 
 _DEFAULT_COLOR = 0.6  # grey, for the parts without a colour of a mesh that has colours elsewhere
 
@@ -127,7 +127,7 @@ def _kind(content: str | bytes, name: str) -> str:
     if isinstance(content, str):
         suffix = Path(content).suffix.lower()
         if suffix not in MESH_EXTENSIONS:
-            raise MediaError(name, f"unknown type {suffix!r} of 3D file; known are {' '.join(MESH_EXTENSIONS)} .npy")
+            raise MediaError(name, f"unknown type {suffix!r} of 3D file; known are {' '.join(MESH_EXTENSIONS)}")
         return suffix
     for signature, kind in ((b"ply", "ply"), (b"glTF", "glb"), (b"OFF", "off")):
         if content.startswith(signature):

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from omni.media.container import open_container, start_seconds, video_stream
 from omni.media.errors import MediaError
 from omni.media.item import Media, as_sampling_rate
 from omni.media.source import content_of, describe_source, option, what_it_looks_like
@@ -75,8 +76,9 @@ def load_sound(
         start, end: take only this window, in seconds (default: the item's options `start` and `end`, or all). Only the
             window is decoded. An `end` after the sound's own end is cut to it.
 
-    The window of a container is exact to its time stamps (1 ms in WebM). A WAV or Ogg file that was cut off gives the
-    part that is there.
+    Of a video file the sound track is taken, and the window counts from the first frame: sound that begins later is
+    filled up with silence. The window of a container is exact to its time stamps (1 ms in WebM). A WAV or Ogg file that
+    was cut off gives the part that is there.
 
     Raises:
         MediaError: the file is missing, damaged or no sound; there are no samples (in the window); samples are NaN or
@@ -187,7 +189,7 @@ def _container_blocks(
 ) -> tuple[int, Iterator[np.ndarray]]:
     looks = what_it_looks_like(content)
     try:
-        container = av.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        container = open_container(content)
     # FFmpeg's errors, and what PyAV raises itself on broken bytes, have no common class.
     except Exception as error:
         raise MediaError(name, f"is not a sound that can be read ({first_error}; {error}){looks}") from error
@@ -202,8 +204,10 @@ def _decoded_blocks(container: Any, window: tuple[float, float | None], name: st
     stream = container.streams.audio[0]
     rate = stream.rate
     resampler = av.AudioResampler(format="fltp")  # layout and rate stay
-    # Samples of negative time are the encoder's run-up, which players drop too.
-    origin = max(float((stream.start_time or 0) * stream.time_base), 0.0)
+    pictures = video_stream(container)
+    # The sound of a video keeps the video's time. Otherwise samples of negative time are the encoder's run-up, which
+    # players drop too.
+    origin = max(start_seconds(stream), 0.0) if pictures is None else start_seconds(pictures)
     first, last = round(window[0] * rate), None if window[1] is None else round(window[1] * rate)
     position: int | None = None
     try:
@@ -215,6 +219,8 @@ def _decoded_blocks(container: Any, window: tuple[float, float | None], name: st
                 for frame in resampler.resample(decoded):
                     if position is None:
                         position = 0 if frame.time is None else round((frame.time - origin) * rate)
+                        if pictures is not None and position > first:
+                            yield _silence(position - first if last is None else min(position, last) - first, rate)
                     block = frame.to_ndarray().mean(axis=0, dtype=np.float32)
                     begin, stop = max(first - position, 0), None if last is None else max(last - position, 0)
                     position += len(block)
@@ -224,6 +230,11 @@ def _decoded_blocks(container: Any, window: tuple[float, float | None], name: st
                     return
     except Exception as error:  # see _container_blocks
         raise MediaError(name, f"is damaged or cut off ({error}); export it again") from error
+
+
+def _silence(count: int, rate: int) -> np.ndarray:
+    """What stands before a sound that begins later than its pictures; at most ten minutes, as time stamps can lie."""
+    return np.zeros(max(0, min(count, 600 * rate)), np.float32)
 
 
 def _resampled(blocks: Iterator[np.ndarray], source_rate: int, rate: int) -> Iterator[np.ndarray]:

@@ -1,6 +1,7 @@
 """What all loaders do first: find out what they were given, and say plainly when a file cannot be what it claims."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _SIGNATURES = {
     b"\x1f\x8b": "a gzip archive",
     b"glTF": "a GLB model",
     b"\x93NUMPY": "a NumPy array",
+    b"v/1\x01": "an OpenEXR picture",
+    b"PAR1": "a Parquet table",
     b"version https://git-lfs": "a Git LFS pointer, so the real file was never fetched (run `git lfs pull`)",
 }
 
@@ -63,9 +66,16 @@ def content_of(source: Any) -> Content:
         check_file(content, name)
     elif isinstance(content, bytes) and not content:
         raise MediaError(name, "is empty (zero bytes); it was probably cut off while being copied or downloaded")
-    elif not isinstance(content, list | tuple | bytes | np.ndarray | Image.Image):
+    elif not _is_content(content, isinstance(source, Media) and source.path is None):
         raise MediaError(name, f"expected a path, bytes, an array or a picture, got {type(content).__name__}")
     return content
+
+
+def _is_content(content: Any, is_data: bool) -> bool:
+    if isinstance(content, list | tuple):  # paths of files, or pictures
+        kind = Image.Image if is_data else str
+        return bool(content) and all(isinstance(part, kind) for part in content)
+    return isinstance(content, bytes | np.ndarray | Image.Image)
 
 
 def option(source: Any, name: str, given: Any) -> Any:
@@ -77,6 +87,8 @@ def check_file(path: str, name: str) -> None:
     """Raise MediaError unless `path` exists, can be read and is not empty. A folder passes: some media are folders."""
     if not os.path.exists(path):
         raise MediaError(name, _missing(path))
+    if not os.path.isfile(path) and not os.path.isdir(path):
+        raise MediaError(name, "is neither a file nor a folder (a pipe or a device)")
     if not os.access(path, os.R_OK):
         raise MediaError(name, "may not be read; check its permissions")
     if os.path.isfile(path) and os.path.getsize(path) == 0:
@@ -109,3 +121,42 @@ def _missing(path: str) -> str:
     same_stem = sorted(entry.name for entry in folder.glob("*") if entry.stem.lower() == Path(path).stem.lower())
     hint = f"; did you mean {same_stem[0]}?" if same_stem else ""
     return f"no such file{hint}"
+
+
+def number_option(
+    source: Any, name: str, given: Any, *, least: float = -1e12, most: float = 1e12, default: float | None = None
+) -> float | None:
+    """The option `name` (see `option`) as a number within bounds, or the default.
+
+    Raises:
+        MediaError: it is no number, or out of bounds.
+    """
+    value = option(source, name, given)
+    if value is None:
+        return default
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:
+        problem = f"the option {name} must be a number from {least:g} to {most:g}, got {value!r}"
+        raise MediaError(describe_source(source), problem)
+    return float(value)
+
+
+def choice_option(source: Any, name: str, given: Any, allowed: Collection[str], default: str | None) -> str | None:
+    """The option `name` (see `option`) as one of the words allowed, or the default.
+
+    Raises:
+        MediaError: it is another one.
+    """
+    value = option(source, name, given)
+    if value is None:
+        return default
+    if not isinstance(value, str) or value not in allowed:
+        raise MediaError(describe_source(source), f"the option {name} is {value!r}; allowed: {', '.join(allowed)}")
+    return value
+
+
+def check_options(source: Any, known: Collection[str]) -> None:
+    """Raise MediaError if an item has an option that its loader does not know: a misspelt one would do nothing."""
+    unknown = sorted(set(source.options) - set(known)) if isinstance(source, Media) else []
+    if unknown:
+        raise MediaError(describe_source(source), f"has no option {unknown[0]!r}; known are {', '.join(sorted(known))}")

@@ -21,12 +21,16 @@ from omni.encoders.imagebind.stems import IMAGE_SIZE as SIZE
 from omni.encoders.imagebind.tokenizer import ClipTokenizer
 from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.weights import find_weights, parse_dtype
+from omni.media.clips import Clips
+from omni.media.depth import DEPTH_EXTENSIONS
 from omni.media.errors import MediaError
 from omni.media.frames import VIDEO_EXTENSIONS
 from omni.media.image import IMAGE_EXTENSIONS
+from omni.media.imu import IMU_EXTENSIONS
 from omni.media.item import Media
 from omni.media.sound import SOUND_EXTENSIONS
 from omni.media.source import content_of
+from omni.media.thermal import THERMAL_EXTENSIONS
 
 LICENCE = "CC-BY-NC-SA-4.0"  # of the published weights
 _MOST_CHARACTERS = 20_000  # of a text, of which 77 tokens are read
@@ -50,8 +54,16 @@ _NUM_TOKENS = {
     "imu": IMU_SAMPLES // IMU_PATCH + 1,
     "text": CONTEXT_LENGTH,
 }
-_NUM_CLIPS = {"video": 5, "sound": 3, "audio": 3}  # as published
-_EXTENSIONS = {"image": IMAGE_EXTENSIONS, "video": VIDEO_EXTENSIONS, "sound": SOUND_EXTENSIONS, "text": (".txt",)}
+_NUM_CLIPS = {"video": 5, "sound": 3, "audio": 3, "imu": 1}  # as published
+_EXTENSIONS = {
+    "image": IMAGE_EXTENSIONS,
+    "video": VIDEO_EXTENSIONS,
+    "sound": SOUND_EXTENSIONS,
+    "depth": DEPTH_EXTENSIONS,
+    "thermal": THERMAL_EXTENSIONS,
+    "imu": IMU_EXTENSIONS,
+    "text": (".txt",),
+}
 
 
 class ImageBindEncoder(Encoder):
@@ -64,7 +76,11 @@ class ImageBindEncoder(Encoder):
     output: "tokens" = what the trunk gives, [clips, N, width of the trunk], class token first; "embedding" = one
         feature per item in the joint space, the mean over its clips.
     normalize: embeddings of unit length; False = as published, times the modality's logit scale.
-    num_clips: of 2 s, evenly spread, at most; default: 5 of a video (each in three crops), 3 of a sound.
+    num_clips: of 2 s (5 s of an imu), evenly spread, at most; default: 5 of a video (each in three crops), 3 of a
+        sound, 1 of an imu.
+    clips: another choice of clips, see `omni.media.clips.Clips`; num_clips is the one above unless given.
+    options: for the loader of the media, where an item has none of its own: `{encoding: sun, sensor: kv2}` for depth,
+        `{scaling: radiometric}` for thermal, `{acceleration_unit: g}` for imu, `{start: 0, end: 10}` for all with time.
     layers: of tokens: which of the trunk's, 0 (before the first block) to the number of blocks; several are joined by
         width. Default: the last.
     dtype: float32, float16 or bfloat16, of the trunk. Embeddings are always float32.
@@ -81,6 +97,8 @@ class ImageBindEncoder(Encoder):
         normalize: bool = True,
         num_clips: int | None = None,
         layers: int | Sequence[int] = LAST,
+        clips: Clips | Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         dtype: str = "float32",
         vocabulary: str | Path | None = None,
         sizes: ImageBindSizes | Mapping[str, Any] | None = None,
@@ -92,9 +110,11 @@ class ImageBindEncoder(Encoder):
         self.modality = modality
         self.normalize = normalize
         self.trunk = _TRUNK_OF[self.kind]
-        self.num_clips = _NUM_CLIPS.get(self.kind, 1) if num_clips is None else num_clips
-        if self.num_clips < 1 or (self.num_clips > 1 and self.kind not in _NUM_CLIPS):
-            raise ValueError(f"num_clips is {num_clips}; allowed: at least 1, and more for video and sound only")
+        if self.kind not in _NUM_CLIPS and (num_clips not in (None, 1) or clips is not None):
+            raise ValueError(f"num_clips and clips are for {', '.join(_NUM_CLIPS)}; {self.kind} has one clip")
+        most = _NUM_CLIPS.get(self.kind, 1) if num_clips is None else num_clips
+        self.clips = Clips.parse(clips, default=Clips("uniform", most))
+        self.options = dict(options or {})
         self._vocabulary = vocabulary
         self.file_extensions = _EXTENSIONS.get("sound" if self.kind == "audio" else self.kind, ())
         path = find_weights(weights, (".safetensors", ".pth", ".pt"))
@@ -103,7 +123,7 @@ class ImageBindEncoder(Encoder):
         self.layers = parse_layers(layers, trunk.num_blocks)
         if output == "embedding" and self.layers != LAST:
             raise ValueError(f"layers is {list(self.layers)}, but embeddings are of the last: leave it out")
-        views = self.num_clips * (preprocess.VIEWS_PER_CLIP if self.kind == "video" else 1)
+        views = self.clips.most * (preprocess.VIEWS_PER_CLIP if self.kind == "video" else 1)
         is_embedding = output == "embedding"
         self.dim = self.network.sizes.embedding_dim if is_embedding else trunk.width * len(self.layers)
         self.max_features = 1 if is_embedding else views * _NUM_TOKENS[self.trunk]
@@ -119,11 +139,12 @@ class ImageBindEncoder(Encoder):
         return ClipTokenizer(self._vocabulary)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One item -> `clips` [S, ...] and, of sound and text, `mask` [S, N]; for embeddings only `clips` [1, S, ...].
+        """One item -> `clips` [S, ...] and, of sound, imu and text, `mask` [S, N]; for embeddings only `clips`
+        [1, S, ...].
 
         Text is UTF-8, as bytes or in a file.
         """
-        clips, mask = self._clips(media)
+        clips, mask = self._clips(media.with_defaults(self.options))
         if self.output == "embedding":
             return {"clips": clips[None]}
         return {"clips": clips} if mask is None else {"clips": clips, "mask": mask}
@@ -159,14 +180,17 @@ class ImageBindEncoder(Encoder):
         return self.embed(self.tokenizer(texts)[:, None].to(device))
 
     def preprocessing_config(self) -> dict[str, Any]:
-        names = ("kind", "output", "normalize", "num_clips")
-        return {name: getattr(self, name) for name in names} | layers_config(self.layers)
+        names = ("kind", "output", "normalize", "options")
+        plain = {name: getattr(self, name) for name in names}
+        return {**plain, "clips": repr(self.clips), **layers_config(self.layers)}
 
     def _clips(self, media: Media) -> tuple[Tensor, Tensor | None]:
         if self.trunk == "audio":
-            return preprocess.sound_clips(media, self.num_clips)
+            return preprocess.sound_clips(media, self.clips)
         if self.kind == "video":
-            return preprocess.video_clips(media, self.num_clips), None
+            return preprocess.video_clips(media, self.clips), None
+        if self.kind == "imu":
+            return preprocess.imu_clips(media, self.clips)
         if self.kind == "text":
             token_ids = self.tokenizer([_text_of(media)])
             return token_ids, torch.arange(CONTEXT_LENGTH) <= token_ids.argmax(dim=1, keepdim=True)
@@ -174,7 +198,6 @@ class ImageBindEncoder(Encoder):
             "image": preprocess.image_clips,
             "depth": preprocess.depth_clips,
             "thermal": preprocess.thermal_clips,
-            "imu": preprocess.imu_clips,
         }[self.kind]
         return load(media), None
 

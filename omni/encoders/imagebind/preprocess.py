@@ -14,23 +14,30 @@ from torch import Tensor
 from torch.nn import functional
 
 from omni.encoders.clip_pixels import LONGEST, normalise, resize_and_crop, to_pixels
-from omni.encoders.imagebind.sensors import depth_disparity, inertial_samples, thermal_brightness
 from omni.encoders.imagebind.stems import (
     AUDIO_BANDS,
     AUDIO_FRAMES,
     AUDIO_STRIDE,
     IMAGE_SIZE,
+    IMU_PATCH,
+    IMU_SAMPLES,
     VISION_FRAMES,
     audio_grid,
 )
-from omni.encoders.kaldi import SAMPLING_RATE, filter_banks, num_frames
+from omni.encoders.kaldi import FRAME_LENGTH, SAMPLING_RATE, filter_banks, num_frames
+from omni.media.clips import Clips
+from omni.media.depth import load_disparity
 from omni.media.errors import MediaError
 from omni.media.frames import load_frames_at
 from omni.media.image import load_image
+from omni.media.imu import SAMPLING_RATE as IMU_RATE
+from omni.media.imu import cut_windows, load_imu
 from omni.media.item import Media
 from omni.media.sound import load_sound
+from omni.media.thermal import load_thermal
 
 CLIP_SECONDS = 2.0  # of sound and video
+IMU_SECONDS = IMU_SAMPLES / IMU_RATE
 VIEWS_PER_CLIP = 3  # crops of a video: left, middle, right (or top, middle, bottom)
 AUDIO_MEAN, AUDIO_DEVIATION = -4.268, 9.138  # of filter banks
 LARGEST_DISPARITY = 75.0
@@ -43,15 +50,16 @@ def image_clips(media: Media) -> Tensor:
     return to_pixels(resize_and_crop(load_image(media), IMAGE_SIZE))[None]
 
 
-def video_clips(media: Media, num_clips: int) -> Tensor:
-    """A video: evenly spread clips of 2 s, the first and last frame of each, in three crops -> [3 x clips, 3, 2, 224,
-    224], crop by crop of the first clip, then of the next. A video of up to 2 s has one clip."""
+def video_clips(media: Media, clips: Clips) -> Tensor:
+    """A video: clips of 2 s, the first and last frame of each, in three crops -> [3 x clips, 3, 2, 224, 224], crop by
+    crop of the first clip, then of the next. A video of up to 2 s has one clip."""
 
     def wanted(duration: float) -> list[float]:
-        starts = clip_starts(duration, num_clips)
-        # The last frame is the one that is on the screen just before the clip's end.
-        within = [0.0, max(0.0, min(CLIP_SECONDS, duration) - 1e-3)]
-        return [start + offset for start in starts for offset in within]
+        times = []
+        for start in clips.starts(duration, CLIP_SECONDS, 1, media.describe()):
+            # The last frame is the one that is on the screen just before the clip's (or the video's) end.
+            times += [start, max(start, min(start + CLIP_SECONDS, duration) - 1e-3)]
+        return times
 
     pictures = load_frames_at(media, wanted).images
     if any(max(picture.size) > LONGEST * min(picture.size) for picture in pictures):
@@ -62,13 +70,14 @@ def video_clips(media: Media, num_clips: int) -> Tensor:
     return torch.cat([_three_crops(pair) for pair in pairs])
 
 
-def sound_clips(media: Media, num_clips: int) -> tuple[Tensor, Tensor]:
-    """A sound: evenly spread clips of 2 s -> filter banks [S, 1, 128, 204], and which of the trunk's tokens hold sound,
-    bool [S, 229]. A sound of up to 2 s has one clip."""
+def sound_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
+    """A sound: clips of 2 s -> filter banks [S, 1, 128, 204], and which of the trunk's tokens hold sound, bool
+    [S, 229]. A sound of up to 2 s has one clip."""
     samples = load_sound(media, SAMPLING_RATE).samples
     length = int(CLIP_SECONDS * SAMPLING_RATE)
-    starts = [int(start * SAMPLING_RATE) for start in clip_starts(len(samples) / SAMPLING_RATE, num_clips)]
-    parts = [samples[start : start + length] for start in starts]
+    # A tail of less than an analysis window would be a clip of one frame that holds nearly nothing.
+    starts = clips.starts(len(samples), length, SAMPLING_RATE, media.describe(), shortest_tail=FRAME_LENGTH)
+    parts = [samples[int(start) : int(start) + length] for start in starts]
     return torch.stack([mel_clip(part) for part in parts]), torch.stack([_audio_mask(len(part)) for part in parts])
 
 
@@ -81,25 +90,25 @@ def mel_clip(samples: np.ndarray) -> Tensor:
 
 
 def depth_clips(media: Media) -> Tensor:
-    """A depth picture, as disparity -> [1, 1, 224, 224]."""
-    disparity = depth_disparity(media).clip(SMALLEST_DISPARITY, LARGEST_DISPARITY) / LARGEST_DISPARITY
+    """A depth picture, as disparity (see `load_disparity`) -> [1, 1, 224, 224]."""
+    disparity = load_disparity(media).clip(SMALLEST_DISPARITY, LARGEST_DISPARITY) / LARGEST_DISPARITY
     return (_one_channel(disparity, Image.Resampling.BILINEAR) - DISPARITY_MEAN) / DISPARITY_DEVIATION
 
 
 def thermal_clips(media: Media) -> Tensor:
-    """A thermal picture -> [1, 1, 224, 224] in 0-1."""
-    return _one_channel(thermal_brightness(media), Image.Resampling.BICUBIC).clamp(0, 1)
+    """A thermal picture, warm is bright (see `load_thermal`) -> [1, 1, 224, 224] in 0-1."""
+    return _one_channel(load_thermal(media), Image.Resampling.BICUBIC).clamp(0, 1)
 
 
-def imu_clips(media: Media) -> Tensor:
-    """A recording of an inertial measurement unit -> [1, 6, 2000]: 5 s at 400 Hz."""
-    return torch.from_numpy(inertial_samples(media))[None]
-
-
-def clip_starts(duration: float, num_clips: int) -> list[float]:
-    """Where clips of 2 s begin, in seconds: the first at 0, the last ends with the media; one if there is no more."""
-    latest = duration - CLIP_SECONDS
-    return np.linspace(0.0, latest, num_clips).tolist() if latest > 0 and num_clips > 1 else [0.0]
+def imu_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
+    """A recording of an inertial measurement unit: clips of 5 s at 400 Hz -> [S, 6, 2000], and which of the trunk's
+    tokens hold samples, bool [S, 251]. What is shorter is filled up with zeros."""
+    recording = load_imu(media, IMU_RATE)
+    length = recording.samples.shape[1]
+    starts = clips.starts(length, IMU_SAMPLES, IMU_RATE, media.describe(), shortest_tail=IMU_PATCH)
+    windows, real = cut_windows(recording, [round(start) for start in starts], IMU_SAMPLES)
+    begin = np.concatenate([[0], np.arange(0, IMU_SAMPLES, IMU_PATCH)])  # the class token, then patches
+    return torch.from_numpy(windows), torch.from_numpy(begin[None] < real[:, None])
 
 
 def _audio_mask(num_samples: int) -> Tensor:

@@ -9,7 +9,6 @@ from PIL import Image
 from transformers import CLIPImageProcessorPil
 
 from omni.encoders.imagebind.preprocess import (
-    clip_starts,
     depth_clips,
     image_clips,
     imu_clips,
@@ -19,12 +18,18 @@ from omni.encoders.imagebind.preprocess import (
     video_clips,
 )
 from omni.encoders.imagebind.tokenizer import clean_text
+from omni.media.clips import Clips
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from tests.golden_numbers import Golden
 
 GOLDEN = Golden("imagebind_audio_preproc")
 MEL_TOLERANCE = 2e-3 / 9.138  # that of the golden file, on the normalised scale
+ONE, THREE = Clips("uniform", 1), Clips("uniform", 3)
+
+
+def imu_only(media: Media) -> torch.Tensor:
+    return imu_clips(media, ONE)[0]
 
 
 @pytest.mark.parametrize("name", ["clip2s", "clip_short", "clip_long", "clip_silence", "clip_stereo"])
@@ -38,7 +43,7 @@ def test_filter_banks_equal_the_reference(name: str) -> None:
 def test_overlapping_clips_of_a_sound_do_not_change_each_other() -> None:
     samples = GOLDEN.inputs["flow4s"][0].numpy()
     before = samples.copy()
-    clips, mask = sound_clips(Media("sound", data=samples, sampling_rate=16000), num_clips=3)
+    clips, mask = sound_clips(Media("sound", data=samples, sampling_rate=16000), THREE)
     assert float((clips - GOLDEN.outputs["flow4s.normalised_copies"]).abs().max()) <= MEL_TOLERANCE
     assert mask.all()
     assert np.array_equal(samples, before)
@@ -47,7 +52,7 @@ def test_overlapping_clips_of_a_sound_do_not_change_each_other() -> None:
 def test_the_shortest_sounds_become_one_masked_clip() -> None:
     for num_samples in (1, 100, 368, 16000):  # 368 samples are 23 ms, less than one frame
         samples = np.linspace(-1, 1, num_samples).astype(np.float32)
-        clips, mask = sound_clips(Media("sound", data=samples, sampling_rate=16000), num_clips=3)
+        clips, mask = sound_clips(Media("sound", data=samples, sampling_rate=16000), THREE)
         assert clips.shape == (1, 1, 128, 204)
         assert clips.isfinite().all()
         times = mask[0, 1:].reshape(12, 19)
@@ -55,12 +60,6 @@ def test_the_shortest_sounds_become_one_masked_clip() -> None:
         assert mask[0, 0]
         assert times.sum(dim=1).tolist() == [num_real] * 12
         assert times[:, :num_real].all()
-
-
-def test_clips_spread_from_the_beginning_to_the_end() -> None:
-    assert clip_starts(10.0, 3) == [0.0, 4.0, 8.0]
-    assert clip_starts(4.0, 5) == [0.0, 0.5, 1.0, 1.5, 2.0]
-    assert clip_starts(2.0, 5) == clip_starts(0.02, 5) == clip_starts(60.0, 1) == [0.0]
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 333), (224, 224), (50, 61)])
@@ -77,7 +76,7 @@ def test_a_video_becomes_first_and_last_frames_of_clips_in_three_crops() -> None
     frames += (10 * np.arange(12, dtype=np.uint8))[:, None, None, None]
     frames[:, :, 8:] += 100
     media = Media("video", data=frames, options={"frames_per_second": 2})
-    clips = video_clips(media, num_clips=3)
+    clips = video_clips(media, THREE)
     assert clips.shape == (9, 3, 2, 224, 224)
     red = clips[:, 0] * 0.26862954 + 0.48145466
     left = (red[::3, :, 100, 10] * 255).round().int().tolist()
@@ -100,47 +99,71 @@ def test_a_video_file_gives_the_frames_at_the_clips_ends(tmp_path: Path) -> None
             picture = np.full((48, 64, 3), 4 * index, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
-    clips = video_clips(Media("video", path=str(tmp_path / "grey.mp4")), num_clips=3)
+    clips = video_clips(Media("video", path=str(tmp_path / "grey.mp4")), THREE)
     grey = (clips[1::3, 0, :, 112, 112] * 0.26862954 + 0.48145466) * 255
     expected = torch.tensor([[0, 19], [20, 39], [40, 59]]) * 4.0
     assert float((grey - expected).abs().max()) < 3
 
 
 def test_a_still_picture_and_a_short_video_have_one_clip() -> None:
-    one = video_clips(Media("video", data=np.full((1, 30, 30, 3), 90, np.uint8)), num_clips=5)
+    one = video_clips(Media("video", data=np.full((1, 30, 30, 3), 90, np.uint8)), Clips("uniform", 5))
     assert one.shape == (3, 3, 2, 224, 224)
     assert torch.equal(one[0], one[2])
     assert torch.equal(one[:, :, 0], one[:, :, 1])
 
 
 def test_disparity_is_cut_at_75_and_normalised() -> None:
-    clips = depth_clips(Media("depth", data=np.full((300, 400), 500.0)))
+    """At 0.1 m the first Kinect's disparity is 0.075 x 518.86 / 0.1 = 389."""
+    clips = depth_clips(Media("depth", data=np.full((300, 400), 0.1)))
     assert clips.shape == (1, 1, 224, 224)
     torch.testing.assert_close(clips, torch.full_like(clips, (1 - 0.0418) / 0.0295))
-    clips = depth_clips(Media("depth", data=np.full((1, 230, 230), 7.5, np.float32)))
+    ready = Media("depth", data=np.full((1, 230, 230), 7.5, np.float32), options={"encoding": "disparity"})
+    clips = depth_clips(ready)
     torch.testing.assert_close(clips, torch.full_like(clips, (0.1 - 0.0418) / 0.0295))
 
 
 def test_thermal_pictures_are_scaled_by_their_number_format() -> None:
+    full = {"scaling": "full"}
     for array in (np.full((10, 20), 51, np.uint8), np.full((10, 20), 13107, np.uint16), np.full((10, 20), 0.2)):
-        clips = thermal_clips(Media("thermal", data=array))
+        clips = thermal_clips(Media("thermal", data=array, options=full))
         torch.testing.assert_close(clips, torch.full((1, 1, 224, 224), 0.2), atol=1e-5, rtol=0)
 
 
 def test_inertial_samples_may_be_turned_round() -> None:
     samples = np.random.default_rng(0).normal(size=(6, 2000)).astype(np.float32)
-    assert torch.equal(imu_clips(Media("imu", data=samples))[0], torch.from_numpy(samples))
-    assert torch.equal(imu_clips(Media("imu", data=samples.T))[0], torch.from_numpy(samples))
+    for array in (samples, samples.T):
+        clips, mask = imu_clips(Media("imu", data=array), ONE)
+        assert torch.equal(clips[0], torch.from_numpy(samples))
+        assert mask.shape == (1, 251)
+        assert mask.all()
+
+
+def test_recordings_shorter_than_a_clip_are_filled_up_and_masked() -> None:
+    """804 samples are 100 and a half patches of 8, behind the class token."""
+    clips, mask = imu_clips(Media("imu", data=np.ones((6, 804)), options={"sampling_rate": 400}), ONE)
+    assert clips.shape == (1, 6, 2000)
+    assert (clips[:, :, :804] == 1).all()
+    assert (clips[:, :, 804:] == 0).all()
+    assert mask.sum() == 1 + 101
+    assert mask[0, :102].all()
+
+
+def test_long_recordings_have_clips_by_policy() -> None:
+    ramp = np.tile(np.arange(6000.0), (6, 1))
+    media = Media("imu", data=ramp, sampling_rate=400)
+    assert imu_clips(media, THREE)[0][:, 0, 0].tolist() == [0, 2000, 4000]
+    assert imu_clips(media, Clips("dense", 9, stride_seconds=2.5))[0][:, 0, 0].tolist() == [0, 1000, 2000, 3000, 4000]
 
 
 @pytest.mark.parametrize(
     ("prepare", "array", "problem"),
     [
-        (imu_clips, np.zeros((6, 1999)), r"must be an array \[6, 2000\] \(5 s at 400 Hz\), got \[6, 1999\]"),
-        (imu_clips, np.full((6, 2000), np.nan), "holds NaN"),
+        (imu_only, np.zeros((6, 1999)), r"has neither times nor a rate"),
+        (imu_only, np.full((6, 2000), np.nan), "holds NaN"),
+        (imu_only, np.zeros((5, 2000)), r"must be \[T, 6\] or \[6, T\].* got \[5, 2000\]"),
         (depth_clips, np.zeros((3, 4, 5)), r"must be an array \[height, width\], got \[3, 4, 5\]"),
-        (depth_clips, np.full((4, 5), np.inf), "holds NaN or infinite"),
-        (thermal_clips, np.full((4, 5), 30.0), "from 30 to 30; brightness must be scaled to 0-1"),
+        (depth_clips, np.full((4, 5), np.inf), "no pixel of known depth"),
+        (thermal_clips, np.full((4, 5), 30.0), "from 30 to 30; say how they become brightness"),
         (thermal_clips, np.zeros((0, 5)), r"got \[0, 5\]"),
     ],
 )
@@ -157,7 +180,7 @@ def test_pictures_of_extreme_proportions_take_bounded_memory() -> None:
     assert clips.shape == (1, 3, 224, 224)
     assert float(clips.min()) > 1.9
     with pytest.raises(MediaError, match="is 1 x 60 pixels; a side may be at most 50 times the other"):
-        video_clips(Media("video", data=np.zeros((2, 60, 1, 3), np.uint8)), num_clips=1)
+        video_clips(Media("video", data=np.zeros((2, 60, 1, 3), np.uint8)), ONE)
 
 
 def test_text_is_cleaned_as_clip_does() -> None:

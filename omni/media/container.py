@@ -1,0 +1,207 @@
+"""Containers of video and sound (MP4, WebM, MKV, AVI, MPEG, ...) through FFmpeg: their streams on one time axis.
+
+Time is in seconds from the first video frame, or from the first sample where there is no video.
+"""
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import av
+from PIL import Image
+
+from omni.media.errors import MediaError
+from omni.media.image import check_pixels
+from omni.media.item import Media
+from omni.media.source import content_of, what_it_looks_like
+
+DEFAULT_FRAMES_PER_SECOND = 10.0  # of pictures that come without times; also what browsers give a GIF without them
+_SEEK_AHEAD_SECONDS = 3.0  # decoding on is cheaper than a seek for nearer frames
+_RUN_UPS = (0.0, 2.0, 10.0)  # seconds; MPEG streams seek inexactly and can come out behind the place asked for
+_PLAYLISTS = {"hls", "applehttp", "concat", "concatf", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "lavfi"}
+_SHORTEST_STEP = 1e-6  # seconds; below that times are equal
+
+
+def open_container(content: str | bytes) -> Any:
+    """Open with FFmpeg. Nothing is fetched from elsewhere, and playlists, which name other files, are refused.
+
+    Raises whatever PyAV raises, which has no common class, and ValueError for a playlist.
+    """
+    source = io.BytesIO(content) if isinstance(content, bytes) else f"file:{content}"
+    container = av.open(source, options={"protocol_whitelist": "file"})
+    if _PLAYLISTS & {*container.format.name.split(",")}:
+        container.close()
+        raise ValueError(f"it is a playlist ({container.format.name}) of other files; give those")
+    return container
+
+
+def video_stream(container: Any) -> Any | None:
+    """The first stream of moving pictures; the cover of a piece of music is none."""
+    cover = av.stream.Disposition.attached_pic
+    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+
+
+def start_seconds(stream: Any) -> float:
+    """Time stamp of a stream's beginning."""
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+def sound_track(video: Media, modality: str = "sound") -> Media | None:
+    """The sound of a video file as a media item of its own, over the same part (`start`, `end`) of it.
+
+    Both have the same time axis: where the sound begins later than the pictures, it is filled up with silence. None
+    if the video has no sound.
+
+    Raises:
+        MediaError: the file is missing, or cannot be read.
+    """
+    content: Any = content_of(video)
+    if not isinstance(content, str | bytes):
+        return None  # arrays and pictures are silent
+    try:
+        with open_container(content) as container:
+            if not container.streams.audio:
+                return None
+    except Exception as error:  # see open_container
+        problem = f"is not a video that can be read ({error}){what_it_looks_like(content)}"
+        raise MediaError(video.describe(), problem) from error
+    options = {name: video.options[name] for name in ("start", "end") if name in video.options}
+    return Media(modality, path=video.path, data=video.data, options=options)
+
+
+class VideoReader:
+    """Frames of a video file by their times, in seconds from the first frame; read forward, with seeks.
+
+    Raises MediaError where there are no pictures, and whatever PyAV raises on broken files.
+    """
+
+    def __init__(self, content: str | bytes, name: str) -> None:
+        self._content = content
+        self._name = name
+        self._open()
+        self.rate = _known_rate(self._stream)
+        self._origin = start_seconds(self._stream)
+        self._can_seek = True
+        self.duration = self._measure()
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._container.close()
+
+    def _open(self) -> None:
+        self._container = open_container(self._content)
+        stream = video_stream(self._container)
+        if stream is None:
+            self._container.close()
+            looks = what_it_looks_like(self._content)
+            problem = f"holds no pictures that can be read; it is a sound, damaged or cut off{looks}"
+            raise MediaError(self._name, problem)
+        if stream.width and stream.height:
+            check_pixels(stream.width, stream.height, self._name)
+        stream.thread_type = "AUTO"
+        self._stream = stream
+
+    def _measure(self) -> float:
+        """Length in seconds."""
+        stream, container = self._stream, self._container
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        if container.duration and stream.start_time is not None:
+            return container.duration / av.time_base - max(self._origin, 0.0)
+        # Neither says it (recorded live, or a bare stream): read the packets' times, without decoding.
+        latest, count = -math.inf, 0
+        for packet in container.demux(stream):
+            count += packet.size > 0
+            if packet.pts is not None:
+                latest = max(latest, float(packet.pts * stream.time_base))
+        self._rewind()
+        return (latest - self._origin + 1 / self.rate) if latest > -math.inf else count / self.rate
+
+    def _rewind(self) -> None:
+        try:
+            self._container.seek(0)
+        except Exception:  # bare streams cannot seek at all
+            self._container.close()
+            self._open()
+
+    def all_frames(self, first: float, last: float) -> Iterator[tuple[float, Any]]:
+        """Frames from `first` on, before `last`, with their times."""
+        for time, frame in self._from(first) if first > 0 else self._timed():
+            if time >= last:
+                return
+            if time >= first - _SHORTEST_STEP:
+                yield time, frame
+
+    def frames_at(self, targets: Sequence[float]) -> Iterator[tuple[float, Any]]:
+        """For each target, in rising order, the frame that is on the screen then: the last one whose time has come."""
+        frames: Iterator[tuple[float, Any]] | None = None
+        current: tuple[float, Any] | None = None
+        ahead: tuple[float, Any] | None = None
+        for target in targets:
+            is_far = ahead is not None and target - ahead[0] > _SEEK_AHEAD_SECONDS and self._can_seek
+            if frames is None or is_far:
+                frames = self._from(target) if target > _SEEK_AHEAD_SECONDS else self._timed()
+                ahead = next(frames, None)
+                current = ahead or current
+            while ahead is not None and ahead[0] <= target + _SHORTEST_STEP:
+                current, ahead = ahead, next(frames, None)
+            if current is None:  # behind the end of what can be decoded: its last frame, from the beginning on
+                frames = self._restarted()
+                for current in frames:
+                    if current[0] > target:
+                        break
+            if current is not None:
+                yield current
+
+    def _from(self, target: float) -> Iterator[tuple[float, Any]]:
+        """Frames from the last one on that is a key frame and not later than `target`."""
+        for run_up in _RUN_UPS if self._can_seek else ():
+            place = max(0.0, target - run_up) + self._origin
+            try:
+                self._container.seek(int(place / self._stream.time_base), stream=self._stream, backward=True)
+            except Exception:  # no index, or no time stamps: it is read from the beginning
+                self._can_seek = False
+                break
+            frames = self._timed()
+            first = next(frames, None)
+            if first is not None and first[0] <= target + _SHORTEST_STEP:
+                return _chained(first, frames)
+        return self._restarted()
+
+    def _restarted(self) -> Iterator[tuple[float, Any]]:
+        self._rewind()
+        return self._timed()
+
+    def _timed(self) -> Iterator[tuple[float, Any]]:
+        """Decoded frames with times; those without a time stamp follow each other at the stream's rate."""
+        time = -1 / self.rate
+        for frame in self._container.decode(self._stream):
+            if frame.time is None:
+                self._can_seek = False
+                time += 1 / self.rate
+            else:
+                time = frame.time - self._origin
+            yield time, frame
+
+
+def upright_frame(frame: Any, name: str) -> Image.Image:
+    """The frame as RGB, turned as the file says (telephones store how they were held).
+
+    Raises MediaError if it has too many pixels.
+    """
+    check_pixels(frame.width, frame.height, name)
+    image = frame.to_image()
+    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+
+def _known_rate(stream: Any) -> float:
+    rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_FRAMES_PER_SECOND)
+    return rate if 1e-3 < rate < 1e6 else DEFAULT_FRAMES_PER_SECOND
+
+
+def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest

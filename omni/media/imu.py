@@ -1,0 +1,168 @@
+"""Inertial recordings: accelerometer and gyroscope from CSV, Parquet, NPY or arrays, at one rate.
+
+Channels are always accelerometer x, y, z (m/s2), then gyroscope x, y, z (rad/s). T: number of samples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import soxr
+
+from omni.media.errors import MediaError
+from omni.media.imu_table import CHANNELS, Table, read_table
+from omni.media.item import Media
+from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
+
+IMU_EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".parquet")
+SAMPLING_RATE = 400  # Hz, as ImageBind takes them: 2000 samples are 5 s
+NUM_CHANNELS = len(CHANNELS)
+
+STANDARD_GRAVITY = 9.80665  # m/s2
+ACCELERATION_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
+ROTATION_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180, "mdeg/s": np.pi / 180000}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+_OPTIONS = (
+    "sampling_rate",
+    "acceleration_unit",
+    "rotation_unit",
+    "time_unit",
+    "columns",
+    "time_column",
+    "start",
+    "end",
+)
+_MOST_SAMPLES = 4_000_000  # of a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
+_FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
+
+
+@dataclass(frozen=True)
+class Inertial:
+    """A recording at equal distances: `samples` float32 `[6, T]` at `sampling_rate` Hz."""
+
+    samples: np.ndarray
+    sampling_rate: float
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.samples.shape[1] / self.sampling_rate
+
+
+def load_imu(
+    source: Source, sampling_rate: float = SAMPLING_RATE, *, start: float | None = None, end: float | None = None
+) -> Inertial:
+    """Load a recording, resampled to equal distances.
+
+    Args:
+        source: a CSV or Parquet table, an NPY file, bytes of one of them, or an array `[T, 6]` or `[6, T]`, or with
+            times in seconds `[T, 7]` or `[7, T]`, time first. Columns are found by their names (`acc_x`, `ax`,
+            `a_RS_S_x [m s^-2]`, `gyro_x`, `gx`, `angular_velocity.x`, `timestamp`, `t_ms`, ...), or are those of the
+            item's option `columns` (six names, accelerometer first) and `time_column`. Without names they are time
+            (if there are seven), accelerometer, gyroscope.
+        sampling_rate: of the result, in Hz.
+        start, end: take only this part, in seconds from the first sample (default: the item's options, or all).
+
+    The item's options say what a file does not: `sampling_rate` in Hz (also the item's own), where there are no times;
+    `acceleration_unit` (m/s2, g, mg), `rotation_unit` (rad/s, deg/s, mdeg/s), `time_unit` (s, ms, us, ns). Units in a
+    column's name are understood: `gyro_x (deg/s)`, `timestamp_ms`. An array of 2000 samples without a rate is taken to
+    be at 400 Hz.
+
+    Slower recordings are interpolated linearly between their times, which need not be equally spaced; faster ones are
+    low-pass filtered before. Missing numbers (empty, NaN) are interpolated over as long as half of the channel is
+    there.
+
+    Raises:
+        MediaError: the file is damaged or another table; columns, rate or numbers are missing; an option is wrong.
+    """
+    name = describe_source(source)
+    check_options(source, _OPTIONS)
+    table = read_table(source, option(source, "columns", None), option(source, "time_column", None))
+    acceleration = choice_option(source, "acceleration_unit", None, ACCELERATION_UNITS, table.acceleration_unit)
+    rotation = choice_option(source, "rotation_unit", None, ROTATION_UNITS, table.rotation_unit)
+    scales = [ACCELERATION_UNITS[acceleration or "m/s2"]] * 3 + [ROTATION_UNITS[rotation or "rad/s"]] * 3
+    times = _times(source, table, name)
+    values = _filled(table.values * np.array(scales)[:, None], times, name)
+    native = 1 / SAMPLING_RATE if len(times) == 1 else times[-1] / (len(times) - 1)
+    window = _window(source, start, end, times[-1] + native, name)  # the last sample, too, stands for its interval
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large for float32 is reported below
+        samples = _resample(times, values, sampling_rate, window, name).astype(np.float32)
+    if not np.isfinite(samples).all():
+        raise MediaError(name, "holds numbers that are too large for float32")
+    return Inertial(samples, sampling_rate)
+
+
+def _window(source: Source, start: Any, end: Any, duration: float, name: str) -> tuple[float, float]:
+    first = number_option(source, "start", start, least=0)
+    last = number_option(source, "end", end, least=0)
+    window = (first or 0.0, duration if last is None else min(last, duration))
+    if window[0] >= window[1]:
+        problem = f"has no samples from {window[0]:g} s to {window[1]:g} s; it is {duration:g} s long"
+        raise MediaError(name, problem)
+    return window
+
+
+def _times(source: Source, table: Table, name: str) -> np.ndarray:
+    """Seconds of each sample from the first one, float64 `[T]`, rising."""
+    count = table.values.shape[1]
+    rate = number_option(source, "sampling_rate", None, least=1e-3, most=1e7)
+    if rate is None and isinstance(source, Media):
+        rate = source.sampling_rate
+    if table.times is None:
+        if rate is None and count == 5 * SAMPLING_RATE:
+            rate = SAMPLING_RATE
+        if rate is None:
+            problem = "has neither times nor a rate: add a column of times, or give sampling_rate in Hz"
+            raise MediaError(name, problem)
+        times = np.arange(count) / rate
+    else:
+        unit = choice_option(source, "time_unit", None, TIME_UNITS, table.time_unit)
+        # The first one is subtracted before scaling: nanoseconds since 1970 have more digits than a float.
+        times = (table.times - table.times[0]).astype(np.float64) * TIME_UNITS[unit or "s"]
+    return times
+
+
+def _filled(values: np.ndarray, times: np.ndarray, name: str) -> np.ndarray:
+    """Values `[6, T]` with what is missing interpolated linearly."""
+    known = np.isfinite(values)
+    if known.all():
+        return values
+    share = known.mean(axis=1)
+    if share.min() < _FEWEST_KNOWN:
+        problem = f"holds NaN, infinite or missing values: {1 - share.min():.0%} of the {CHANNELS[int(share.argmin())]}"
+        raise MediaError(name, f"{problem}; at most half of a channel may be missing")
+    return np.stack([np.interp(times, times[mask], row[mask]) for row, mask in zip(values, known, strict=True)])
+
+
+def _resample(times: np.ndarray, values: np.ndarray, rate: float, window: tuple[float, float], name: str) -> np.ndarray:
+    """Values `[6, T]` at `times` -> `[6, T']` at `rate` Hz, from the beginning to the end of the window in seconds."""
+    count = max(1, round((window[1] - window[0]) * rate))
+    if count > _MOST_SAMPLES:
+        problem = f"is {window[1] - window[0]:g} s long, {count} samples, over the limit of {_MOST_SAMPLES}"
+        raise MediaError(name, f"{problem}; take a part with start and end, or give the unit of its times as time_unit")
+    wanted = window[0] + np.arange(count) / rate
+    native = (len(times) - 1) / times[-1] if len(times) > 1 else rate
+    if native > rate * 1.001:
+        values, times = _low_passed(times, values, native, rate)
+    return np.stack([np.interp(wanted, times, row) for row in values])
+
+
+def _low_passed(times: np.ndarray, values: np.ndarray, native: float, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Down to `rate`, without what is faster than half of it; and the times of the result."""
+    regular = np.arange(len(times)) / native
+    evenly = np.stack([np.interp(regular, times, row) for row in values], axis=1)
+    # The filter takes what lies beyond the ends to be 0, a step of 9.8 m/s2: so the ends are drawn out, then cut off.
+    margin = int(np.ceil(native / rate)) * 64
+    padded = np.pad(evenly, ((margin, margin), (0, 0)), mode="edge")
+    slower = soxr.resample(padded, native, rate).T
+    return slower, np.arange(slower.shape[1]) / rate - margin / native
+
+
+def cut_windows(recording: Inertial, starts: Sequence[int], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of `length` samples from `starts` on -> float32 `[C, 6, length]`, zeros behind the end; and how many
+    samples of each are real, int `[C]`."""
+    parts = [recording.samples[:, start : start + length] for start in starts]
+    filled = [np.pad(part, ((0, 0), (0, length - part.shape[1]))) for part in parts]
+    return np.stack(filled), np.array([part.shape[1] for part in parts])
