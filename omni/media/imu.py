@@ -138,11 +138,11 @@ def _filled(values: np.ndarray, times: np.ndarray, name: str) -> np.ndarray:
 
 def _resample(times: np.ndarray, values: np.ndarray, rate: float, window: tuple[float, float], name: str) -> np.ndarray:
     """Values `[6, T]` at `times` -> `[6, T']` at `rate` Hz, from the beginning to the end of the window in seconds."""
-    count = max(1, round((window[1] - window[0]) * rate))
-    if count > _MOST_SAMPLES:
-        problem = f"is {window[1] - window[0]:g} s long, {count} samples, over the limit of {_MOST_SAMPLES}"
+    length = (window[1] - window[0]) * rate
+    if not length <= _MOST_SAMPLES:
+        problem = f"is {window[1] - window[0]:g} s long, {length:g} samples, over the limit of {_MOST_SAMPLES}"
         raise MediaError(name, f"{problem}; take a part with start and end, or give the unit of its times as time_unit")
-    wanted = window[0] + np.arange(count) / rate
+    wanted = window[0] + np.arange(max(1, round(length))) / rate
     native = (len(times) - 1) / times[-1] if len(times) > 1 else rate
     if native > rate * 1.001:
         values, times = _low_passed(times, values, native, rate)
