@@ -1,7 +1,7 @@
 """Damaged media by the thousand: truncated, mislabelled, empty, huge, NaN, wrong shapes and rates; by seed, all alike.
 
-Run as `python -m tests.fuzz LOADER,LOADER NUM_CASES`: a process of its own, so that a crash, a hang or too much memory is
-its end and not that of the test run. It prints one line of figures for each loader.
+Run as `python -m tests.fuzz LOADER,LOADER NUM_CASES`: a process of its own, so that a crash, a hang or too much memory
+is its end and not that of the test run. It prints one line of figures for each loader.
 """
 
 import contextlib

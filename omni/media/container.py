@@ -39,7 +39,8 @@ def open_container(content: str | bytes) -> Any:
 def video_stream(container: Any) -> Any | None:
     """The first stream of moving pictures; the cover of a piece of music is none."""
     cover = av.stream.Disposition.attached_pic
-    return next((stream for stream in container.streams.video if not stream.disposition & cover), None)
+    known = [stream for stream in container.streams.video if stream.codec_context is not None]
+    return next((stream for stream in known if not stream.disposition & cover), None)
 
 
 def start_seconds(stream: Any) -> float:

@@ -124,6 +124,8 @@ def _sixteen_to_eight(values: np.ndarray) -> np.ndarray:
 
 
 def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
+    if array.dtype.kind not in "biuf":
+        raise MediaError(name, f"a picture must be of numbers, got the type {array.dtype}")
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 2, 3, 4):
         array = array.transpose(1, 2, 0)
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)) or array.size == 0:

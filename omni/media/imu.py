@@ -35,6 +35,7 @@ _OPTIONS = (
     "end",
 )
 _MOST_SAMPLES = 4_000_000  # of a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
+_HIGHEST_RATE = 100_000.0  # Hz; sensors that are read go to some ten thousand
 _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
 
 
@@ -144,6 +145,9 @@ def _resample(times: np.ndarray, values: np.ndarray, rate: float, window: tuple[
         raise MediaError(name, f"{problem}; take a part with start and end, or give the unit of its times as time_unit")
     wanted = window[0] + np.arange(max(1, round(length))) / rate
     native = (len(times) - 1) / times[-1] if len(times) > 1 else rate
+    if native > _HIGHEST_RATE:
+        problem = f"is at {native:g} Hz, over the limit of {_HIGHEST_RATE:g} Hz"
+        raise MediaError(name, f"{problem}; check sampling_rate, or the unit of its times (time_unit)")
     if native > rate * 1.001:
         values, times = _low_passed(times, values, native, rate)
     return np.stack([np.interp(wanted, times, row) for row in values])

@@ -38,6 +38,7 @@ SOUND_EXTENSIONS = (
 )
 
 _BLOCK_SAMPLES = 1 << 19  # per block and channel: 2 MB of float32
+_LOWEST_RATE, _HIGHEST_RATE = 100, 10_000_000  # Hz; at 1 Hz a small file would become hours
 _MAX_CHANNELS = 64  # a 2-D array with more on both axes is no sound
 # After a seek the first frames of AAC and Opus are not right yet: decoding begins this much before the window.
 _RUN_UP_SECONDS = 0.5
@@ -98,6 +99,9 @@ def load_sound(
         native_rate, blocks = _file_blocks(content, window, name)
     else:
         raise MediaError(name, "expected a sound: a file, bytes, or an array with its sampling rate")
+    if not _LOWEST_RATE <= native_rate <= _HIGHEST_RATE:
+        problem = f"is at {native_rate} Hz; a sound has {_LOWEST_RATE} to {_HIGHEST_RATE} Hz"
+        raise MediaError(name, f"{problem}: the sampling rate is wrong, or the file is damaged")
     rate = native_rate if sampling_rate is None else sampling_rate
     samples = _join(_resampled(blocks, native_rate, rate))
     if samples.size == 0:
@@ -193,15 +197,17 @@ def _container_blocks(
     # FFmpeg's errors, and what PyAV raises itself on broken bytes, have no common class.
     except Exception as error:
         raise MediaError(name, f"is not a sound that can be read ({first_error}; {error}){looks}") from error
-    if not container.streams.audio or not container.streams.audio[0].rate:
+    # A stream of which the codec is not known has no rate either.
+    found = [stream for stream in container.streams.audio if stream.codec_context is not None and stream.rate]
+    if not found:
         container.close()
         raise MediaError(name, f"holds no sound ({first_error}){looks}")
-    return container.streams.audio[0].rate, _decoded_blocks(container, window, name)
+    return found[0].rate, _decoded_blocks(container, window, name)
 
 
 def _decoded_blocks(container: Any, window: tuple[float, float | None], name: str) -> Iterator[np.ndarray]:
     """Decode the first audio stream, cutting frames at the window by their time stamps."""
-    stream = container.streams.audio[0]
+    stream = next(stream for stream in container.streams.audio if stream.codec_context is not None and stream.rate)
     rate = stream.rate
     resampler = av.AudioResampler(format="fltp")  # layout and rate stay
     pictures = video_stream(container)
