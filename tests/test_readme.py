@@ -50,7 +50,11 @@ from train.instructions import INSTRUCTIONS
 from train.recipe import DRY_RUN, RECIPES, describe_keys, load_recipes
 
 REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCUMENTS = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs").glob("modalities/*.md")),
+]
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,

@@ -70,13 +70,14 @@ def draw_sound() -> Figure:
     for start in (0, 2, 4):
         axis.axvspan(start, start + 2, color=[BLUE, ORANGE, GREY][start // 2], alpha=0.15)
     axis.set_xlim(0, 6)
-    axis.set_title("a drum loop, three times over, 5.5 s; clips of 2 s, policy whole", fontsize=9)
+    axis.set_title("a drum loop, three times over, 5.3 s; clips of 2 s, policy whole", fontsize=9)
     axis.set_xlabel("seconds", fontsize=8)
     for index in range(3):
         axis = figure.add_subplot(grid[1, index])
         axis.imshow(clips[index, 0], aspect="auto", origin="lower", cmap="magma", vmin=-1.5, vmax=1.2)
         real = int(mask[index, 1:].reshape(12, 19)[0].sum())
-        axis.axvline(real * 10, color="white", linestyle="--", linewidth=1)
+        if index == 2:
+            axis.axvline(real * 10, color="white", linestyle="--", linewidth=1)
         title = "128 mel bands x 204 frames" if index < 2 else "filled up; right of the line is masked"
         axis.set_title(f"clip {index + 1}: {title}", fontsize=8)
     return figure
@@ -114,7 +115,7 @@ def vowels() -> np.ndarray:
 
 
 def a_mesh() -> Path:
-    manifest = (starter.path("furniture") / "object-train.jsonl").read_text(encoding="utf-8").splitlines()
+    manifest = (starter.path("furniture") / "object-test.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line)["meta"] for line in manifest]
     row = next(row for row in rows if "chair" in row["name"].lower() and row["maker"] == "Kator Legaz")
     return starter.path("furniture") / row["point_cloud"]
