@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from eval.__main__ import main as evaluate
 from omni.config import PromptConfig
 from omni.media.item import Media
 from omni.messages import Message, Text
@@ -211,7 +212,7 @@ def test_a_vision_encoder_in_the_checkpoint_itself_is_used(files: Files, tmp_pat
 # --- continuing ---
 
 
-def test_an_imported_model_is_trained_further(files: Files, everything: Path, tmp_path: Path) -> None:
+def test_an_imported_model_is_trained_further_and_evaluated(files: Files, everything: Path, tmp_path: Path) -> None:
     rows = []
     for index, colour in enumerate(("red", "blue", "green", "black")):
         Image.new("RGB", (8, 8), colour).save(tmp_path / f"{index}.png")
@@ -231,3 +232,7 @@ def test_an_imported_model_is_trained_further(files: Files, everything: Path, tm
     trained = OmniModel.load(tmp_path / "run" / "last")
     assert trained.prompt == OmniModel.load(everything).prompt
     assert [entry.name for entry in trained.card.weights] == [e.name for e in OmniModel.load(everything).card.weights]
+    arguments = ["image-caption-choice-10", "--data", str(tmp_path / "data.jsonl"), "--prompt", "what is this?"]
+    assert evaluate([*arguments, "--model", str(tmp_path / "run" / "last"), "--output", str(tmp_path / "out")]) == 0
+    task = json.loads((tmp_path / "out" / "results.json").read_text())["tasks"][0]
+    assert (task["num_items"], task["chance"]) == (4, 0.25)
