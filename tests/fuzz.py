@@ -281,7 +281,6 @@ def limited_memory() -> Iterator[None]:
 
 def main(modality: str, count: int) -> None:
     warnings.simplefilter("ignore")
-    av.logging.set_level(av.logging.PANIC)
     with TemporaryDirectory() as folder:
         items = cases(modality, count + 1, Path(folder))
         next(items)  # writes the good files, before the limit

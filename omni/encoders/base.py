@@ -7,12 +7,13 @@ import hashlib
 import inspect
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from omni.media.errors import MediaError
 from omni.media.item import Media
 
 
@@ -74,6 +75,18 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         Raises MediaError if the item cannot be read.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement preprocess(media)")
+
+    def preprocess_all(self, items: Sequence[Media]) -> list[dict[str, Tensor] | MediaError]:
+        """What `preprocess` gives for each item, or in its place the error why it cannot be used."""
+        found: list[dict[str, Tensor] | MediaError] = []
+        for media in items:
+            try:
+                found.append(self.preprocess(media))
+            except MediaError as error:
+                found.append(error)
+            except (ValueError, OSError) as error:  # of encoders of users' own
+                found.append(MediaError(media.describe(), str(error)))
+        return found
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """What `forward` does; called with tensors on the encoder's device, under `no_grad` if frozen."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
+from av.stream import Disposition
 from PIL import Image
 
 from omni.media.errors import MediaError
@@ -38,7 +39,7 @@ def open_container(content: str | bytes) -> Any:
 
 def video_stream(container: Any) -> Any | None:
     """The first stream of moving pictures; the cover of a piece of music is none."""
-    cover = av.stream.Disposition.attached_pic
+    cover = Disposition.attached_pic
     known = [stream for stream in container.streams.video if stream.codec_context is not None]
     return next((stream for stream in known if not stream.disposition & cover), None)
 
@@ -102,7 +103,10 @@ class VideoReader:
             raise MediaError(self._name, problem)
         if stream.width and stream.height:
             check_pixels(stream.width, stream.height, self._name)
-        stream.thread_type = "AUTO"
+        # FFmpeg's own threads were seen to wait for each other for ever on damaged streams; what reads many videos at
+        # once has a process for each.
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
         self._stream = stream
 
     def _measure(self) -> float:

@@ -223,8 +223,8 @@ def _is_picture(content: str | bytes) -> bool:
 def _animation_frames(content: str | bytes | Image.Image, wanted: _Wanted) -> Frames:
     name = wanted.name
     image = content if isinstance(content, Image.Image) else open_image(content, name)
-    count = int(getattr(image, "n_frames", 1))  # only the classes of formats that can be animated have it
     try:
+        count = int(getattr(image, "n_frames", 1))  # only the classes of formats that can be animated have it
         times = np.zeros(count)
         for index in range(count - 1):
             image.seek(index)

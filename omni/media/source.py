@@ -59,7 +59,7 @@ def content_of(source: Any) -> Content:
             raise MediaError(
                 name, "holds ready-made features, which need the encoder omni.encoders.PrecomputedFeatures"
             )
-        content = source.path if source.path is not None else source.data
+        content: Any = source.path if source.path is not None else source.data
     else:
         content = str(source) if isinstance(source, Path) else source
     if isinstance(content, str):

@@ -4,11 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from omni.encoders.efficientnet import EfficientNetLite
-from omni.encoders.nested import FrameEncoder, MultiViewEncoder, sinusoidal_positions
+from omni.encoders.nested import FrameEncoder, MultiViewEncoder, SensorPictureEncoder, sinusoidal_positions
+from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.messages import parse_messages
 from omni.starter import resolve
 from tests.omni.encoders.tiny_networks import efficientnet_state
 
@@ -130,3 +133,34 @@ def test_real_furniture_and_frames_through_an_encoder_named_in_a_recipe() -> Non
     inputs = frames.preprocess(Media("video", path=paths))
     assert len(inputs["frame_number"]) == min(4, len(paths))
     assert frames(inputs).mask.all()
+
+
+def test_frames_are_chosen_by_the_policy_of_the_recipe(image_encoder: EfficientNetLite) -> None:
+    media = video(30)  # 3 s
+    dense = FrameEncoder(image_encoder, num_frames=8, clips={"policy": "dense", "stride_seconds": 1.0})
+    whole = FrameEncoder(image_encoder, clips={"policy": "whole", "num_clips": 40})
+    assert len(dense.preprocess(media)["frame_number"]) == 3
+    assert len(whole.preprocess(media)["frame_number"]) == 30
+    assert whole.max_features == 40 * image_encoder.max_features
+    with pytest.raises(MediaError, match="has 30 frames, more than 20"):
+        FrameEncoder(image_encoder, clips={"policy": "whole", "num_clips": 20}).preprocess(media)
+    with pytest.raises(ValueError, match="need stride_seconds"):
+        FrameEncoder(image_encoder, clips={"policy": "dense"})
+
+
+def test_depth_and_thermal_of_a_manifest_are_grey_pictures(image_encoder: EfficientNetLite, tmp_path: Path) -> None:
+    Image.fromarray(np.full((16, 16), 1000, np.uint16)).save(tmp_path / "x.png")
+    for kind, options, grey in (
+        ("depth", {"focal_length": 500}, round(0.075 * 500 / 75 * 255)),
+        ("thermal", {"scaling": "radiometric", "kelvin_per_count": 0.29315, "temperatures": [0, 40]}, 128),
+    ):
+        content = [{"type": kind, "path": "x.png"}, {"type": "text", "text": "What is this?"}]
+        messages = parse_messages([{"role": "user", "content": content}], base=tmp_path)
+        encoder = SensorPictureEncoder(image_encoder, kind, options=options)
+        found = encoder.preprocess(messages[0].media[0])
+        same = image_encoder.preprocess(Media("image", data=np.full((16, 16, 3), grey, np.uint8)))
+        assert found.keys() == same.keys()
+        for key, tensor in found.items():
+            torch.testing.assert_close(tensor.float(), same[key].float(), atol=1.01, rtol=0)
+    with pytest.raises(ValueError, match="modality is 'sound'; allowed: depth, thermal"):
+        SensorPictureEncoder(image_encoder, "sound")
