@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from omni.media.errors import MediaError
 from omni.media.item import Media
@@ -52,9 +52,9 @@ def _load_file(path: str, row: int | None, key: str | None, name: str) -> np.nda
         if suffix == ".npy":
             return _take_row(np.load(path, mmap_mode="r", allow_pickle=False), row, name)
         return _load_safetensors(path, row, key, name)
-    except (ValueError, OSError, EOFError, SafetensorError) as error:
-        if isinstance(error, MediaError):
-            raise
+    except MediaError:
+        raise
+    except Exception as error:  # a damaged header of NPY is read as Python source, and so raises nearly anything
         raise MediaError(name, f"cannot be read as {suffix} ({error}){what_it_looks_like(path)}") from error
 
 

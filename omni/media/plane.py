@@ -120,6 +120,8 @@ def _from_exr(content: str | bytes, channel: Any, name: str) -> np.ndarray:
             planes = {key: np.array(plane.pixels) for key, plane in file.channels().items()}
     except Exception as error:
         raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
+    if channel is not None and not isinstance(channel, str):
+        raise MediaError(name, f"the option channel must be a name, got {channel!r}")
     wanted = [channel] if channel is not None else [key for key in _EXR_CHANNELS if key in planes]
     if not wanted and len(planes) == 1:
         wanted = [*planes]
