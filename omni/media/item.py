@@ -59,7 +59,7 @@ class Media:
         if self.path is not None:
             return f"{self.modality} of {len(self.path)} files, the first {self.path[0]}"
         if self.features is not None:
-            source = self.features if isinstance(self.features, str) else _describe_array(self.features)
+            source = self.features if isinstance(self.features, str) else _describe_data(self.features)
             return f"{self.modality} features {source}" + ("" if self.row is None else f" row {self.row}")
         rate = "" if self.sampling_rate is None else f" at {self.sampling_rate} Hz"
         return f"{self.modality} {_describe_data(self.data)}{rate}"
