@@ -222,7 +222,7 @@ def _train(model: OmniModel, items: Sequence[CaptionedItem], budget: Budget) -> 
         optimizer.step()
         optimizer.zero_grad()
         update_usage(model, {key: float(value) for key, value in metrics.items()})
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses, time.perf_counter() - started
 
 
