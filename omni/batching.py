@@ -38,6 +38,7 @@ class Example:
     media: list[MediaInput] = field(default_factory=list)  # in the order of the slots
     length: int = 0  # tokens of text and (at most) of media
     rejected: "Example | None" = None  # of a preference pair: the same prompt and media with the worse answer
+    group: str | None = None  # rows of one group mean the same, for contrastive losses
 
     @property
     def num_answer_tokens(self) -> int:

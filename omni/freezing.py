@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from omni.media_model import MediaModel
 from omni.model import OmniModel
 from omni.parameter_names import named_weights, plain_name, select
 
 
-def freeze(model: OmniModel, patterns: Sequence[str], key: str = "freeze") -> None:
+def freeze(model: MediaModel, patterns: Sequence[str], key: str = "freeze") -> None:
     """Stop training the weights that `patterns` mean (see `omni.parameter_names.matches`).
 
     Raises:
@@ -19,7 +20,7 @@ def freeze(model: OmniModel, patterns: Sequence[str], key: str = "freeze") -> No
         trained[name].requires_grad_(False)
 
 
-def unfreeze(model: OmniModel, patterns: Sequence[str], key: str = "unfreeze") -> None:
+def unfreeze(model: MediaModel, patterns: Sequence[str], key: str = "unfreeze") -> None:
     """Train the weights that `patterns` mean, wherever they are: a norm of the LLM, the last layers of an encoder.
 
     What is trained beside adapters and LoRA is saved with the model, see `OmniModel.unfrozen`.
@@ -35,7 +36,7 @@ def unfreeze(model: OmniModel, patterns: Sequence[str], key: str = "unfreeze") -
             f"{key}: {len(quantised)} weights are quantised and cannot be trained, such as {quantised[0]}; choose "
             "others, set model.llm.quantization to null, or train a LoRA"
         )
-    if any(name.startswith("llm.") for name in chosen):
+    if isinstance(model, OmniModel) and any(name.startswith("llm.") for name in chosen):
         _ = model.llm.base_fingerprint  # that of the LLM as it was published, so taken before it changes
     first_names = {id(weight): plain_name(name) for name, weight in reversed([*model.named_parameters()])}
     for name in chosen:
@@ -46,12 +47,12 @@ def unfreeze(model: OmniModel, patterns: Sequence[str], key: str = "unfreeze") -
             model.unfrozen.add(first_names[id(weights[name])])
 
 
-def is_saved_by_default(model: OmniModel, name: str) -> bool:
+def is_saved_by_default(model: MediaModel, name: str) -> bool:
     """Whether the weight is one of an adapter, of a LoRA, or of an encoder that was made to be trained."""
     if name.startswith("modalities."):
         _, modality, part, *_ = name.split(".")
-        return part == "adapter" or model.modality(modality).encoder.trainable
-    return ".lora_" in name
+        return part == model.modality(modality).trained_part_name or model.modality(modality).encoder.trainable
+    return ".lora_" in name or name == "log_logit_scale"
 
 
 def _is_quantised(weight: nn.Parameter) -> bool:

@@ -14,9 +14,8 @@ from typing import Any
 import safetensors
 import torch
 
-from omni.checkpoint import write_model
 from omni.files import recover_directory, replace_directory
-from omni.model import OmniModel
+from omni.media_model import MediaModel
 from train.config import Recipe
 from train.packing import PACKS
 from train.step import TrainingStep
@@ -58,7 +57,7 @@ def save_checkpoint(
     """
     try:
         with replace_directory(folder) as temporary:
-            write_model(training_step.model, temporary)
+            training_step.model.write(temporary)
             trainer_state = temporary / _STATE
             trainer_state.mkdir()
             # Serialised in memory first: torch's own file writer turns a full disk into an obscure RuntimeError.
@@ -70,11 +69,11 @@ def save_checkpoint(
         raise _save_error(folder, error) from error
 
 
-def save_model_only(folder: Path, model: OmniModel) -> None:
+def save_model_only(folder: Path, model: MediaModel) -> None:
     """Write the model to `folder`, as `save_checkpoint` does, without what only a continuation needs."""
     try:
         with replace_directory(folder) as temporary:
-            write_model(model, temporary)
+            model.write(temporary)
     except (OSError, safetensors.SafetensorError) as error:
         raise _save_error(folder, error) from error
 

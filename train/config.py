@@ -8,8 +8,18 @@ from typing import Any, Literal
 
 from omni.adapter_sources import AdapterSourceConfig
 from omni.components import ComponentConfig
-from omni.config import DType, LoRAConfig, ModalityConfig, ModelConfig
+from omni.config import DType, JointSpaceConfig, LoRAConfig, ModalityConfig, ModelConfig
 from train.instructions import INSTRUCTIONS
+
+# What objectives are called in a recipe, beside any class path
+OBJECTIVES = {
+    "language_model": "train.objectives.LanguageModelObjective",
+    "align": "train.objectives.AlignObjective",
+    "preference": "train.objectives.PreferenceObjective",
+    "bind": "train.objectives.BindObjective",
+}
+# keys of `train` that are about the LLM
+LLM_KEYS = ("packing", "activation_checkpointing", "compile", "offload_activations", "fused_loss")
 
 FP16_REFUSED = (
     "train.precision: fp16 overflows in the LLM's activations and gives NaN losses (salesforce/LAVIS issues 111 and "
@@ -217,8 +227,10 @@ class Recipe:
     data: DataConfig
     # loop, optimiser and output
     train: TrainConfig
-    # encoders, adapters and LLM of a new model; set exactly one of model and init_from
+    # encoders, adapters and LLM of a new model; set exactly one of model, joint_space and init_from
     model: ModelConfig | None = None
+    # encoders and heads of a new joint space, which has no LLM
+    joint_space: JointSpaceConfig | None = None
     # folder of an earlier model whose weights the run begins with
     init_from: str | None = None
     # modality name -> a modality to train beside those of init_from, which are frozen unless train.unfreeze names them
@@ -227,15 +239,26 @@ class Recipe:
     add_lora: LoRAConfig | None = None
     # modality name -> where the first weights of its new adapter come from; without, they are random
     init_adapters: dict[str, AdapterSourceConfig] = field(default_factory=dict)
-    # what is minimised: a class path and its arguments
+    # what is minimised: a class path and its arguments, or a name: language_model, align, preference, bind
     objective: ComponentConfig = field(
         default_factory=lambda: ComponentConfig("train.objectives.LanguageModelObjective")
     )
 
     def __post_init__(self) -> None:
-        if (self.model is None) == (self.init_from is None):
-            given = "both" if self.model is not None else "neither"
-            raise ValueError(f"recipe: set exactly one of model (a new one) and init_from (a folder); {given} is set")
+        given = [name for name in ("model", "joint_space", "init_from") if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(
+                f"recipe: set exactly one of model (a new one), joint_space (a new one without LLM) and init_from (a "
+                f"folder); {found} is set"
+            )
+        if self.joint_space is not None:
+            for key in ("add_modalities", "add_lora", "init_adapters"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} belongs to a model with an LLM; a joint space has none")
+            for key in LLM_KEYS:
+                if getattr(self.train, key):
+                    raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
         if self.model is not None:
             for key, where in (("add_modalities", "model.modalities"), ("add_lora", "model.llm.lora")):
                 if getattr(self, key):
@@ -243,7 +266,7 @@ class Recipe:
         for name in self.add_modalities:
             if not name.isidentifier():
                 raise ValueError(f"add_modalities: {name!r} is no valid name; use letters, digits and underscores")
-        new = self.add_modalities if self.model is None else self.model.modalities
+        new = self.model.modalities if self.model is not None else self.add_modalities
         for name in self.init_adapters:
             if name not in new:
                 raise ValueError(f"init_adapters.{name}: there is no new modality {name!r}; there are {sorted(new)}")

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from omni.augmentation import AugmentationDraw
 from omni.batching import Example
+from omni.media_model import MediaModel
 from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
 from omni.preferences import parse_preference
@@ -109,15 +110,18 @@ def check_questions(sources: Sequence[Source], training_step: TrainingStep) -> N
             "itself; use the language-model loss"
         )
     model = training_step.model
+    if not asked:
+        return
+    assert isinstance(model, OmniModel)  # other models have objectives with samples of their own
     told = [name for name in model.modalities if model.modality(name).adapter.uses_instruction]
-    if told and asked:
+    if told:
         raise ValueError(
             f"data: train_on_questions of {asked[0]}: the adapters of {told} read the question (instruction_tokenizer) "
             "and so the model could copy it from their tokens; use adapters without, or train on answers alone"
         )
 
 
-Prepare = Callable[[OmniModel, Sample], Example]
+Prepare = Callable[[Any, Sample], Example]
 
 
 class PreparedSamples(Dataset[Example | BadSample]):
@@ -126,7 +130,7 @@ class PreparedSamples(Dataset[Example | BadSample]):
     def __init__(
         self,
         sources: Sequence[Source],
-        model: OmniModel,
+        model: MediaModel,
         seed: int,
         max_length: int | None,
         prepare: Prepare | None = None,
@@ -226,13 +230,13 @@ def evaluation_batches(
     return batches
 
 
-def prepare_answer(model: OmniModel, sample: Sample) -> Example:
+def prepare_answer(model: Any, sample: Sample) -> Example:
     """A conversation that ends with its answer. Raises SampleError, MediaError."""
     check_answer(sample)
     return model.prepare(sample, answer=True)
 
 
-def _prepare_answer_and_questions(model: OmniModel, sample: Sample) -> Example:
+def _prepare_answer_and_questions(model: Any, sample: Sample) -> Example:
     check_answer(sample)
     return model.prepare(sample, answer=True, questions=True)
 

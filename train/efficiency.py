@@ -9,8 +9,11 @@ import torch
 from omni.answer_head import check_fused_loss
 from omni.llm import LanguageModel
 from omni.llm_layers import checkpoint_layers, compile_layers
+from omni.media_model import MediaModel
+from omni.model import OmniModel
 from omni.offload import OffloadActivations
-from train.config import TrainConfig
+from train.config import LLM_KEYS, TrainConfig
+from train.strategies.launch import CONFIGS
 
 
 def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch.device) -> None:
@@ -26,6 +29,22 @@ def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch
     elif llm.pack_attention == "split" and (config.compile or device.type != "cpu"):
         # split makes a call for each sample: other code for every number of them, and many small ones for a GPU
         llm.use_pack_attention("mask")
+
+
+def llm_of(model: MediaModel, config: TrainConfig, is_sharded: bool) -> LanguageModel | None:
+    """The LLM of what is trained, or None of a joint space.
+
+    Raises:
+        ValueError: there is none, and the recipe or the launcher asks for something that is about the LLM.
+    """
+    if isinstance(model, OmniModel):
+        return model.llm
+    for key in LLM_KEYS:
+        if getattr(config, key):
+            raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
+    if is_sharded:
+        raise ValueError(f"ZeRO-3 and FSDP2 spread an LLM, and a joint space has none: use {CONFIGS}zero2.yaml")
+    return None
 
 
 def prepare_llm(llm: LanguageModel, config: TrainConfig) -> Callable[[], AbstractContextManager[Any]]:

@@ -9,9 +9,11 @@ from omni.batching import Example
 from omni.expert_balance import expert_use, with_shares
 from omni.expert_routing import log_routing
 from train.data import evaluation_batches, load_batches, split_bad
+from train.objectives.bind import BindObjective, EmbeddedRows
 from train.processes import from_all
 from train.progress import TrainingProgress
 from train.setup import Run
+from train.whole_batch import embed_held_out, held_out_loss
 
 
 @torch.no_grad()
@@ -31,18 +33,24 @@ def evaluation_figures(run: Run, progress: TrainingProgress) -> dict[str, float]
     )
     run.training_step.eval()
     total, count, num_seen, bad = 0.0, 0, 0, []
+    embedded: list[tuple[int, EmbeddedRows]] = []  # row by row, for an objective that needs all of them
     with log_routing(run.model, only_trained=False) as log:
         for items in load_batches(prepared, batches, config.num_workers):
             examples, bad_here = split_bad(items)
             num_seen += len(items)
             bad += bad_here
-            if examples:
+            if examples and isinstance(run.training_step.sample_objective, BindObjective):
+                embedded += embed_held_out(run, items, num_seen - len(items))
+            elif examples:
                 with accelerator.autocast():
                     part, part_count = _sum_and_count(run, examples)
                 total, count = total + part, count + part_count
     use = {name: float(value) for name, value in expert_use(log, 1).items()}
     if run.lockstep is not None:
         run.lockstep.finish()
+    of_all = [row for rows in from_all(accelerator, embedded) for row in rows]
+    if of_all and run.is_main:
+        total, count = held_out_loss(run, of_all)
     reports = from_all(accelerator, (total, count, num_seen, bad, use))
     all_bad = [sample for report in reports for sample in report[3]]
     for sample in run.bad_evaluation_samples.record(sum(r[2] for r in reports), all_bad, run.state.step):

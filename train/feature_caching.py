@@ -15,8 +15,8 @@ from omni.augmentation import AugmentationDraw
 from omni.cached_encoding import entry_name
 from omni.encoders.released import ReleasedEncoder
 from omni.feature_cache import FeatureCache
+from omni.media_model import MediaModel
 from omni.messages import Media, SampleError
-from omni.model import OmniModel
 from omni.readers import ShardDataset
 from omni.starter import home
 from train.config import TrainConfig
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _MOST_ROWS_LOOKED_UP = 500
 
 
-def attach_feature_cache(model: OmniModel, config: TrainConfig, warn: bool) -> None:
+def attach_feature_cache(model: MediaModel, config: TrainConfig, warn: bool) -> None:
     """Give `model` the cache that the recipe asks for, if it asks for one.
 
     With `warn` it is said where the cache freezes a random augmentation.
@@ -59,7 +59,7 @@ class EncoderRelease:
     Each process decides for itself; nothing that is computed depends on it.
     """
 
-    def __init__(self, model: OmniModel, plan: MixingPlan, config: TrainConfig, first_draw: int) -> None:
+    def __init__(self, model: MediaModel, plan: MixingPlan, config: TrainConfig, first_draw: int) -> None:
         """first_draw: of the plan, the first that this run takes."""
         self.model = model
         self.plan = plan

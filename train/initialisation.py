@@ -9,14 +9,17 @@ from omni.adapter_sources import load_adapter_from
 from omni.config import to_dict
 from omni.freezing import freeze, unfreeze
 from omni.growing import add_lora, add_modality
+from omni.joint_space import JointSpace, build_space
+from omni.joint_space.checkpoint import is_space
 from omni.llm import SHARED_LORA
+from omni.media_model import MediaModel
 from omni.model import OmniModel, build_model
 from omni.parameter_names import named_weights
 from train.config import Recipe
 from train.step import seed_everything
 
 
-def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[OmniModel, list[str]]:
+def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[MediaModel, list[str]]:
     """The model of `checkpoint` to continue a run, else that which the recipe begins with; frozen as the recipe says.
 
     Returns it with lines that tell, part by part, where its weights are from and whether they are trained.
@@ -24,6 +27,9 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     Raises:
         FileNotFoundError, ValueError: naming the key of the recipe that does not fit.
     """
+    begins_with = checkpoint or recipe.init_from
+    if recipe.joint_space is not None or (begins_with is not None and is_space(begins_with)):
+        return _make_space(recipe, begins_with, device)
     origins: dict[str, str] = {}  # part -> where its weights are from
     if checkpoint is not None:
         model = OmniModel.load(checkpoint, device=device)
@@ -50,6 +56,28 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     freeze(model, recipe.train.freeze, "train.freeze")
     unfreeze(model, recipe.train.unfreeze, "train.unfreeze")
     return model, _report(model, origins)
+
+
+def _make_space(recipe: Recipe, begins_with: str | Path | None, device: torch.device) -> tuple[MediaModel, list[str]]:
+    if begins_with is not None:
+        space = JointSpace.load(begins_with, device=device)
+    else:
+        assert recipe.joint_space is not None
+        seed_everything(recipe.train.seed)  # new weights are drawn from the global generator
+        space = build_space(recipe.joint_space, device)
+    freeze(space, recipe.train.freeze, "train.freeze")
+    unfreeze(space, recipe.train.unfreeze, "train.unfreeze")
+    origin = "new" if begins_with is None else f"from {begins_with}"
+    lines = []
+    for name in space.modalities:
+        modality = space.modality(name)
+        weights = [*modality.trained_part.parameters(), *modality.encoder.parameters()]
+        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        head, encoder = type(modality.head).__name__, modality.encoder.class_name
+        lines.append(
+            f"  {name}: {encoder} and {head}, {origin}; {f'{trained:,} weights trained' if trained else 'frozen'}"
+        )
+    return space, lines
 
 
 def _add(model: OmniModel, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from rich.progress import track
 from torch.utils.data import Dataset
 
 from omni.messages import Sample, SampleError, check_answer
+from omni.model import OmniModel
 from train.data import PreparedSamples, load_batches, prepare_answer
 from train.instructions import add_instruction
 from train.mixing import Draw, MixingPlan
@@ -26,6 +27,7 @@ class SampleLengths(Dataset[int]):
 
     def __init__(self, samples: PreparedSamples) -> None:
         self.samples = samples
+        assert isinstance(samples.model, OmniModel)  # only what goes into an LLM is packed
         longest = samples.model.llm.context_length
         self.max_length = min(samples.max_length or longest, longest)
 
@@ -45,7 +47,9 @@ class SampleLengths(Dataset[int]):
         if self.samples.prepare is not prepare_answer:  # an objective's own: only it knows what it makes of a sample
             return self.samples.prepare(self.samples.model, sample).lengths
         check_answer(sample)
-        return [self.samples.model.measure(sample)]
+        model = self.samples.model
+        assert isinstance(model, OmniModel)
+        return [model.measure(sample)]
 
 
 class MeasuredDraws:

@@ -27,6 +27,7 @@ from train.run_state import RunInterruptedError, RunState
 from train.schedule import learning_rate, schedule_share
 from train.setup import Run
 from train.step import seed_everything
+from train.whole_batch import plan_whole_batch
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ class Trainer(Run):
             self.state.count_positions([length for _, lengths in found for length in lengths], self.config.pack_tokens)
         if self.training_step.sample_objective is not None:
             self.training_step.sample_objective.begin_step(num_samples)
+            if num_samples:
+                micro_batches = plan_whole_batch(self, micro_batches)
         share = schedule_share(step, self.num_steps, self.config)
         set_learning_rate(self.strategy.optimizer, share)
         loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0

@@ -2,7 +2,9 @@
 
 import math
 import os
+import sys
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from rich.console import Console
 
 from omni.batching import Example
 from omni.components import build
+from omni.media_model import MediaModel
 from omni.model import OmniModel
 from omni.readers import ShardDataset
 from train import checkpoints
@@ -23,8 +26,10 @@ from train.initialisation import make_model
 from train.memory_estimate import activation_bytes, estimate_memory
 from train.mixing import Draw, MixingPlan, mixing_shares
 from train.objectives.base import find_sample_objective
+from train.objectives.bind import BindObjective
 from train.packing import describe_global_batch, global_batch_size
 from train.preflight_view import Report, render_prompt
+from train.step import TrainingStep
 from train.streams import refuse_packs_of_streams
 
 _SAMPLES = 16  # of each data set
@@ -49,7 +54,7 @@ def preflight(recipes: Sequence[Recipe], console: Console | None = None) -> bool
     return not report.problems
 
 
-def _check_stage(recipe: Recipe, report: Report, from_stage: OmniModel | None) -> OmniModel | None:
+def _check_stage(recipe: Recipe, report: Report, from_stage: MediaModel | None) -> MediaModel | None:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = recipe.train
     batch_size = global_batch_size(config, processes)
@@ -61,12 +66,18 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: OmniModel | None) -
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
         return model
+    if isinstance(objective, BindObjective) or not isinstance(model, OmniModel):
+        try:
+            TrainingStep(model, objective, False)
+        except ValueError as error:
+            report.problem("objective", str(error))
+            return model
     _show_parameters(model, report)
     examples: list[Example] = []
     for source in [*train, *evaluation]:
         if source is not None:
             examples += _check_samples(source, model, objective, recipe, report)
-    if examples:
+    if examples and isinstance(model, OmniModel):
         _show_memory(model, examples, config, processes, report)
     return model
 
@@ -139,7 +150,7 @@ def _describe_plan(config: TrainConfig, batch_size: int, epoch_length: int) -> s
     return f"{steps:,} steps of {batch}: {steps * batch_size / epoch_length:.2f} epochs"
 
 
-def _make_model(recipe: Recipe, report: Report, from_stage: OmniModel | None) -> OmniModel | None:
+def _make_model(recipe: Recipe, report: Report, from_stage: MediaModel | None) -> MediaModel | None:
     device = torch.device("cpu")
     last = Path(recipe.train.output_dir) / checkpoints.LAST
     try:
@@ -173,10 +184,11 @@ def _make_objective(recipe: Recipe, report: Report) -> Any:
         return None
 
 
-def _show_parameters(model: OmniModel, report: Report) -> None:
-    modules: dict[str, torch.nn.Module] = {"llm": model.llm}
+def _show_parameters(model: MediaModel, report: Report) -> None:
+    modules: dict[str, torch.nn.Module] = {"llm": model.llm} if isinstance(model, OmniModel) else {}
     for name in model.modalities:
-        modules |= {f"{name} encoder": model.modality(name).encoder, f"{name} adapter": model.modality(name).adapter}
+        modality = model.modality(name)
+        modules |= {f"{name} encoder": modality.encoder, f"{name} {modality.trained_part_name}": modality.trained_part}
     counts = {
         name: [sum(p.numel() for p in module.parameters() if p.requires_grad is kind) for kind in (True, False)]
         for name, module in modules.items()
@@ -188,7 +200,7 @@ def _show_parameters(model: OmniModel, report: Report) -> None:
         report.problem("model", "nothing to train: there is no modality with an adapter, trainable encoder or LoRA")
 
 
-def _check_samples(source: Source, model: OmniModel, objective: Any, recipe: Recipe, report: Report) -> list[Example]:
+def _check_samples(source: Source, model: MediaModel, objective: Any, recipe: Recipe, report: Report) -> list[Example]:
     """Prepare some samples of a data set as training would; the good ones."""
     count = min(_SAMPLES, source.size)
     # Shards are read from the front; of other data sets rows all over are taken.
@@ -198,7 +210,8 @@ def _check_samples(source: Source, model: OmniModel, objective: Any, recipe: Rec
     found = [prepared[Draw(0, int(index * step), 0)] for index in range(count)]
     good = [item for item in found if isinstance(item, Example)]
     bad = [item for item in found if isinstance(item, BadSample)]
-    limit = recipe.train.max_length or model.llm.context_length
+    context = model.llm.context_length if isinstance(model, OmniModel) else sys.maxsize
+    limit = recipe.train.max_length or context
     too_long = [item for item in good if item.length > limit]
     too_long_share = (len(too_long) + sum("the LLM's context" in item.reason for item in bad)) / count
     bad += [BadSample(item.id, source.name, f"{item.length} tokens; {limit} are allowed") for item in too_long]
@@ -208,6 +221,9 @@ def _check_samples(source: Source, model: OmniModel, objective: Any, recipe: Rec
         stops = len(bad) == count or len(bad) / count > recipe.data.max_bad_share
         (report.problem if stops else report.warning)("samples", "\n".join(lines))
     if good:
+        if not isinstance(model, OmniModel):
+            report.good("samples", f"{source.name}: {len(good)} of {count} good, with {_modalities_of(good)}")
+            return good
         lengths = sorted(item.length for item in good)
         answers = sum(item.num_answer_tokens for item in good) / len(good)
         report.good(
@@ -217,6 +233,12 @@ def _check_samples(source: Source, model: OmniModel, objective: Any, recipe: Rec
         )
         report.prompt(good[0].id, render_prompt(model, good[0]))
     return [item for item in good if item.length <= limit]
+
+
+def _modalities_of(examples: Sequence[Example]) -> str:
+    """How many of the rows have which modalities."""
+    counts = Counter(" + ".join(sorted(example.modalities)) for example in examples)
+    return ", ".join(f"{names} ({count})" for names, count in counts.most_common())
 
 
 def _show_memory(

@@ -14,7 +14,7 @@ from omni.components import ComponentConfig
 from omni.config import LoRAConfig, from_dict
 from omni.files import write_atomically
 from omni.yaml_text import read_yaml
-from train.config import DataConfig, ParameterGroupConfig, Recipe, SourceConfig, TrainConfig
+from train.config import OBJECTIVES, DataConfig, ParameterGroupConfig, Recipe, SourceConfig, TrainConfig
 from train.stages import expand_stages, refuse_overridden
 
 DRY_RUN = "--dry_run"
@@ -54,7 +54,7 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = ()) -> list[Recipe
     for key, value in parse_overrides(overrides):
         refuse_overridden(values, key)
         values = _with_value(values, key.split("."), value, key)
-    return [from_dict(Recipe, stage, key="recipe") for stage in expand_stages(values)]
+    return [from_dict(Recipe, _with_objective(stage), key="recipe") for stage in expand_stages(values)]
 
 
 def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -115,6 +115,16 @@ def _with_value(values: Any, names: Sequence[str], value: Any, key: str) -> Any:
         raise ValueError(f"--{key}: what {name!r} should be set in is {values!r}, which has no keys")
     values = values or {}
     return values | {name: _with_value(values.get(name), rest, value, key)}
+
+
+def _with_objective(values: dict[str, Any]) -> dict[str, Any]:
+    """The recipe with the class path of its objective in place of a name; of a joint space it need not say any."""
+    objective = values.get("objective", "bind" if values.get("joint_space") is not None else None)
+    if not isinstance(objective, str):
+        return values
+    if objective not in OBJECTIVES:
+        raise ValueError(f"recipe.objective: {objective!r} is none of {[*OBJECTIVES]}, nor keys class_path, init_args")
+    return values | {"objective": {"class_path": OBJECTIVES[objective]}}
 
 
 def _list_index(values: list[Any], text: str, key: str) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from train import checkpoints
 from train.bad_samples import BadSampleLog
 from train.config import Recipe
 from train.data import PreparedSamples, Source, check_questions, hold_out, open_sources
-from train.efficiency import choose_pack_attention, prepare_llm
+from train.efficiency import choose_pack_attention, llm_of, prepare_llm
 from train.feature_caching import EncoderRelease, attach_feature_cache
 from train.initialisation import make_model
 from train.lengths import MeasuredDraws, SampleLengths
@@ -77,14 +78,15 @@ class Run:
         # An LLM that will be spread over the processes need not fit on one device.
         self.model, self.origin_lines = make_model(recipe, checkpoint, torch.device("cpu") if sharded else device)
         self.model.modalities.to(device)
-        if self.config.packing:
-            choose_pack_attention(self.model.llm, self.config, device)
-        self.lockstep = shard_llm(self.model.llm, self.launch, device) if sharded else None
+        llm = llm_of(self.model, self.config, sharded)
+        if llm is not None and self.config.packing:
+            choose_pack_attention(llm, self.config, device)
+        self.lockstep = shard_llm(llm, self.launch, device) if llm is not None and sharded else None
         self.card_before = self.model.card if saved is None else from_dict(ModelCard, saved["card_before"], "card")
         objective = build(recipe.objective, "objective")
         if isinstance(objective, torch.nn.Module):
             objective.to(self.accelerator.device)
-        activation_context = prepare_llm(self.model.llm, self.config)
+        activation_context = nullcontext if llm is None else prepare_llm(llm, self.config)
         self.training_step = TrainingStep(self.model, objective, self.config.packing, activation_context)
         check_questions(self.train_sources, self.training_step)
         self.packs = self._plan_packs(is_new=checkpoint is None)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from omni.batching import Example
 from omni.expert_balance import expert_balance
 from omni.expert_routing import log_routing
+from omni.media_model import MediaModel
 from omni.model import OmniModel
 from train.objectives import Objective
 from train.objectives.base import find_sample_objective
@@ -25,7 +26,7 @@ class TrainingStep(nn.Module):
 
     def __init__(
         self,
-        model: OmniModel,
+        model: MediaModel,
         objective: Objective,
         packed: bool,
         activation_context: Callable[[], AbstractContextManager[Any]] = nullcontext,
@@ -36,6 +37,11 @@ class TrainingStep(nn.Module):
         self.packed = packed
         self.activation_context = activation_context
         self.sample_objective = find_sample_objective(objective)
+        if self.sample_objective is None and not isinstance(model, OmniModel):
+            name = type(objective).__name__
+            raise ValueError(
+                f"objective: {name} is for a model with an LLM; a joint space is trained by objective: bind"
+            )
         if self.sample_objective is not None:
             self.sample_objective.begin_run(model)
 

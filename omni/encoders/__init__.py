@@ -11,6 +11,7 @@ from omni.encoders.nested import FrameEncoder, MultiViewEncoder, SensorPictureEn
 from omni.encoders.onnx_encoder import OnnxEncoder
 from omni.encoders.point_bert import PointBertEncoder
 from omni.encoders.precomputed import PrecomputedFeatures
+from omni.encoders.text import TextEncoder
 from omni.encoders.yamnet import YamNet
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "PointBertEncoder",
     "PrecomputedFeatures",
     "SensorPictureEncoder",
+    "TextEncoder",
     "YamNet",
 ]

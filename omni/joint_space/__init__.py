@@ -1,15 +1,18 @@
 """One space for media of any modality and texts: embed, classify, retrieve, compose."""
 
-from omni.joint_space.config import JointSpaceConfig, SpaceModalityConfig
+from omni.config import JointSpaceConfig, SpaceModalityConfig
+from omni.joint_space.few_shot import FewShotClassifier
 from omni.joint_space.heads import Head, IdentityHead, LinearHead, MLPHead
 from omni.joint_space.imagebind import IMAGEBIND_MODALITIES, imagebind_space
 from omni.joint_space.index import EmbeddingIndex, Hit
+from omni.joint_space.missing import MissingModality
 from omni.joint_space.modality import SpaceModality
 from omni.joint_space.space import JointSpace, build_space
 
 __all__ = [
     "IMAGEBIND_MODALITIES",
     "EmbeddingIndex",
+    "FewShotClassifier",
     "Head",
     "Hit",
     "IdentityHead",
@@ -17,6 +20,7 @@ __all__ = [
     "JointSpaceConfig",
     "LinearHead",
     "MLPHead",
+    "MissingModality",
     "SpaceModality",
     "SpaceModalityConfig",
     "build_space",

@@ -16,10 +16,9 @@ import yaml
 from safetensors.torch import save_file
 
 from omni.checkpoint import load_trained_state, read_unfrozen, trained_state
-from omni.config import from_dict, to_dict
+from omni.config import JointSpaceConfig, from_dict, to_dict
 from omni.files import recover_directory, replace_directory
 from omni.joint_space.card import render_space_card
-from omni.joint_space.config import JointSpaceConfig
 from omni.joint_space.index import EmbeddingIndex
 from omni.model_card import ModelCard
 

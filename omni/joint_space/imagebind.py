@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from omni.components import ComponentConfig
+from omni.config import JointSpaceConfig, SpaceModalityConfig
 from omni.encoders.imagebind import ImageBindSizes
-from omni.joint_space.config import JointSpaceConfig, SpaceModalityConfig
 from omni.joint_space.space import JointSpace, build_space
 
 IMAGEBIND_MODALITIES = ("image", "video", "text", "sound", "depth", "thermal", "imu")

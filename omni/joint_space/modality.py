@@ -11,8 +11,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from omni.augmentation import RandomVersions
 from omni.components import build
+from omni.config import SpaceModalityConfig
 from omni.encoders.base import Encoder, Features
-from omni.joint_space.config import SpaceModalityConfig
 from omni.joint_space.heads import Head
 from omni.modality import EncodedModality, build_encoder
 

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from omni.config import JointSpaceConfig
 from omni.encoders.base import Features, tensor_bytes
 from omni.joint_space.checkpoint import load_space, save_space, write_space
-from omni.joint_space.config import JointSpaceConfig
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
 from omni.joint_space.modality import SpaceModality, build_space_modality

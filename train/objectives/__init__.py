@@ -2,12 +2,14 @@
 
 from train.objectives.align import AlignObjective
 from train.objectives.base import Objective, SampleObjective
+from train.objectives.bind import BindObjective
 from train.objectives.language_model import LanguageModelObjective
 from train.objectives.preference import PreferenceObjective
 from train.objectives.weighted_sum import WeightedSum
 
 __all__ = [
     "AlignObjective",
+    "BindObjective",
     "LanguageModelObjective",
     "Objective",
     "PreferenceObjective",

@@ -1,20 +1,19 @@
 """What an objective is. A class of the user's own with the same call needs no base class and no registry."""
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from omni.batching import Example
 from omni.messages import Sample
-from omni.model import OmniModel
 
 
 class Objective(Protocol):
-    """A scalar to minimise, from a model and a micro-batch."""
+    """A scalar to minimise, from a model (an `OmniModel`, or a `JointSpace`) and a micro-batch."""
 
     def __call__(
-        self, model: OmniModel, batch: Sequence[Example], num_answer_tokens: int, *, packed: bool
+        self, model: Any, batch: Sequence[Example], num_answer_tokens: int, *, packed: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Returns the loss and metrics to log (scalars, already divided like the loss).
 
@@ -32,7 +31,7 @@ class SampleObjective(Objective, Protocol):
     during training takes this loss instead of that of the answer tokens. One that stands in a `WeightedSum` is found.
     """
 
-    def begin_run(self, model: OmniModel) -> None:
+    def begin_run(self, model: Any) -> None:
         """Called once, when the model has the weights that it begins with (or, continued, goes on with)."""
         ...
 
@@ -40,7 +39,7 @@ class SampleObjective(Objective, Protocol):
         """Called before each step with the number of usable samples in the global batch."""
         ...
 
-    def prepare(self, model: OmniModel, sample: Sample) -> Example:
+    def prepare(self, model: Any, sample: Sample) -> Example:
         """Lay out a sample and preprocess its media, in data-loading workers.
 
         Raises:

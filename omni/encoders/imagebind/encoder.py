@@ -23,13 +23,12 @@ from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.weights import find_weights, parse_dtype
 from omni.media.clips import Clips
 from omni.media.depth import DEPTH_EXTENSIONS
-from omni.media.errors import MediaError
 from omni.media.frames import VIDEO_EXTENSIONS
 from omni.media.image import IMAGE_EXTENSIONS
 from omni.media.imu import IMU_EXTENSIONS
 from omni.media.item import Media
 from omni.media.sound import SOUND_EXTENSIONS
-from omni.media.source import content_of
+from omni.media.text import load_text
 from omni.media.thermal import THERMAL_EXTENSIONS
 
 LICENCE = "CC-BY-NC-SA-4.0"  # of the published weights
@@ -192,7 +191,7 @@ class ImageBindEncoder(Encoder):
         if self.kind == "imu":
             return preprocess.imu_clips(media, self.clips)
         if self.kind == "text":
-            token_ids = self.tokenizer([_text_of(media)])
+            token_ids = self.tokenizer([load_text(media, _MOST_CHARACTERS)])
             return token_ids, torch.arange(CONTEXT_LENGTH) <= token_ids.argmax(dim=1, keepdim=True)
         load = {
             "image": preprocess.image_clips,
@@ -206,16 +205,3 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)}")
     return value
-
-
-def _text_of(media: Media) -> str:
-    content = content_of(media)
-    try:
-        if isinstance(content, str):
-            with Path(content).open(encoding="utf-8") as file:
-                return file.read(_MOST_CHARACTERS)
-        if isinstance(content, bytes):
-            return content.decode("utf-8")[:_MOST_CHARACTERS]
-    except (UnicodeDecodeError, OSError) as error:
-        raise MediaError(media.describe(), f"is not UTF-8 text ({error})") from error
-    raise MediaError(media.describe(), "expected text: UTF-8 as bytes, or a file")

@@ -1,0 +1,80 @@
+"""Texts through an encoder of transformers, such as a sentence encoder: features of a joint space.
+
+Shapes: B texts, L tokens, D feature width.
+"""
+
+import json
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+
+from omni.encoders.base import Encoder, Features
+from omni.encoders.weights import parse_dtype
+from omni.media.errors import MediaError
+from omni.media.item import Media
+from omni.media.text import load_text
+from omni.quiet import quiet_loading
+from omni.starter import resolve
+
+_MOST_CHARACTERS = 100_000  # of a text, of which at most `max_tokens` are read
+_TOKENS_OF_A_GROUP = 8  # texts are padded to a multiple of this, so that many of them are encoded together
+
+
+class TextEncoder(Encoder):
+    """Last hidden states of a text model (BERT, MiniLM, E5, the text tower of CLIP and their kin), one per token.
+
+    name: hub id, local folder, or `starter:NAME`.
+    max_tokens: of a text; what is beyond is cut off.
+    dtype: float32, float16 or bfloat16.
+    """
+
+    file_extensions = (".txt",)
+
+    def __init__(
+        self,
+        name: str,
+        max_tokens: int = 128,
+        dtype: str = "float32",
+        modality: str = "text",
+        licence: str | None = None,
+    ) -> None:
+        super().__init__(licence=licence)
+        path = resolve(name)
+        config = AutoConfig.from_pretrained(path)
+        with quiet_loading():
+            model = AutoModel.from_pretrained(path, dtype=parse_dtype(dtype))
+        self.tower = cast(PreTrainedModel, model.text_model if "text_config" in config.sub_configs else model)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        self.modality = modality
+        text_config = cast(Any, self.tower.config)
+        self.max_features = min(max_tokens, int(getattr(text_config, "max_position_embeddings", max_tokens)))
+        self.dim = int(text_config.hidden_size)
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One text, UTF-8 as bytes or in a file -> `input_ids` and `mask` [1, L], L a multiple of 8 where it may.
+
+        Raises MediaError for what is no text, or empty.
+        """
+        text = load_text(media, _MOST_CHARACTERS)
+        if not text.strip():
+            raise MediaError(media.describe(), "is empty")
+        ids = self._tokenizer(text, truncation=True, max_length=self.max_features)["input_ids"]
+        length = min(self.max_features, -(-len(ids) // _TOKENS_OF_A_GROUP) * _TOKENS_OF_A_GROUP)
+        padding = self._tokenizer.pad_token_id or 0
+        padded = torch.tensor([*ids, *[padding] * (length - len(ids))])
+        return {"input_ids": padded[None], "mask": (torch.arange(length) < len(ids))[None]}
+
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return inputs["input_ids"].shape[1]
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """`input_ids`, `mask` [B, L] -> [B, L, D]"""
+        output = self.tower(input_ids=inputs["input_ids"], attention_mask=inputs["mask"].long())
+        return Features(output.last_hidden_state, inputs["mask"])
+
+    def preprocessing_config(self) -> dict[str, Any]:
+        settings = {key: value for key, value in self.tower.config.to_dict().items() if key != "_name_or_path"}
+        backend = json.loads(self._tokenizer.backend_tokenizer.to_str())
+        return {"max_features": self.max_features, "model": settings, "tokenizer": backend["model"].get("vocab")}
