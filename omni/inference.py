@@ -11,7 +11,7 @@ from torch import Tensor
 from omni.attended_media import attending
 from omni.batching import pad
 from omni.candidates import split_candidates
-from omni.messages import Sample
+from omni.messages import Message, Sample, SampleError, Text
 from omni.preparation import Messages, is_single, parse_conversation
 from omni.scoring import check_normalization, normalize_scores, score_suffixes
 
@@ -80,9 +80,13 @@ def score_batch(
 
 
 @torch.no_grad()
-def embed_conversations(model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:
+def embed_conversations(
+    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], prompt: str | None = None
+) -> Tensor:
     """See `OmniModel.embed`."""
     conversations = cast(Any, [messages] if is_single(messages) else messages)
+    if prompt is not None:
+        conversations = [_with_prompt(one, prompt, [*model.modalities]) for one in conversations]
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
     found = torch.zeros(len(examples), model.llm.hidden_size, device=model.device)
@@ -91,3 +95,14 @@ def embed_conversations(model: OmniModel, messages: Messages | Sample | Sequence
         hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]
         found[group] = hidden[:, -1].float()
     return found
+
+
+def _with_prompt(conversation: Messages | Sample, prompt: str, modalities: list[str]) -> Sample:
+    """The conversation with `prompt` at the end of its last turn, which must be the user's."""
+    sample_id, messages = parse_conversation(conversation, modalities)
+    last = messages[-1]
+    if last.role != "user":
+        raise SampleError(sample_id, f"a prompt goes to the end of the user's last turn, but the {last.role}'s is last")
+    gap = "\n" if isinstance(last.content[-1], Text) else ""
+    turn = Message(last.role, (*last.content, Text(gap + prompt)))
+    return Sample(sample_id, (*messages[:-1], turn))

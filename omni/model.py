@@ -284,9 +284,14 @@ class OmniModel(MediaModel):
         """
         return score_batch(self, messages, candidates, normalization)
 
-    def embed(self, messages: Messages | Sample | Sequence[Messages | Sample]) -> Tensor:
-        """The LLM's last hidden state at the last token of each conversation, in float32: [B, D]."""
-        return embed_conversations(self, messages)
+    def embed(self, messages: Messages | Sample | Sequence[Messages | Sample], prompt: str | None = None) -> Tensor:
+        """The LLM's last hidden state at the last token of each conversation, in float32: [B, D].
+
+        prompt: text put at the end of the user's last turn, such as "Summarise this in one word:", after which the
+            last token stands for all that came before (PromptEOL, Jiang et al. 2023, arXiv 2307.16645; of pictures
+            E5-V, Jiang et al. 2024, arXiv 2407.12580).
+        """
+        return embed_conversations(self, messages, prompt)
 
     def fingerprint(self) -> str:
         """64 hex digits that change with anything that changes the outputs."""

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 import adapters
 import demo.__main__
 import eval.__main__
+import eval.retrieval
 import eval.speed.__main__
 import omni.__main__
 import omni.encoders
@@ -35,8 +36,9 @@ from eval.suites import get_tasks
 from eval.tasks import TASKS
 from omni import starter
 from omni.components import build, import_class
-from omni.config import ModelConfig, from_dict, to_dict
+from omni.config import JointSpaceConfig, ModelConfig, from_dict, to_dict
 from omni.encoders import Encoder, Features
+from omni.joint_space import build_space
 from omni.media.image import load_image
 from omni.media.sound import load_sound
 from omni.messages import Media, Message, Text, parse_sample
@@ -58,6 +60,7 @@ DOCUMENTS = [
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,
+    "eval.retrieval": eval.retrieval,
     "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
     "train": train.__main__,
@@ -156,10 +159,29 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_llm: Path) -> Path:
         config = from_dict(ModelConfig, {"llm": {"name": str(tiny_llm)}, "modalities": {modality: values}})
         torch.manual_seed(0)
         build_model(config).save(folder / "runs" / "quickstart" / modality / "best")
+    write_space(folder)
     write_starter_stamps(folder / "home")
     (folder / "my_folder").mkdir()
     Image.new("RGB", (8, 8), "red").save(folder / "my_folder" / "red_fox-01.png")
     return folder
+
+
+def write_space(folder: Path) -> None:
+    """A joint space where the recipe for it would write one, and the pictures and sounds of its page."""
+    modalities = {
+        name: {"encoder": {"class_path": encoder}}
+        for name, encoder in {
+            "image": "tests.test_readme.TinyPicture",
+            "sound": "tests.test_readme.TinySound",
+            "text": "tests.tiny_space.WordEncoder",
+        }.items()
+    }
+    torch.manual_seed(0)
+    space = build_space(from_dict(JointSpaceConfig, {"dim": 6, "modalities": modalities}, "joint_space"))
+    space.save(folder / "runs" / "starter-bind" / "best")
+    for number, name in enumerate(("frog", "dog")):
+        Image.new("RGB", (8, 8), (number * 90, 60, 30)).save(folder / f"{name}.png")
+        soundfile.write(folder / f"{name}.ogg", np.sin(np.arange(1600) / (5 + number)), 16000)
 
 
 def write_starter_stamps(home: Path) -> None:

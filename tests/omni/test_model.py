@@ -208,6 +208,17 @@ def test_embedding_in_a_batch_equals_each_alone(model: OmniModel) -> None:
     assert not torch.allclose(together[0], together[1])
 
 
+def test_a_prompt_stands_at_the_end_of_the_last_turn_of_what_is_embedded(model: OmniModel) -> None:
+    found = model.embed([{"role": "user", "content": "a frog"}], prompt="in a word")
+    torch.testing.assert_close(found, model.embed([{"role": "user", "content": "a frog\nin a word"}]))
+    assert not torch.allclose(found, model.embed([{"role": "user", "content": "a frog"}]))
+    picture = [{"role": "user", "content": [sensor("image", 0)]}]
+    written = [{"role": "user", "content": [sensor("image", 0), Text("in a word")]}]
+    torch.testing.assert_close(model.embed(picture, prompt="in a word"), model.embed(written))
+    with pytest.raises(SampleError, match="the assistant's is last"):
+        model.embed([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], prompt="in a word")
+
+
 def test_the_fingerprint_changes_with_whatever_changes_the_outputs(tiny_llm: Path) -> None:
     model = tiny_model(tiny_llm)
     first = model.fingerprint()
