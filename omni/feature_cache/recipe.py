@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni.config import ModalityConfig, ModelConfig, from_dict
+from omni.config import JointSpaceConfig, ModalityConfig, ModelConfig, SpaceModalityConfig, from_dict
 from omni.starter import home
 from omni.yaml_text import read_yaml
 
@@ -27,7 +27,7 @@ class CachedSource:
 class CacheRecipe:
     """What the cache of a recipe will hold, and how."""
 
-    modalities: dict[str, ModalityConfig]
+    modalities: dict[str, ModalityConfig | SpaceModalityConfig]
     sources: list[CachedSource]
     directory: Path
     dtype: str
@@ -67,18 +67,24 @@ def read_cache_recipe(path: Path) -> CacheRecipe:
     )
 
 
-def _modalities(values: Mapping[str, Any], path: Path) -> dict[str, ModalityConfig]:
-    added = {}
+def _modalities(values: Mapping[str, Any], path: Path) -> dict[str, ModalityConfig | SpaceModalityConfig]:
+    added: dict[str, ModalityConfig | SpaceModalityConfig] = {}
     for part in [values, *(values.get("stages") or [])]:
         for name, config in (part.get("add_modalities") or {}).items():
             added[name] = from_dict(ModalityConfig, config, f"recipe.add_modalities.{name}")
     folder = values.get("init_from")
+    if values.get("joint_space") is not None:
+        return {**from_dict(JointSpaceConfig, values["joint_space"], "recipe.joint_space").modalities}
     if folder is not None:
         from omni.checkpoint import read_config  # imports transformers, which a mistake need not wait for
+        from omni.joint_space.checkpoint import is_space, read_space_config
+
+        if is_space(folder):
+            return {**read_space_config(Path(folder))[0].modalities}
 
         return {**read_config(Path(folder))[0].modalities, **added}
     if not isinstance(values.get("model"), Mapping):
-        raise ValueError(f"{path}: set exactly one of model (a new one) and init_from (a folder)")
+        raise ValueError(f"{path}: set exactly one of model, joint_space (new ones) and init_from (a folder)")
     return {**from_dict(ModelConfig, values["model"], "recipe.model").modalities, **added}
 
 
