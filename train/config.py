@@ -247,10 +247,10 @@ class Recipe:
     def __post_init__(self) -> None:
         given = [name for name in ("model", "joint_space", "init_from") if getattr(self, name) is not None]
         if len(given) != 1:
-            found = " and ".join(given) or "none"
+            found = "both " + " and ".join(given) + " are set" if given else "none is set"
             raise ValueError(
-                f"recipe: set exactly one of model (a new one), joint_space (a new one without LLM) and init_from (a "
-                f"folder); {found} is set"
+                "recipe: set exactly one of model (a new one), joint_space (a new one without LLM) and init_from (a "
+                f"folder); {found}"
             )
         if self.joint_space is not None:
             for key in ("add_modalities", "add_lora", "init_adapters"):

@@ -193,7 +193,7 @@ def test_rows_that_cannot_be_bound_say_why() -> None:
     [
         (["--train.packing", "true"], "train.packing belongs to a model with an LLM"),
         (["--objective", "bound"], "'bound' is none of"),
-        (["--objective", "language_model"], "a joint space is trained by bind"),
+        (["--objective", "language_model"], "a joint space is trained by"),
         (["--objective.init_args.anchors", "[depth]"], "the space has no modality 'depth'"),
         (["--objective.init_args.loss.class_path", "torch.nn.Linear"], "loss"),
         (["--joint_space.dim", "0"], "joint_space.dim is 0"),

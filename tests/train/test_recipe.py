@@ -106,10 +106,12 @@ def test_shipped_recipe_loads_and_begins_with_its_command(path: Path) -> None:
     stages = load_recipes(path)
     first = path.read_text().splitlines()[0]
     assert first == f"# accelerate launch -m train train/recipes/{path.name}"
-    assert stages[0].model is not None
     components = [stage.objective for stage in stages]
-    for modality in stages[0].model.modalities.values():
-        components += [modality.encoder, modality.adapter]
+    if stages[0].joint_space is not None:
+        components += [part for one in stages[0].joint_space.modalities.values() for part in (one.encoder, one.head)]
+    else:
+        assert stages[0].model is not None
+        components += [part for one in stages[0].model.modalities.values() for part in (one.encoder, one.adapter)]
     for component in components:
         check_component(component)
 
