@@ -62,7 +62,9 @@ def embed_pairs(space: JointSpace, data: Sequence[str], query: str, target: str)
     texts = []
     for path in data:
         for sample in open_dataset(path):
-            found = {item.modality: item for item in sample.media} if isinstance(sample, Sample) else {}
+            if not isinstance(sample, Sample):
+                continue
+            found = {item.modality: item for item in sample.media}
             if query in found and target in found:
                 for name, items in media.items():
                     items.append(found[name])

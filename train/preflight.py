@@ -167,10 +167,10 @@ def _make_model(recipe: Recipe, report: Report, from_stage: MediaModel | None) -
         return None
 
 
-def _go_on_with(from_stage: OmniModel, recipe: Recipe, device: torch.device) -> OmniModel:
+def _go_on_with(from_stage: MediaModel, recipe: Recipe, device: torch.device) -> MediaModel:
     """What the stage makes of the model that the one before it will have written: read again, since that unfreezes."""
     with tempfile.TemporaryDirectory(prefix="omni-dry-run-") as folder:
-        from_stage.save(folder)
+        from_stage.write(Path(folder))
         return make_model(replace(recipe, init_from=folder), None, device)[0]
 
 
