@@ -1,7 +1,10 @@
 """Ctrl-C and SIGTERM let the running step finish, so that it can be saved."""
 
+import os
 import signal
 import sys
+import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -51,6 +54,18 @@ def survive_interrupts_in_worker(worker_index: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _note_termination_in_worker)
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this worker when its training process was killed.
+
+    torch's worker notices that too, but then waits for ever to hand over batches that nobody takes: the pipe that they
+    fill cannot break, since the worker has inherited its other end.
+    """
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _note_termination_in_worker(number: int, frame: FrameType | None) -> None:

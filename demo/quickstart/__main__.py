@@ -86,9 +86,29 @@ def train(training: Training, output: Path, seed: int) -> Path:
         begun.touch()
     started = time.time()
     command = [sys.executable, "-m", "train", str(training.recipe), *words]
-    subprocess.run(command, check=True)
+    run_to_end(command)
     done.write_text(f"{time.time() - started:.0f} seconds\n")
     return output / "best"
+
+
+def run_to_end(command: Sequence[str]) -> None:
+    """Run a command; a Ctrl-C, which a terminal sends to it too, lets it save and end by itself.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+        KeyboardInterrupt: after it has ended.
+    """
+    interrupted = False
+    with subprocess.Popen(command) as process:
+        while process.poll() is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # `subprocess.run` would kill it in the middle of its save
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def _manifest_bytes(overrides: dict[str, Any]) -> bytes:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.train.killing import Killer, Moment
-from tests.train.runs import mixed_rows, run, write_manifest, write_recipe
+from tests.train.runs import REPOSITORY, command, environment, mixed_rows, run, write_manifest, write_recipe
 
 KILLS = int(os.environ.get("OMNI_TEST_KILLS", "4"))  # of one process; more of them search longer
 SETTINGS = {"steps": 24, "batch_size": 2, "save_every": 1, "evaluate_every": 4, "keep": 2}
@@ -73,3 +76,28 @@ def test_run_that_lost_one_of_its_processes_at_random_moments_equals_the_undistu
         assert [row[name] for row in rows if name in row] == pytest.approx(
             [row[name] for row in expected if name in row], rel=1e-4
         ), name
+
+
+def test_loading_workers_end_when_their_training_process_is_killed(tmp_path: Path, tiny_llm: Path) -> None:
+    # Batches that fill the pipe of a worker, so that it is stuck in handing one over.
+    data = write_manifest(tmp_path / "data", mixed_rows(1000))
+    recipe = write_recipe(tmp_path / "run", tiny_llm, data, steps=200, batch_size=500, num_workers=1)
+    words = command(recipe)
+    lines = tmp_path / "run/run/metrics.jsonl"
+    with subprocess.Popen(
+        words, cwd=REPOSITORY, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not lines.exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    try:
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+    except ProcessLookupError:
+        return
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("a worker is still there")
