@@ -25,9 +25,12 @@ def test_perfect_and_random_retrieval_are_told_apart() -> None:
     assert perfect["recall@1"]["chance"] == pytest.approx(1 / 60, abs=0.004)
     assert perfect["recall@5"]["chance"] == pytest.approx(5 / 60, abs=0.008)
     assert perfect["gap"] == pytest.approx(0, abs=1e-6)
-    other = torch.nn.functional.normalize(torch.randn(60, 32, generator=torch.Generator().manual_seed(1)), dim=-1)
-    none = measure(rows, other, texts)
-    assert none["recall@5"]["low"] <= none["recall@5"]["chance"] <= none["recall@5"]["high"]
+    contained = 0
+    for seed in range(1, 11):
+        other = torch.randn(60, 32, generator=torch.Generator().manual_seed(seed))
+        none = measure(rows, torch.nn.functional.normalize(other, dim=-1), texts)["recall@5"]
+        contained += none["low"] <= none["chance"] <= none["high"]
+    assert contained >= 8  # of 10 intervals of 95 %
     doubled = measure(rows, other, [str(i // 2) for i in range(60)])
     assert doubled["recall@1"]["chance"] == pytest.approx(2 / 60, abs=0.006)
 

@@ -181,7 +181,8 @@ def test_media_stand_before_the_text_wherever_they_stand_in_the_message(imported
     last = Message("user", (first.content[2], *first.content[:2]))
     with torch.no_grad():
         one, other = model.embed_examples([model.prepare([first]), model.prepare([last])])
-    assert torch.equal(one.embeds, other.embeds)
+    # places in a batch differ in the last bit with several threads
+    torch.testing.assert_close(one.embeds, other.embeds, atol=1e-5, rtol=0)
 
 
 def test_of_a_long_instruction_the_end_is_read(imported: Path) -> None:
