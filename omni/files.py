@@ -37,8 +37,7 @@ def replace_directory(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     recover_directory(path)
-    for abandoned in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW_SUFFIX}"):  # of a process that was killed
-        shutil.rmtree(abandoned, ignore_errors=True)
+    remove_abandoned(path.parent, path.name)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_NEW_SUFFIX, dir=path.parent))
     try:
         yield temporary
@@ -55,6 +54,13 @@ def replace_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_abandoned(parent: Path, name: str | None = None) -> None:
+    """Remove the temporary folders that killed processes left in `parent`: those for `name`, or all of them."""
+    pattern = "*" if name is None else glob.escape(name)
+    for abandoned in parent.glob(f".{pattern}.*{_NEW_SUFFIX}"):
+        shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def recover_directory(path: Path) -> None:

@@ -1,14 +1,9 @@
-"""README.md and docs/ hold what they say: every Python block runs, every command, path and name in them exists."""
+"""README.md and docs/ hold what they say: every block of Python, YAML and JSON works, every command exists."""
 
-import ast
-import importlib
 import inspect
 import json
 import re
 import shlex
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +17,6 @@ from accelerate.commands.launch import launch_command_parser
 from PIL import Image
 from torch import Tensor, nn
 
-import adapters
 import demo.__main__
 import eval.__main__
 import eval.retrieval
@@ -31,9 +25,7 @@ import omni.__main__
 import omni.encoders
 import train.__main__
 import train.make_data.__main__
-from eval.scorers import SCORERS
 from eval.suites import get_tasks
-from eval.tasks import TASKS
 from omni import starter
 from omni.components import build, import_class
 from omni.config import JointSpaceConfig, ModelConfig, from_dict, to_dict
@@ -47,16 +39,10 @@ from omni.preferences import parse_preference
 from omni.readers import open_dataset, read_llava
 from omni.starter import ASSETS
 from omni.starter.locations import stamp_of
+from tests.documents import REPOSITORY, Block, blocks, extras, inline_code
 from tests.tiny import tiny_model
-from train.instructions import INSTRUCTIONS
 from train.recipe import DRY_RUN, RECIPES, describe_keys, load_recipes
 
-REPOSITORY = Path(__file__).parents[1]
-DOCUMENTS = [
-    REPOSITORY / "README.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
-    *sorted((REPOSITORY / "docs").glob("modalities/*.md")),
-]
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,
@@ -68,49 +54,6 @@ MODULES = {
 }
 # Words in capitals stand for something of the reader's own.
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block of a document."""
-
-    document: Path
-    line: int
-    language: str
-    text: str
-
-    @property
-    def file_name(self) -> str | None:
-        """`my_tasks.py` of a block that begins with `# my_tasks.py`."""
-        match = re.match(r"# (\w+\.py)\n", self.text)
-        return match[1] if match else None
-
-
-def blocks(*languages: str) -> list[Any]:
-    """The blocks of all documents in these languages, as parameters of a test."""
-    found = []
-    for document in DOCUMENTS:
-        text = document.read_text(encoding="utf-8")
-        for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-            if match[1] in languages:
-                line = text.count("\n", 0, match.start()) + 1
-                block = Block(document, line, match[1], match[2])
-                found.append(pytest.param(block, id=f"{document.name}:{line}"))
-    return found
-
-
-def inline_code() -> Iterator[str]:
-    """Every `code` in the running text of all documents."""
-    for document in DOCUMENTS:
-        text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-        yield from (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text))
-
-
-def first_cells(document: str, header: str) -> set[str]:
-    """The names in code in the first column of the table whose header line begins with `header`."""
-    text = (REPOSITORY / document).read_text(encoding="utf-8")
-    table = text[text.index(header) :].split("\n\n")[0].splitlines()[2:]
-    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
 
 
 class TinyPicture(Encoder):
@@ -444,81 +387,3 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         MODULES[module].main([*arguments[:1], "--help"] if module in with_subcommands else ["--help"])
     help_text = capsys.readouterr().out
     assert all(option in help_text for option in options), f"{module} has no option among {options}"
-
-
-# --- names, paths and tables ---
-
-
-def extras() -> set[str]:
-    """The extras of the project."""
-    return {*tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    headings = {
-        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", text, re.M)
-    }
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif not target.startswith("https://"):
-            assert (document.parent / target).exists(), target
-
-
-def test_paths_in_the_repository_exist() -> None:
-    paths = [code for code in inline_code() if re.fullmatch(r"(?:train|eval|demo|omni|adapters|docs)/[\w./-]+", code)]
-    assert paths
-    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
-
-
-def test_dotted_names_exist() -> None:
-    pattern = re.compile(r"(?:(?:omni|adapters|eval)\.|train\.objectives\.)[\w.]+")
-    found = [pattern.match(code) for code in inline_code()]
-    names = {match[0] for match in found if match is not None and not match[0].endswith(".py")}
-    assert len(names) >= 5
-    for name in sorted(names):
-        module, _, attribute = name.rpartition(".")
-        assert hasattr(importlib.import_module(module), attribute), name
-
-
-def test_tables_of_classes_are_those_that_there_are() -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    rows = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in text.splitlines() if row[:2] == "| "}
-    assert rows["encoders"] == {*omni.encoders.__all__} - {"Encoder", "Features"}
-    assert rows["adapters"] == {*adapters.__all__} - {"Adapter", "Instruction"}
-
-
-def test_tables_of_names_are_those_that_there_are() -> None:
-    assert first_cells("README.md", "| recipe |") == {path.name for path in RECIPES.glob("*.yaml")}
-    assert first_cells("README.md", "| extra |") == extras() - {"all"}
-    assert first_cells("docs/evaluation.md", "| task |") == set(TASKS)
-    assert first_cells("docs/evaluation.md", "| scorer |") == set(SCORERS)
-    assert first_cells("docs/data.md", "| asset |") == {name for name, asset in ASSETS.items() if asset.kind == "data"}
-    assert {f"`{name}`" for name in INSTRUCTIONS} <= set(
-        re.findall(r"`\w+`", (REPOSITORY / "docs/training.md").read_text())
-    )
-
-
-def test_licences_of_starter_data_are_those_of_the_catalogue() -> None:
-    text = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
-    for name, asset in ASSETS.items():
-        if asset.kind == "data":
-            row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
-            stated = row.split("|")[-2].strip()
-            assert asset.licence.startswith(stated), (name, stated, asset.licence)
-
-
-def test_environment_variables_are_read_somewhere() -> None:
-    code = "".join(path.read_text() for folder in ("omni", "train") for path in (REPOSITORY / folder).rglob("*.py"))
-    code += (REPOSITORY / "Makefile").read_text() + (REPOSITORY / ".ci" / "install").read_text()
-    variables = {name for text in inline_code() for name in re.findall(r"OMNI_[A-Z_]+", text)}
-    assert {"OMNI_HOME", "OMNI_DOWNLOADS", "OMNI_TRACEBACK"} <= variables
-    assert [name for name in variables if name not in code] == []
-
-
-@pytest.mark.parametrize("block", blocks("python"))
-def test_python_block_fits_the_page_and_parses(block: Block) -> None:
-    ast.parse(block.text)
-    assert max(len(line) for line in block.text.splitlines()) <= 120

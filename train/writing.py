@@ -6,6 +6,8 @@ from pathlib import Path
 
 import safetensors
 
+from omni.files import remove_abandoned
+
 
 class SaveError(RuntimeError):
     """Something could not be written to the output folder; the checkpoint in last/, if there is one, is whole."""
@@ -35,7 +37,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def prepare_output(folder: Path) -> None:
-    """Make the output folder, and try to write in it: better now than after hours.
+    """Make the output folder, without what killed processes left, and try to write in it: better now than after hours.
 
     Raises:
         ValueError: it cannot be made, or nothing can be written there.
@@ -43,6 +45,7 @@ def prepare_output(folder: Path) -> None:
     probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(folder)
         probe.write_text("x", encoding="utf-8")
         probe.unlink()
     except OSError as error:

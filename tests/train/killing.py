@@ -32,7 +32,7 @@ class Killer:
     processes: int = 1
     moment: Moment = "any"
     victim: Victim = "all"
-    max_lines: int = 6
+    max_lines: int = 4
     kills: int = 0
     torn_saves: int = field(default=0, init=False)  # kills that left a half-written checkpoint behind
 

@@ -13,7 +13,7 @@ from tests.train.killing import Killer, Moment
 from tests.train.runs import REPOSITORY, command, environment, mixed_rows, run, write_manifest, write_recipe
 
 KILLS = int(os.environ.get("OMNI_TEST_KILLS", "4"))  # of one process; more of them search longer
-SETTINGS = {"steps": 24, "batch_size": 2, "save_every": 1, "evaluate_every": 4, "keep": 2}
+SETTINGS = {"steps": 40, "batch_size": 2, "save_every": 1, "evaluate_every": 4, "keep": 2}
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 
 

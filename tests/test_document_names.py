@@ -1,0 +1,84 @@
+"""Every name, path, link and table in README.md and docs/ is that of something there is."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import adapters
+import omni.encoders
+from eval.scorers import SCORERS
+from eval.tasks import TASKS
+from omni.starter import ASSETS
+from tests.documents import DOCUMENTS, REPOSITORY, Block, blocks, extras, first_cells, headings, inline_code
+from train.instructions import INSTRUCTIONS
+from train.recipe import RECIPES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("https://"):
+            file, _, heading = target.partition("#")
+            linked = document.parent / file if file else document
+            assert linked.exists(), target
+            assert not heading or heading in headings(linked), target
+
+
+def test_paths_in_the_repository_exist() -> None:
+    paths = [code for code in inline_code() if re.fullmatch(r"(?:train|eval|demo|omni|adapters|docs)/[\w./-]+", code)]
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+def test_dotted_names_exist() -> None:
+    pattern = re.compile(r"(?:(?:omni|adapters|eval)\.|train\.objectives\.)[\w.]+")
+    found = [pattern.match(code) for code in inline_code()]
+    names = {match[0] for match in found if match is not None and not match[0].endswith(".py")}
+    assert len(names) >= 5
+    for name in sorted(names):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_tables_of_classes_are_those_that_there_are() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rows = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in text.splitlines() if row[:2] == "| "}
+    assert rows["encoders"] == {*omni.encoders.__all__} - {"Encoder", "Features"}
+    assert rows["adapters"] == {*adapters.__all__} - {"Adapter", "Instruction"}
+
+
+def test_tables_of_names_are_those_that_there_are() -> None:
+    assert first_cells("README.md", "| recipe |") == {path.name for path in RECIPES.glob("*.yaml")}
+    assert first_cells("README.md", "| extra |") == extras() - {"all"}
+    assert first_cells("docs/evaluation.md", "| task |") == set(TASKS)
+    assert first_cells("docs/evaluation.md", "| scorer |") == set(SCORERS)
+    assert first_cells("docs/data.md", "| asset |") == {name for name, asset in ASSETS.items() if asset.kind == "data"}
+    assert {f"`{name}`" for name in INSTRUCTIONS} <= set(
+        re.findall(r"`\w+`", (REPOSITORY / "docs/training.md").read_text())
+    )
+
+
+def test_licences_of_starter_data_are_those_of_the_catalogue() -> None:
+    text = (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, asset in ASSETS.items():
+        if asset.kind == "data":
+            row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
+            stated = row.split("|")[-2].strip()
+            assert asset.licence.startswith(stated), (name, stated, asset.licence)
+
+
+def test_environment_variables_are_read_somewhere() -> None:
+    code = "".join(path.read_text() for folder in ("omni", "train") for path in (REPOSITORY / folder).rglob("*.py"))
+    code += (REPOSITORY / "Makefile").read_text() + (REPOSITORY / ".ci" / "install").read_text()
+    variables = {name for text in inline_code() for name in re.findall(r"OMNI_[A-Z_]+", text)}
+    assert {"OMNI_HOME", "OMNI_DOWNLOADS", "OMNI_TRACEBACK"} <= variables
+    assert [name for name in variables if name not in code] == []
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_block_fits_the_page_and_parses(block: Block) -> None:
+    ast.parse(block.text)
+    assert max(len(line) for line in block.text.splitlines()) <= 120
