@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from omni.config import ModalityConfig, ModelConfig, from_dict, to_dict
-from omni.files import recover_directory, replace_directory
+from omni.files import recover_directory, refuse_foreign, replace_directory
 from omni.llm import SHARED_LORA, LanguageModel
 from omni.model_card import ModelCard, render_card
 from omni.parameter_names import plain_name
@@ -60,13 +60,7 @@ def save_model(model: OmniModel, directory: Path, card: ModelCard | None = None)
     Raises:
         ValueError: the folder holds something else than a model, which replacing it would delete.
     """
-    recover_directory(directory)
-    if directory.exists():
-        foreign = sorted(item.name for item in directory.iterdir() if item.name not in _FILES)
-        if foreign:
-            raise ValueError(
-                f"{directory} also holds {foreign[:5]}, which saving would delete; choose another folder to save to"
-            )
+    refuse_foreign(directory, _FILES)
     with replace_directory(directory) as temporary:
         write_model(model, temporary, card)
 
@@ -136,11 +130,26 @@ def combine_models(
 
 def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
     """Config, card and LLM fingerprint of a model folder."""
+    values, card = read_config_file(directory, "model folder")
+    if "joint_space" in values:
+        raise ValueError(
+            f"{directory / 'config.yaml'} describes a joint space, which has no LLM: load it with JointSpace.load"
+        )
+    return from_dict(ModelConfig, values.get("model"), "model"), card, str(values.get("llm_fingerprint"))
+
+
+def read_config_file(directory: Path, kind: str) -> tuple[dict[str, Any], ModelCard]:
+    """The values of a folder's `config.yaml`, and the card among them; `kind` is what errors call the folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, or of another version of the format.
+    """
     recover_directory(directory)
     path = directory / "config.yaml"
     if not path.is_file():
         raise FileNotFoundError(
-            f"{directory} is no model folder: it has no config.yaml. Give one that training wrote, such as RUN/best"
+            f"{directory} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -149,10 +158,7 @@ def read_config(directory: Path) -> tuple[ModelConfig, ModelCard, str]:
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version") if isinstance(values, dict) else None
         raise ValueError(f"{path}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
-    if "joint_space" in values:
-        raise ValueError(f"{path} describes a joint space, which has no LLM: load it with JointSpace.load")
-    config = from_dict(ModelConfig, values.get("model"), "model")
-    return config, from_dict(ModelCard, values.get("card", {}), "card"), str(values.get("llm_fingerprint"))
+    return values, from_dict(ModelCard, values.get("card", {}), "card")
 
 
 def load_trained_state(

@@ -5,7 +5,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _OLD_SUFFIX = ".replaced"
@@ -54,6 +54,18 @@ def replace_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_foreign(path: Path, own: Collection[str]) -> None:
+    """Raise ValueError if the folder `path`, which is to be replaced, holds more than the names `own`."""
+    recover_directory(path)
+    if not path.exists():
+        return
+    foreign = sorted(item.name for item in path.iterdir() if item.name not in own)
+    if foreign:
+        raise ValueError(
+            f"{path} also holds {foreign[:5]}, which saving would delete; choose another folder to save to"
+        )
 
 
 def remove_abandoned(parent: Path, name: str | None = None) -> None:

@@ -15,9 +15,9 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from omni.checkpoint import load_trained_state, read_unfrozen, trained_state
+from omni.checkpoint import FORMAT_VERSION, load_trained_state, read_config_file, read_unfrozen, trained_state
 from omni.config import JointSpaceConfig, from_dict, to_dict
-from omni.files import recover_directory, replace_directory
+from omni.files import recover_directory, refuse_foreign, replace_directory
 from omni.joint_space.card import render_space_card
 from omni.joint_space.index import EmbeddingIndex
 from omni.model_card import ModelCard
@@ -25,7 +25,6 @@ from omni.model_card import ModelCard
 if TYPE_CHECKING:
     from omni.joint_space.space import JointSpace
 
-FORMAT_VERSION = 1
 SPACE_FILE = "joint_space.safetensors"
 _INDEXES = "indexes"
 _FILES = {SPACE_FILE, "config.yaml", "README.md", _INDEXES}
@@ -59,13 +58,7 @@ def save_space(space: JointSpace, directory: Path, card: ModelCard | None) -> No
     """
     if card is not None:
         space.card = card
-    recover_directory(directory)
-    if directory.exists():
-        foreign = sorted(item.name for item in directory.iterdir() if item.name not in _FILES)
-        if foreign:
-            raise ValueError(
-                f"{directory} also holds {foreign[:5]}, which saving would delete; choose another folder to save to"
-            )
+    refuse_foreign(directory, _FILES)
     with replace_directory(directory) as temporary:
         write_space(space, temporary)
 
@@ -98,30 +91,16 @@ def load_space(directory: Path, modalities: Collection[str] | None, device: str 
 
 def read_space_config(directory: Path) -> tuple[JointSpaceConfig, ModelCard]:
     """Config and card of a space's folder."""
-    recover_directory(directory)
-    path = directory / "config.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{directory} is no joint space: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
-        )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(values, dict) or "joint_space" not in values:
+    values, card = read_config_file(directory, "joint space")
+    if "joint_space" not in values:
+        path = directory / "config.yaml"
         raise ValueError(f"{path} describes no joint space; a model with an LLM is loaded by OmniModel.load")
-    if values.get("format_version") != FORMAT_VERSION:
-        found = values.get("format_version")
-        raise ValueError(f"{path}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
-    config = from_dict(JointSpaceConfig, values["joint_space"], "joint_space")
-    return config, from_dict(ModelCard, values.get("card", {}), "card")
+    return from_dict(JointSpaceConfig, values["joint_space"], "joint_space"), card
 
 
 def is_space(directory: str | Path) -> bool:
     """Whether a folder holds a joint space, and not a model with an LLM."""
-    path = Path(directory) / "config.yaml"
     recover_directory(Path(directory))
-    if not path.is_file():
-        return False
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return isinstance(values, dict) and "joint_space" in values
+    return (Path(directory) / "config.yaml").is_file() and "joint_space" in read_config_file(Path(directory), "folder")[
+        0
+    ]

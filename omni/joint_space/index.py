@@ -7,7 +7,7 @@ Shapes: N embeddings, D width, B queries, K results.
 
 import json
 import mmap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omni.files import recover_directory, replace_directory
+from omni.files import recover_directory, refuse_foreign, replace_directory
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 64 * 2**20  # of embeddings that are in memory at once while a saved index is searched
+_FILES = {"embeddings.npy", "ids.txt", "index.json", "index.faiss"}
 Backend = Literal["exact", "faiss"]
 
 
@@ -36,7 +37,11 @@ class EmbeddingIndex:
     """Unit embeddings with their ids; made by `build` or `load`."""
 
     def __init__(
-        self, embeddings: "np.ndarray | StoredArray", ids: list[str] | None, space: str | None, faiss_index: Any
+        self,
+        embeddings: "np.ndarray | StoredArray",
+        ids: list[str] | None,
+        space: Mapping[str, str] | None,
+        faiss_index: Any,
     ) -> None:
         self.embeddings = embeddings
         self.ids = ids
@@ -50,7 +55,7 @@ class EmbeddingIndex:
         embeddings: Tensor | np.ndarray,
         ids: Sequence[str] | None = None,
         *,
-        space: str | None = None,
+        space: Mapping[str, str] | None = None,
         backend: Backend = "exact",
         dtype: Literal["float32", "float16"] = "float32",
         factory: str = "Flat",
@@ -59,7 +64,7 @@ class EmbeddingIndex:
 
         Args:
             ids: what the results are called; default: their row numbers.
-            space: fingerprint of the joint space, in which alone it may be searched.
+            space: fingerprints of the joint space's modalities; no other space may search it.
             backend: exact = by matrix product; faiss = by the library of that name.
             dtype: float16 halves the file; scores change by less than 1e-3.
             factory: faiss' description of the index, such as Flat, HNSW32 or IVF4096,Flat.
@@ -78,7 +83,8 @@ class EmbeddingIndex:
             _check_ids(names, len(values))
         if dtype not in ("float32", "float16") or backend not in ("exact", "faiss"):
             raise ValueError(f"backend is exact or faiss, dtype float32 or float16; got {backend!r} and {dtype!r}")
-        values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        # Not in place: these may still be the caller's own numbers.
+        values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
         index = cls(values.astype(dtype), names, space, None)
         if backend == "faiss":
             index.faiss_factory = factory
@@ -113,20 +119,29 @@ class EmbeddingIndex:
             for some_rows, some_scores in zip(rows.tolist(), scores.tolist(), strict=True)
         ]
 
-    def check_space(self, fingerprint: Callable[[], str]) -> None:
-        """Refuse to be searched by another space than that whose embeddings these are.
+    def check_space(self, fingerprints: Callable[[], Mapping[str, str]]) -> None:
+        """Refuse to be searched by another space than that whose embeddings these are, or than some modalities of it.
 
         Raises:
             ValueError: it is another.
         """
-        if self.space is not None and self.space != fingerprint():
+        if self.space is None:
+            return
+        now = fingerprints()
+        common = now.keys() & self.space.keys()
+        if not common or any(now[name] != self.space[name] for name in common):
             raise ValueError(
                 "the index holds embeddings of another joint space, or of this one before it was trained further: "
                 "similarities to them mean nothing. Build it again with this space"
             )
 
     def save(self, directory: str | Path) -> None:
-        """Write it to a folder, in one atomic step."""
+        """Write it to a folder, in one atomic step.
+
+        Raises:
+            ValueError: the folder holds something else than an index, which replacing it would delete.
+        """
+        refuse_foreign(Path(directory), _FILES)
         with replace_directory(Path(directory)) as temporary:
             self.write(temporary)
 
@@ -166,6 +181,8 @@ class EmbeddingIndex:
                 lines = (folder / "ids.txt").read_text(encoding="utf-8").splitlines()
                 ids = [json.loads(line) for line in lines]
                 _check_ids(ids, embeddings.shape[0])
+            if not isinstance(details, dict) or not isinstance(details.get("space"), dict | None):
+                raise ValueError("index.json does not say whose embeddings these are")
         except (ValueError, EOFError, OSError) as error:
             raise ValueError(f"{folder} is damaged ({error}); build the index again") from error
         if details.get("format_version") != FORMAT_VERSION:

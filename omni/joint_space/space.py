@@ -3,7 +3,9 @@
 Shapes: B items, D width of the space, L labels, T templates, K results.
 """
 
+import dataclasses
 import hashlib
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -185,7 +187,7 @@ class JointSpace(MediaModel):
             index = self.indexes[index]
         elif isinstance(index, Tensor):
             index = EmbeddingIndex.build(F.normalize(self._checked(index), dim=-1))
-        index.check_space(self.fingerprint)
+        index.check_space(self.fingerprints)
         hits: list[list[Hit]] = index.search(self.embed_query(query), k)
         return hits[0] if is_single(query) else hits
 
@@ -196,7 +198,7 @@ class JointSpace(MediaModel):
 
         Put it into `indexes` to save it with the space.
         """
-        return EmbeddingIndex.build(self.embed_query(media), ids, space=self.fingerprint(), **options)
+        return EmbeddingIndex.build(self.embed_query(media), ids, space=self.fingerprints(), **options)
 
     def compose(self, parts: Sequence[tuple[Query, float]], *, normalize: bool = True) -> Tensor:
         """Embedding arithmetic: the weighted sum [D] of unit embeddings, such as a picture's and a sound's.
@@ -213,16 +215,22 @@ class JointSpace(MediaModel):
             total = total + float(weight) * found[0]
         return F.normalize(total, dim=-1) if normalize else total
 
-    def fingerprint(self) -> str:
-        """64 hex digits that change with anything that changes embeddings."""
-        digest = hashlib.sha256(f"{self.dim}".encode())
+    def fingerprints(self) -> dict[str, str]:
+        """Modality -> 64 hex digits that change with anything that changes its embeddings."""
+        found = {}
         for name in sorted(self.modalities):
-            digest.update(f"{name} {self.encoder_fingerprints.of(self.modality(name).encoder)}".encode())
-        for name, value in sorted(self.state_dict().items()):
-            if ".encoder." not in name and name != "log_logit_scale":
-                digest.update(name.encode())
+            modality = self.modality(name)
+            head = modality.head
+            digest = hashlib.sha256(f"{self.dim} {self.encoder_fingerprints.of(modality.encoder)}".encode())
+            digest.update(f"{type(head).__qualname__} {head.pooling}".encode())
+            if modality.config is not None:  # arguments of heads of one's own, which may leave no trace in the weights
+                arguments = dataclasses.asdict(modality.config.head)
+                digest.update(json.dumps(arguments, sort_keys=True, default=str).encode())
+            for key, value in sorted(head.state_dict().items()):
+                digest.update(key.encode())
                 digest.update(tensor_bytes(value))
-        return digest.hexdigest()
+            found[name] = digest.hexdigest()
+        return found
 
     def _encode(self, modality: str, media: Sequence[Media]) -> list[Features]:
         items = [self.prepare_media(one, "(query)", number) for number, one in enumerate(media)]

@@ -39,6 +39,24 @@ def test_ids_with_any_characters_survive_and_equal_scores_come_in_row_order(tmp_
     assert [hit.id for hit in hits] == names
 
 
+def test_building_an_index_leaves_the_given_embeddings_as_they_are() -> None:
+    for given in (3 * EMBEDDINGS, (3 * EMBEDDINGS).numpy()):
+        before = torch.as_tensor(given).clone()
+        index = EmbeddingIndex.build(given)
+        assert torch.equal(torch.as_tensor(given), before)
+        np.testing.assert_allclose(index.embeddings, EMBEDDINGS, atol=1e-6)
+
+
+def test_saving_never_deletes_what_is_no_index(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"also holds \['notes.txt'\], which saving would delete"):
+        EmbeddingIndex.build(EMBEDDINGS).save(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    for rows in (EMBEDDINGS, EMBEDDINGS[:5]):
+        EmbeddingIndex.build(rows, ids=[str(i) for i in range(len(rows))]).save(tmp_path / "index")
+    assert len(EmbeddingIndex.load(tmp_path / "index")) == 5
+
+
 def test_wrong_arguments_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="301 embeddings need as many ids, got 1"):
         EmbeddingIndex.build(EMBEDDINGS, ids=["a"])
@@ -54,6 +72,10 @@ def test_wrong_arguments_and_damaged_files_are_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-4])
     with pytest.raises(ValueError, match="is damaged"):
         EmbeddingIndex.load(tmp_path / "index")
+    index.save(tmp_path / "other")
+    (tmp_path / "other" / "index.json").write_text('{"format_version": 1, "space": "0123", "faiss": null}')
+    with pytest.raises(ValueError, match=r"is damaged \(index.json does not say"):
+        EmbeddingIndex.load(tmp_path / "other")
     with pytest.raises(FileNotFoundError, match="is no index"):
         EmbeddingIndex.load(tmp_path)
 

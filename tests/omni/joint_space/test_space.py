@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from omni.joint_space import JointSpace
+from omni.joint_space.checkpoint import is_space
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.model import OmniModel
@@ -100,6 +101,12 @@ def test_an_index_of_another_space_is_refused(space: JointSpace) -> None:
     index = tiny_space(seed=1).make_index({"image": IMAGES})
     with pytest.raises(ValueError, match="another joint space"):
         space.retrieve("a frog", index)
+    other_pooling = tiny_space(head="omni.joint_space.LinearHead", pooling="first")
+    assert {name: value.shape for name, value in other_pooling.state_dict().items()} == {
+        name: value.shape for name, value in space.state_dict().items()
+    }
+    with pytest.raises(ValueError, match="another joint space"):
+        space.retrieve("a frog", other_pooling.make_index({"image": IMAGES}))
     with pytest.raises(ValueError, match=r"no index 'mine'; it has \[\]"):
         space.retrieve("a frog", "mine")
 
@@ -132,8 +139,11 @@ def test_save_load_save_gives_identical_bytes_and_the_same_embeddings(space: Joi
     assert loaded.retrieve(TEXTS[0], "pictures", k=1) == space.retrieve(TEXTS[0], "pictures", k=1)
 
 
-def test_only_some_modalities_can_be_loaded(space: JointSpace, tmp_path: Path) -> None:
+def test_only_some_modalities_can_be_loaded_and_search_the_indexes_of_all(space: JointSpace, tmp_path: Path) -> None:
+    space.indexes["pictures"] = space.make_index({"image": IMAGES})
     space.save(tmp_path / "space")
+    texts = JointSpace.load(tmp_path / "space", modalities=["text"])
+    assert texts.retrieve(TEXTS[0], "pictures", k=2) == space.retrieve(TEXTS[0], "pictures", k=2)
     loaded = JointSpace.load(tmp_path / "space", modalities=["image"])
     assert [*loaded.modalities] == ["image"]
     assert torch.equal(loaded.embed({"image": IMAGES})["image"], space.embed({"image": IMAGES})["image"])
@@ -150,6 +160,10 @@ def test_folders_that_are_no_space_are_refused(space: JointSpace, tmp_path: Path
         space.save(tmp_path / "space")
     with pytest.raises(ValueError, match=r"config\.yaml.*JointSpace\.load"):
         OmniModel.load(tmp_path / "space")
+    (tmp_path / "space" / "config.yaml").write_text("joint_space: [")
+    for read in (JointSpace.load, OmniModel.load, is_space):
+        with pytest.raises(ValueError, match=r"config\.yaml is damaged"):
+            read(tmp_path / "space")
     (tmp_path / "config.yaml").write_text("format_version: 1\nmodel: {}\n")
     with pytest.raises(ValueError, match=r"OmniModel\.load"):
         JointSpace.load(tmp_path)
