@@ -1,8 +1,9 @@
 """`python -m eval.retrieval --space DIR --data PATH --query sound --target image`: retrieval across a joint space.
 
-Each row of the data that holds both modalities is a pair. For every query all targets are ranked by cosine; those of
-rows with the same text are all right. Beside recall and mean reciprocal rank stand chance, a 95 % interval (bootstrap
-over texts, since rows of one text are no independent cases), and the modality gap.
+Each row of the data that holds both modalities is a pair; the modality `text` is its answer, or the user's text. For
+every query all targets are ranked by cosine; those of rows with the same text are all right. Beside recall and mean
+reciprocal rank stand chance, a 95 % interval (bootstrap over texts, since rows of one text are no independent cases),
+and the modality gap.
 Shapes: B rows, D width of the space.
 """
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from eval.results import write_text_atomically
 from omni.joint_space import JointSpace
+from omni.joint_space.inputs import TEXT, text_media, text_of
 from omni.messages import Sample
 from omni.readers import open_dataset
 
@@ -34,10 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--query", required=True, help="modality that is searched with, such as sound")
     parser.add_argument("--target", required=True, help="modality that is found, such as image")
     parser.add_argument("--output", type=Path, help="folder of retrieval.json and gap.png (default: beside the space)")
+    parser.add_argument("--device", help="such as cuda (default: the CPU)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     options = parser.parse_args(arguments)
     try:
-        space = JointSpace.load(options.space, modalities=[options.query, options.target])
+        if options.query == options.target:
+            raise ValueError(f"--query and --target are both {options.query}; name two modalities")
+        space = JointSpace.load(options.space, modalities=[options.query, options.target], device=options.device)
         embeddings, texts = embed_pairs(space, options.data, options.query, options.target)
         figures = measure(embeddings[options.query], embeddings[options.target], texts, options.seed)
     except (ValueError, FileNotFoundError) as error:
@@ -53,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def embed_pairs(space: JointSpace, data: Sequence[str], query: str, target: str) -> tuple[dict[str, Tensor], list[str]]:
-    """Unit embeddings of both modalities of the rows that hold both, and the texts of these rows.
+    """Unit embeddings of both modalities of the rows that hold both, on the CPU, and the texts of these rows; the id of
+    one that has none.
 
     Raises:
         ValueError: fewer than two rows hold both.
@@ -64,14 +70,17 @@ def embed_pairs(space: JointSpace, data: Sequence[str], query: str, target: str)
         for sample in open_dataset(path):
             if not isinstance(sample, Sample):
                 continue
-            found = {item.modality: item for item in sample.media}
+            found = {space.resolve(item.modality): item for item in sample.media}
+            text = text_of(sample)
+            if text:
+                found.setdefault(TEXT, text_media(text))
             if query in found and target in found:
                 for name, items in media.items():
                     items.append(found[name])
-                texts.append(sample.messages[-1].text.strip().lower())
+                texts.append(text.lower() or sample.id)
     if len(texts) < 2:
         raise ValueError(f"{', '.join(data)} holds {len(texts)} rows with {query} and {target}; two are needed")
-    return space.embed(media), texts
+    return {name: found.cpu() for name, found in space.embed(media).items()}, texts
 
 
 def measure(query: Tensor, target: Tensor, texts: Sequence[str], seed: int = 0) -> dict[str, Any]:

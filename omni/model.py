@@ -103,8 +103,8 @@ class OmniModel(MediaModel):
         self.modalities[name] = modality
         if not modality.adapter.in_sequence:
             attended_media.insert(self.llm)
-        for name in ("conversation", "end_token_ids"):
-            self.__dict__.pop(name, None)
+        for cached in ("conversation", "end_token_ids"):
+            self.__dict__.pop(cached, None)
 
     def prepare(self, messages: Sample | Messages, *, answer: bool = False, questions: bool = False) -> Example:
         """Lay out a conversation and preprocess its media, on the CPU; safe in data-loading workers.
@@ -157,7 +157,8 @@ class OmniModel(MediaModel):
             new_labels.append(labels[start:slot])
             if self.modality(item.modality).adapter.in_sequence:
                 embeds.append(tokens.to(text.dtype))
-                new_labels.append(labels.new_full((len(tokens),), int(labels[slot])))
+                # of the labels on the CPU: those on the device would be waited for, once for each media item
+                new_labels.append(labels.new_full((len(tokens),), int(example.labels[slot])))
             else:
                 attended.append(AttendedItem(item.modality, tokens, sum(map(len, embeds))))
             start = slot + 1
@@ -230,6 +231,8 @@ class OmniModel(MediaModel):
 
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Indices of examples that use the same LoRAs; while a group is out, its LoRAs are switched on."""
+        if not batch:
+            return
         names = set(self.llm.lora_names())
         if not names - {SHARED_LORA}:
             yield [*range(len(batch))]

@@ -21,6 +21,7 @@ from train.lengths import MeasuredDraws, SampleLengths
 from train.metrics import MetricsLog, truncate_lines
 from train.mixing import MixingPlan
 from train.non_finite import NON_FINITE_STEPS
+from train.objectives import BindObjective
 from train.optimizer import build_optimizer
 from train.packing import (
     PACKS,
@@ -89,6 +90,8 @@ class Run:
         activation_context = nullcontext if llm is None else prepare_llm(llm, self.config)
         self.training_step = TrainingStep(self.model, objective, self.config.packing, activation_context)
         check_questions(self.train_sources, self.training_step)
+        if isinstance(self.training_step.sample_objective, BindObjective):
+            self.training_step.sample_objective.check_batch(self.global_batch_size)
         self.packs = self._plan_packs(is_new=checkpoint is None)
         self.num_steps, self.num_draws = self._length()
         # After the packs, which must not depend on what is cached.

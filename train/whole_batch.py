@@ -24,10 +24,10 @@ def plan_whole_batch(run: Run, micro_batches: Sequence[list[Example]]) -> list[l
     process, num_processes = run.accelerator.process_index, run.accelerator.num_processes
     encoded, parts = [], []
     for index, batch in enumerate(micro_batches):
-        # as before the second pass, so that dropout is the same in both
-        seed_everything(run.config.seed, run.state.step, index * num_processes + process)
         with run.accelerator.autocast():
             encoded.append(objective.encode_frozen(space, batch))
+            # as before the second pass, which does not encode, so that dropout is the same in both
+            seed_everything(run.config.seed, run.state.step, index * num_processes + process)
             parts.append(objective.embed(space, encoded[-1]).detached())
     of_all = from_all(run.accelerator, parts)
     in_order = [of_process[index] for index in range(len(parts)) for of_process in of_all]
@@ -52,7 +52,8 @@ def embed_held_out(run: Run, items: Sequence[Example | BadSample], num_before: i
 
 
 def held_out_loss(run: Run, parts: Sequence[tuple[int, EmbeddedRows]]) -> tuple[float, int]:
-    """Loss of embedded held-out rows in batches of the size of a training step, summed over rows, and their number.
+    """Loss of embedded held-out rows in batches of the size of a training step, summed over rows, and their number; a
+    last batch whose rows cannot be compared counts for nothing.
 
     parts: of all processes, each with its place in the data, which decides the batches: so neither the number of
         processes nor `batch_size` changes the loss.
@@ -65,6 +66,7 @@ def held_out_loss(run: Run, parts: Sequence[tuple[int, EmbeddedRows]]) -> tuple[
     for start in range(0, len(rows), run.global_batch_size):
         batch = EmbeddedRows.joined(rows[start : start + run.global_batch_size], space.device)
         seed_everything(run.config.seed, start)
-        loss, _ = objective.whole_batch_loss(batch, space.logit_scale)
-        total, count = total + float(loss) * len(batch.groups), count + len(batch.groups)
+        loss, metrics = objective.whole_batch_loss(batch, space.logit_scale)
+        if any(name.startswith("loss_") for name in metrics):  # else no two of its rows can be compared
+            total, count = total + float(loss) * len(batch.groups), count + len(batch.groups)
     return total, count

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import mmap
 import statistics
 import sys
 import tempfile
@@ -208,4 +209,4 @@ class PeakMemory:
 
 def _resident_bytes() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
+        return int(file.read().split()[1]) * mmap.PAGESIZE

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omni.media.errors import MediaError
 from omni.media.item import Media, media_from_value, shorten
+from omni.messages import Sample
 
 TEXT = "text"
 
@@ -29,6 +30,12 @@ def as_media(modality: str, items: Sequence[Any]) -> list[Media]:
 def text_media(text: str) -> Media:
     """A text as an item of the modality `text`."""
     return Media(TEXT, data=text.encode())
+
+
+def text_of(sample: Sample) -> str:
+    """The text that belongs to the media of a row: the last answer, or the user's first text if there is none."""
+    answer = next((one.text for one in reversed(sample.messages) if one.role == "assistant"), "")
+    return (answer or next((one.text for one in sample.messages if one.role == "user"), "")).strip()
 
 
 def is_single(query: Any) -> bool:

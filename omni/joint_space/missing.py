@@ -73,17 +73,20 @@ class MissingModality:
         """Unit embeddings [B, D] of modality `target` from those present (modality -> [B, D]).
 
         Raises:
-            ValueError: it cannot be predicted from any of these.
+            ValueError: it cannot be predicted from any of these, or they have different numbers of rows.
         """
         if target in present:
             raise ValueError(f"{target!r} is among those present, so it is not missing")
         usable = [name for name in present if (name, target) in self._maps]
         if not usable:
             raise ValueError(f"{target!r} cannot be predicted from {sorted(present)}; pairs: {self.pairs}")
+        rows = {name: present[name].reshape(-1, present[name].shape[-1]).float() for name in usable}
+        if len({len(values) for values in rows.values()}) != 1:
+            counts = {name: len(values) for name, values in rows.items()}
+            raise ValueError(f"all modalities that are present need the same rows, got {counts}")
         total = torch.zeros(1)
-        for name in usable:
+        for name, values in rows.items():
             one = self._maps[name, target]
-            values = present[name].reshape(-1, len(one.source_mean)).float()
             predicted = one.target_mean + (values - one.source_mean) @ one.weight
             total = total.to(predicted.device) + predicted / max(one.error, 1e-8)
         return F.normalize(total, dim=-1)

@@ -122,12 +122,13 @@ class Symile(SetLoss):
 
 def late_interaction(first: Tensor, first_mask: Tensor, second: Tensor, second_mask: Tensor) -> Tensor:
     """[A, N, D], [A, N], [B, M, D], [B, M] -> [A, B]: the mean over the first's features of the nearest of the
-    second's."""
+    second's; 0 where either has no real feature."""
     found = []
     for start in range(0, len(first), _FILIP_ROWS):
         rows, mask = first[start : start + _FILIP_ROWS], first_mask[start : start + _FILIP_ROWS]
         similarity = torch.einsum("and,bmd->abnm", rows, second)
         nearest = similarity.masked_fill(~second_mask[None, :, None], float("-inf")).amax(-1)
+        nearest = nearest.masked_fill(~second_mask.any(1)[None, :, None], 0)
         real = mask[:, None].to(nearest.dtype)
         found.append((nearest * real).sum(-1) / real.sum(-1).clamp(min=1))
     return torch.cat(found)

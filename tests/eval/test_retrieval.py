@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.retrieval import clustered_interval, first_right_ranks, main, measure
+from eval.retrieval import clustered_interval, embed_pairs, first_right_ranks, main, measure
 from tests.tiny_space import tiny_space
 from tests.train.runs import row, write_manifest
 
@@ -42,6 +42,16 @@ def test_the_interval_is_wider_where_rows_hang_together() -> None:
     assert together[1] - together[0] > 2 * (apart[1] - apart[0])
 
 
+def test_rows_without_a_text_are_right_for_themselves_alone_and_audio_is_sound(tmp_path: Path) -> None:
+    silent = [row(str(i), [f"image:{i}.npy", f"audio:{i + 1}.npy"], "x") for i in range(5)]
+    for one in silent:
+        one["messages"] = [{"role": "user", "content": one["messages"][0]["content"][:2]}]
+    data = write_manifest(tmp_path, silent)
+    embeddings, texts = embed_pairs(tiny_space(), [str(data)], "image", "sound")
+    assert texts == ["0", "1", "2", "3", "4"]
+    assert measure(embeddings["image"], embeddings["sound"], texts)["recall@1"]["chance"] < 0.4
+
+
 def test_the_command_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [row(str(i), [f"image:{i}.npy", f"sound:{i + 1}.npy"], f"thing {i}") for i in range(6)]
     data = write_manifest(tmp_path / "data", [*rows, row("alone", ["image:0.npy"], "no sound")])
@@ -51,5 +61,10 @@ def test_the_command_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest
     assert "sound -> image: 6 rows, 6 texts" in capsys.readouterr().out
     folder = tmp_path / "run" / "retrieval" / "sound-image"
     assert {path.name for path in folder.iterdir()} == {"retrieval.json", "gap.png"}
+    assert main([*command, "--query", "audio", "--target", "image"]) == 2
+    assert main([*command, "--query", "image", "--target", "text"]) == 0
+    assert "image -> text: 7 rows, 7 texts" in capsys.readouterr().out
+    assert main([*command, "--query", "image", "--target", "image"]) == 2
+    assert "name two modalities" in capsys.readouterr().err
     assert main([*command, "--query", "sound", "--target", "depth"]) == 2
     assert "no modality ['depth']" in capsys.readouterr().err

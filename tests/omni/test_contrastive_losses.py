@@ -76,6 +76,22 @@ def test_filip_takes_the_mean_over_real_features_of_the_nearest_real_one() -> No
     torch.testing.assert_close(FILIP()(*one, SAME, SCALE), InfoNCE()(one[0][:, 0], one[1][:, 0], SAME, SCALE))
 
 
+def test_filip_takes_an_item_without_real_features_for_one_that_is_like_nothing() -> None:
+    first, second = unit(0, B, 3).requires_grad_(), unit(1, B, 4).requires_grad_()
+    masks = torch.ones(B, 3, dtype=torch.bool), torch.ones(B, 4, dtype=torch.bool)
+    for mask in masks:
+        mask[2] = False
+    found = late_interaction(first, masks[0], second, masks[1])
+    assert not found[2].any()
+    assert not found[:, 2].any()
+    loss = FILIP()(first, second, SAME, SCALE, *masks)
+    loss.backward()
+    assert loss.isfinite()
+    assert first.grad is not None
+    assert first.grad.isfinite().all()
+    assert first.grad[0].any()
+
+
 def test_symile_of_two_is_info_nce_and_of_three_has_the_product_with_other_rows_as_negatives() -> None:
     first, second, third = unit(0, B), unit(1, B), unit(2, B)
     torch.testing.assert_close(Symile()([first, second], SAME, SCALE), InfoNCE()(first, second, SAME, SCALE))

@@ -259,6 +259,13 @@ def test_an_adapter_for_another_llm_is_refused(tiny_llm: Path) -> None:
         OmniModel(llm, {"image": Modality(SensorEncoder(), adapters.MLP(8, 48))})
 
 
+def test_of_no_conversations_there_are_no_answers_and_no_embeddings(model: OmniModel) -> None:
+    assert model.generate([]) == []
+    assert model.embed([]).shape == (0, model.llm.hidden_size)
+    with pytest.raises(ValueError, match="for each conversation a list of candidates"):
+        model.score_batch([], [])
+
+
 def test_streaming_takes_one_conversation(model: OmniModel) -> None:
     with pytest.raises(ValueError, match="one conversation at a time, got 2"):
         model.generate([dialogue("a")[:-1], dialogue("b")[:-1]], streamer=object())

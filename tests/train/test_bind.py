@@ -1,5 +1,6 @@
 """Binding modalities in a joint space: the whole batch whatever its pieces, frozen anchors, folders, and refusals."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,19 @@ import pytest
 import torch
 import yaml
 from safetensors.numpy import load_file
+from torch import Tensor
 
 from omni.joint_space import JointSpace
+from omni.losses import InfoNCE, PairLoss
 from omni.messages import parse_sample
 from omni.readers import open_dataset
 from tests.tiny_space import tiny_space
 from tests.train.runs import metrics, row, run, write_manifest
 from train.loop import Trainer
 from train.objectives import BindObjective
+from train.objectives.bind import EmbeddedRows
 from train.recipe import load_recipe
+from train.whole_batch import held_out_loss
 
 WORDS = ["frog", "dog", "drum", "bell", "cat", "cow", "car", "bird"]
 
@@ -79,13 +84,24 @@ def assert_close(first: Path, second: Path, tolerance: float) -> None:
         np.testing.assert_allclose(one[name], other[name], atol=tolerance, rtol=0, err_msg=name)
 
 
+class PerDimension(PairLoss):
+    """A loss of one's own with a weight for each dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(0.5, 2, 8))
+
+    def forward(self, first: Tensor, second: Tensor, same: Tensor, logit_scale: Tensor) -> Tensor:
+        return InfoNCE()(first * self.weight, second, same, logit_scale)
+
+
 LOSSES = ["InfoNCE", "SigmoidLoss", "FILIP", "CWCL", "Symile"]
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*(f"omni.losses.{name}" for name in LOSSES), "tests.train.test_bind.PerDimension"])
 def test_gradients_in_pieces_equal_those_of_the_plain_big_batch(name: str, tmp_path: Path) -> None:
     space, data = tiny_space(head="omni.joint_space.MLPHead", hidden_dim=8), write_manifest(tmp_path, rows())
-    objective = BindObjective({"class_path": f"omni.losses.{name}"})
+    objective = BindObjective({"class_path": name})
     objective.begin_run(space)
     samples = open_dataset(str(data))
     batch = [objective.prepare(space, samples[i]) for i in range(12)]  # type: ignore[arg-type]
@@ -114,6 +130,33 @@ def test_gradients_in_pieces_equal_those_of_the_plain_big_batch(name: str, tmp_p
         found = trained[key].grad
         assert found is not None
         torch.testing.assert_close(found, gradient, atol=1e-5, rtol=0, msg=key)
+
+
+def test_single_rows_hold_themselves_alone_and_join_to_the_whole() -> None:
+    values = {"image": torch.randn(200, 4, 8), "text": torch.randn(100, 2, 8)}
+    masks = {name: rows[..., 0] > -1 for name, rows in values.items()}
+    rows = {"image": [*range(200)], "text": [*range(0, 200, 2)]}
+    whole = EmbeddedRows(values, masks, rows, [str(i) for i in range(200)])
+    parts = whole.single_rows()
+    joined = EmbeddedRows.joined(parts, torch.device("cpu"))
+    assert joined.rows == rows
+    assert joined.groups == whole.groups
+    assert all(torch.equal(joined.values[name], values[name]) for name in values)
+    assert len(pickle.dumps(parts[0])) < 4000  # what other processes are sent: not all 26,000 bytes of the pictures
+
+
+def test_a_last_row_that_nothing_can_be_compared_with_does_not_lower_the_held_out_loss(tmp_path: Path) -> None:
+    trainer = Trainer(load_recipe(write_bind(tmp_path, batch_size=8)))
+    space, objective = trainer.model, trainer.training_step.sample_objective
+    assert isinstance(space, JointSpace)
+    assert isinstance(objective, BindObjective)
+    samples = open_dataset(str(tmp_path / "data" / "data.jsonl"))
+    with torch.no_grad():
+        examples = [objective.prepare(space, samples[i]) for i in range(9)]  # type: ignore[arg-type]
+        embedded = [*enumerate(objective.embed(space, examples).single_rows())]
+        total, count = held_out_loss(trainer, embedded[:8])
+        assert total > 0
+        assert held_out_loss(trainer, embedded) == (total, count) == (total, 8)
 
 
 def test_accumulation_equals_a_bigger_batch_up_to_where_dropout_is_drawn(tmp_path: Path) -> None:
@@ -197,6 +240,7 @@ def test_rows_that_cannot_be_bound_say_why() -> None:
         (["--objective.init_args.anchors", "[depth]"], "the space has no modality 'depth'"),
         (["--objective.init_args.loss.class_path", "torch.nn.Linear"], "loss"),
         (["--joint_space.dim", "0"], "joint_space.dim is 0"),
+        (["--train.batch_size", "1"], "compares the rows of a step, but a step has 1"),
         (["--add_lora.r", "4"], "add_lora belongs to a model with an LLM"),
     ],
 )

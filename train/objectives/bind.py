@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from omni.batching import Example, MediaInput
 from omni.components import build
 from omni.joint_space import JointSpace
-from omni.joint_space.inputs import TEXT, text_media
+from omni.joint_space.inputs import TEXT, text_media, text_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
 from omni.media_model import MediaModel
 from omni.messages import Sample, SampleError
@@ -42,14 +42,14 @@ class EmbeddedRows:
         return replace(self, values=values, masks={name: mask.cpu() for name, mask in self.masks.items()})
 
     def single_rows(self) -> list["EmbeddedRows"]:
-        """Each row by itself."""
+        """Each row by itself, in memory of its own: a view would be sent to other processes with all the rest."""
         found = [EmbeddedRows(groups=[group]) for group in self.groups]
         for name, members in self.rows.items():
             for position, row in enumerate(members):
                 found[row].rows[name] = [0]
-                found[row].values[name] = self.values[name][position : position + 1]
+                found[row].values[name] = self.values[name][position : position + 1].clone()
                 if name in self.masks:
-                    found[row].masks[name] = self.masks[name][position : position + 1]
+                    found[row].masks[name] = self.masks[name][position : position + 1].clone()
         return found
 
     @classmethod
@@ -92,7 +92,8 @@ class BindObjective(nn.Module):
         loss: class path and arguments of one of `omni.losses`; default: InfoNCE.
         anchors: only pairs with one of these are bound, such as [image] in ImageBind or [text] in LanguageBind;
             null = all pairs. A row without an anchor is bad.
-        same_text: rows with the same text (or, without texts, the same media file) are no negatives of each other.
+        same_text: rows with the same text (in any case; the same id where there is no text) are no negatives of each
+            other.
     """
 
     def __init__(
@@ -133,6 +134,14 @@ class BindObjective(nn.Module):
         """See `train.objectives.SampleObjective`."""
         self._planned = []
 
+    def check_batch(self, global_batch_size: int) -> None:
+        """Raise ValueError if a step has too few rows to tell apart: it would train nothing."""
+        if global_batch_size < _FEWEST_ROWS:
+            raise ValueError(
+                f"objective: BindObjective compares the rows of a step, but a step has {global_batch_size}: raise "
+                "train.batch_size or train.accumulation_steps"
+            )
+
     def prepare(self, model: JointSpace, sample: Sample) -> Example:
         """The items of a row that the space has modalities for, preprocessed.
 
@@ -142,7 +151,7 @@ class BindObjective(nn.Module):
         """
         items = [replace(item, modality=model.resolve(item.modality)) for item in sample.media]
         items = [item for item in items if item.modality in model.modalities]
-        text = _text_of(sample)
+        text = text_of(sample)
         if TEXT in model.modalities and text:
             items.append(text_media(text))
         names = [item.modality for item in items]
@@ -238,7 +247,7 @@ class BindObjective(nn.Module):
         for name, values in embedded.values.items():
             proxy = proxy + (values * planned.gradients[name][:, : values.shape[1]]).sum()
         for parameter, gradient in self._parameter_gradients:
-            proxy = proxy + parameter * gradient * planned.share
+            proxy = proxy + (parameter * gradient).sum() * planned.share
         metrics = {name: value * planned.share for name, value in self._metrics.items()}
         return proxy - proxy.detach() + self._value * planned.share, metrics
 
@@ -293,11 +302,6 @@ class BindObjective(nn.Module):
         found = [numbers.setdefault(rows.groups[row], len(numbers)) for row in chosen]
         groups = torch.tensor(found, device=device)
         return groups[:, None] == groups
-
-
-def _text_of(sample: Sample) -> str:
-    answer = next((one.text for one in reversed(sample.messages) if one.role == "assistant"), "")
-    return (answer or next((one.text for one in sample.messages if one.role == "user"), "")).strip()
 
 
 def _on_cpu(item: MediaInput) -> MediaInput:

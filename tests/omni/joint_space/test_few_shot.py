@@ -56,5 +56,7 @@ def test_a_missing_modality_is_predicted_across_the_gap_from_all_that_are_presen
         missing.predict("depth", {"image": image})
     with pytest.raises(ValueError, match="not missing"):
         missing.predict("image", {"image": image})
+    with pytest.raises(ValueError, match=r"need the same rows, got \{'image': 10, 'text': 1\}"):
+        missing.predict("sound", {"image": image[50:], "text": text[:1]})
     with pytest.raises(ValueError, match="nothing to learn"):
         MissingModality.fit({"image": image[:2], "sound": sound[:2]})
