@@ -163,7 +163,7 @@ class ConversationEncoder:
             for part in message.content
         ]
         if message.role == "assistant":  # templates differ in whether they strip answers: do it for all
-            parts = [Text("".join(part.text for part in parts if isinstance(part, Text)).strip())] if parts else []
+            parts = _stripped(parts)
         return Message(message.role, tuple(parts))
 
     def _content(self, message: Message) -> str:
@@ -259,6 +259,7 @@ class ConversationEncoder:
         labels: list[int] = []
         answer_start: int | None = None
         last_begin = answers[-1][0] if answers else len(text)
+        spans = self._without_cues(text, [*answers, *questions])
         start = 0
         for piece in re.split(f"({_MEDIA_MARK})", text):
             if piece == _MEDIA_MARK:
@@ -267,7 +268,6 @@ class ConversationEncoder:
             elif piece:
                 encoded = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
                 for token_id, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-                    spans = [*answers, *questions]
                     inside = any(first + start < stop and last + start > begin for begin, stop in spans)
                     if inside and answer_start is None and last + start > last_begin:
                         answer_start = len(token_ids)
@@ -275,6 +275,37 @@ class ConversationEncoder:
                     labels.append(token_id if inside else IGNORED_LABEL)
             start += len(piece)
         return token_ids, labels, len(token_ids) if answer_start is None else answer_start
+
+    def _without_cues(self, text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """The spans without the media in them and their cues: nobody says these."""
+        for match in re.finditer(_MEDIA_MARK, text):
+            cues = [cue for cue in self.cues.values() if text.endswith(cue, 0, match.start())]
+            cue_start = len(
+                text[: match.start() - max(map(len, cues), default=0)].rstrip()
+            )  # some tokens begin with it
+            spans = [
+                piece
+                for begin, stop in spans
+                for piece in ((begin, min(stop, cue_start)), (max(begin, match.end()), stop))
+                if piece[0] < piece[1]
+            ]
+        return [*spans]
+
+
+def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:
+    """Parts without white space at either end; texts next to each other become one."""
+    joined: list[Text | Media] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Text) and isinstance(last, Text):
+            joined[-1] = Text(last.text + part.text)
+        else:
+            joined.append(part)
+    if joined and isinstance(joined[0], Text):
+        joined[0] = Text(joined[0].text.lstrip())
+    if joined and isinstance(joined[-1], Text):
+        joined[-1] = Text(joined[-1].text.rstrip())
+    return joined
 
 
 def _mark_questions(message: Message) -> Message:

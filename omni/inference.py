@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from omni.attended_media import attending
-from omni.batching import pad
+from omni.batching import EmbeddedExample, pad
 from omni.candidates import split_candidates
 from omni.messages import Message, Sample, SampleError, Text
 from omni.preparation import Messages, is_single, parse_conversation
@@ -28,24 +28,52 @@ def generate(
     conversations = cast(Any, [messages] if single else messages)
     if streamer is not None and len(conversations) != 1:
         raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
+    options = _generation_options(model, generation_config)
+    if not conversations:
+        return []
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
-    options: dict[str, Any] = {"max_new_tokens": 64, "do_sample": False} | generation_config
     answers = [""] * len(examples)
     for group in model.lora_groups(examples):
-        inputs = pad([embedded[i] for i in group], side="left")
-        with attending(model.attended_media(inputs)):
-            generated = cast(Any, model.llm.model).generate(
-                inputs_embeds=inputs.inputs_embeds,
-                attention_mask=inputs.attention_mask,
-                streamer=streamer,
-                eos_token_id=model.end_token_ids,
-                pad_token_id=model.end_token_ids[0],
-                **options,
-            )
-        for i, text in zip(group, model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True), strict=True):
-            answers[i] = text.strip()
+        for rows, limit in _rows_by_limit(model, embedded, group, options["max_new_tokens"]):
+            inputs = pad([embedded[i] for i in rows], side="left")
+            with attending(model.attended_media(inputs)):
+                generated = cast(Any, model.llm.model).generate(
+                    inputs_embeds=inputs.inputs_embeds,
+                    attention_mask=inputs.attention_mask,
+                    streamer=streamer,
+                    **options | {"max_new_tokens": limit},
+                )
+            texts = model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True)
+            for i, text in zip(rows, texts, strict=True):
+                answers[i] = text.strip()
     return answers[0] if single else answers
+
+
+def _generation_options(model: OmniModel, given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, over the defaults; ValueError for what would give something else than one text an answer."""
+    defaults = {"max_new_tokens": 64, "do_sample": False}
+    options = defaults | {"eos_token_id": model.end_token_ids, "pad_token_id": model.end_token_ids[0]} | given
+    if options.get("num_return_sequences", 1) != 1 or options.get("return_dict_in_generate"):
+        raise ValueError(
+            "generate gives one text for each conversation, so num_return_sequences must be 1 and "
+            "return_dict_in_generate off; for several answers give the same conversation several times"
+        )
+    return options
+
+
+def _rows_by_limit(
+    model: OmniModel, embedded: Sequence[EmbeddedExample], group: Sequence[int], wanted: int
+) -> list[tuple[list[int], int]]:
+    """Rows of `group` with the most tokens that their answers may have: those wanted, or what the context has left.
+
+    Rows with different limits go apart, so that an answer does not depend on what else is in the batch.
+    """
+    rows: dict[int, list[int]] = {}
+    for i in group:
+        left = max(1, model.llm.context_length - len(embedded[i].labels))
+        rows.setdefault(min(wanted, left), []).append(i)
+    return [(found, limit) for limit, found in rows.items()]
 
 
 @torch.no_grad()
@@ -59,9 +87,12 @@ def score_batch(
     if candidates and isinstance(candidates[0], str):
         candidates = [cast(Sequence[str], candidates)] * len(messages)
     per_item = cast(Sequence[Sequence[str]], candidates)
+    are_texts = all(isinstance(text, str) for found in per_item for text in found)
     lengths = {len(found) for found in per_item}
-    if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths:
-        raise ValueError("score_batch needs for each conversation a list of candidates, all of one length above 0")
+    if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths or not are_texts:
+        raise ValueError(
+            "score_batch needs for each conversation a list of candidates, texts, all lists of one length above 0"
+        )
     check_normalization(normalization)
     split = []
     for one, found in zip(messages, per_item, strict=True):
@@ -87,9 +118,11 @@ def embed_conversations(
     conversations = cast(Any, [messages] if is_single(messages) else messages)
     if prompt is not None:
         conversations = [_with_prompt(one, prompt, [*model.modalities]) for one in conversations]
+    found = torch.zeros(len(conversations), model.llm.hidden_size, device=model.device)
+    if not conversations:
+        return found
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
-    found = torch.zeros(len(examples), model.llm.hidden_size, device=model.device)
     for group in model.lora_groups(examples):
         inputs = pad([embedded[i] for i in group], side="left")
         hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]

@@ -258,8 +258,13 @@ class OmniModel(MediaModel):
     ) -> Any:
         """The assistant's answer to a conversation (str), or to each of several (list of str).
 
-        Greedy, at most 64 new tokens, unless `generation_config` (transformers' names) says otherwise. A streamer of
-        transformers receives the ids of a single conversation's answer as they come.
+        Greedy, at most 64 new tokens, unless `generation_config` (transformers' names) says otherwise; an answer ends
+        with the LLM's context in any case. A streamer of transformers receives the ids of a single conversation's
+        answer as they come.
+
+        Raises:
+            ValueError: a conversation that does not fit the model (`prepare`), several with a streamer, or options
+                that ask for more than one text a conversation.
         """
         return generate(self, messages, streamer, **generation_config)
 

@@ -60,6 +60,8 @@ class PieceEncoder(ConversationEncoder):
         has_text = False
         for message in messages:
             if message.role == "assistant":
+                if message.media:
+                    raise SampleError(sample_id, "an assistant turn holds media, for which this layout has no place")
                 self._add_answer(pieces, message.text, has_text)
                 continue
             has_text = self._add_turn(pieces, message, questions, sample_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from omni.batching import Example
+from omni.media.item import shorten
 from omni.messages import Message, Sample, SampleError, parse_messages
 
 if TYPE_CHECKING:
@@ -53,5 +54,11 @@ def parse_conversation(messages: Messages | Sample, modalities: Collection[str])
 
 
 def is_single(messages: Any) -> bool:
-    """One conversation, as against a list of them."""
+    """One conversation, as against a list of them.
+
+    Raises:
+        ValueError: neither.
+    """
+    if not isinstance(messages, Sample) and (isinstance(messages, str | bytes) or not isinstance(messages, Sequence)):
+        raise ValueError(f"expected a conversation, a list of messages, or a list of these; got {shorten(messages)}")
     return isinstance(messages, Sample) or (len(messages) > 0 and isinstance(messages[0], Mapping | Message))

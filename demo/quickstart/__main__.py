@@ -81,14 +81,30 @@ def train(training: Training, output: Path, seed: int) -> Path:
         console.print(f"  done before: {output / 'best'}")
         return output / "best"
     if not begun.exists():  # nothing there, or a run with other settings or data, which cannot be continued
-        shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
+        _clear(output)
+        output.mkdir(parents=True, exist_ok=True)
         begun.touch()
     started = time.time()
     command = [sys.executable, "-m", "train", str(training.recipe), *words]
     run_to_end(command)
     done.write_text(f"{time.time() - started:.0f} seconds\n")
     return output / "best"
+
+
+def _clear(output: Path) -> None:
+    """Remove an earlier run's folder, its `begun` mark last: a half removed one can still be told from a user's.
+
+    Raises:
+        ValueError: the folder is none of a quickstart's.
+    """
+    entries = sorted(output.iterdir(), key=lambda entry: entry.name.startswith("begun-")) if output.exists() else []
+    if entries and not entries[-1].name.startswith("begun-"):
+        raise ValueError(f"{output} holds files of something else, such as {entries[0].name}; choose another --output")
+    for entry in entries:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def run_to_end(command: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from eval.task import Choose, Task
 from omni.media.errors import MediaError
 from omni.media.image import load_image
 from omni.media.sound import load_sound
-from omni.messages import Media, Sample, SampleError
+from omni.messages import Media, Sample, SampleError, check_answer
 from omni.readers import open_dataset, split_by_caption, write_manifest
 from omni.starter import GROUPS
 from train.recipe import load_recipe
@@ -123,25 +123,27 @@ def _usable_samples(folder: str) -> tuple[dict[str, list[Sample]], list[str]]:
 
 
 def _checked(sample: Sample | SampleError) -> Sample:
-    """The sample with its caption in `meta`. Broken files are seen here: training stops when they are many.
+    """The sample with the answer that is trained as its caption in `meta`.
+
+    Broken files are seen here: training stops when they are many.
 
     Raises:
         SampleError: it is of no use to the quickstart.
     """
     if isinstance(sample, SampleError):
         raise sample
-    caption = (sample.meta.get("caption") or sample.messages[-1].text).strip()
+    check_answer(sample)
     modalities = [media.modality for media in sample.media]
     if len(modalities) != 1 or modalities[0] not in RECIPE_OF:
         held = " + ".join(modalities) or "only text"
         raise SampleError(sample.id, f"has {held}; the quickstart takes one picture or sound each")
-    if not caption:
-        raise SampleError(sample.id, "has no caption")
+    if not isinstance(sample.media[0].path, str):
+        raise SampleError(sample.id, f"{sample.media[0].describe()} is no file; the quickstart takes files")
     try:
         LOADER_OF[modalities[0]](sample.media[0])
     except MediaError as error:
         raise SampleError(sample.id, error.problem) from error
-    return Sample(sample.id, sample.messages, {**sample.meta, "caption": caption})
+    return Sample(sample.id, sample.messages, {**sample.meta, "caption": sample.messages[-1].text.strip()})
 
 
 def _instructions(recipe: str) -> str | list[str] | None:

@@ -82,7 +82,7 @@ def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
     if path.suffix.lower() == ".jsonl":
         yield from _json_rows(path, text)
         return
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _comma_or_semicolon(text)
     # TSV has no quoting: a quotation mark there is a part of the caption.
     quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, quoting=quoting)
@@ -96,6 +96,12 @@ def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
         )
     for row in reader:
         yield _row(f"{path.name}:{reader.line_num}", row.get(file_column), row.get(caption_column))
+
+
+def _comma_or_semicolon(text: str) -> str:
+    """What separates the columns: spreadsheets write semicolons where the comma is the decimal mark."""
+    header = text.partition("\n")[0]
+    return ";" if header.count(";") > header.count(",") else ","
 
 
 def _json_rows(path: Path, text: str) -> Iterator[CaptionRow | SampleError]:

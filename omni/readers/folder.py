@@ -33,8 +33,8 @@ def read_folder(folder: str | Path, modality: str | None = None) -> SampleDatase
     3. text files of the same names (`fox.png`, `fox.txt`): once half of the files have one, every file needs one;
     4. the files' names: `red_fox-01.png` -> "red fox".
 
-    Subfolders are searched; hidden files and folders are skipped. `meta` holds the `caption` and, for files in
-    subfolders, the `category` (the first folder).
+    Subfolders and links to folders are searched; hidden files and folders are skipped. `meta` holds the `caption` and,
+    for files in subfolders, the `category` (the first folder).
 
     Args:
         folder: the folder.
@@ -90,11 +90,22 @@ def _read_files(folder: Path, modality: str | None) -> SampleDataset:
     for file in media:
         sample_id = file.relative_to(folder).as_posix()
         try:
+            _check_name(file, sample_id)
             caption = _caption(file, texts, sample_id, needs_text_file=has_sidecars)
             entries.append(_sample(file, folder, sample_id, caption, modality))
         except SampleError as error:
             entries.append(error)
     return PreparedDataset(entries)
+
+
+def _check_name(file: Path, sample_id: str) -> None:
+    """Raise SampleError if the name is in another encoding: no manifest can hold it, and no tokenizer read it."""
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        readable = sample_id.encode(errors="replace").decode()
+        reason = "the name of the file or of its folder is not UTF-8 text, as in some old archives; rename it"
+        raise SampleError(readable, reason) from None
 
 
 def _caption(file: Path, texts: dict[str, Path], sample_id: str, *, needs_text_file: bool) -> str:
@@ -121,7 +132,19 @@ def _sample(file: Path, folder: Path, sample_id: str, caption: str, modality: st
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
-    """All files below `folder` in the order of their names, without hidden ones and what macOS puts into archives."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+    """All files below `folder` in the order of their names, without hidden ones and what macOS puts into archives.
+
+    Links to folders are followed, but for those that lead back.
+    """
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name != "__MACOSX" and not _leads_back(os.path.join(parent, name))
+        )
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _leads_back(folder: str) -> bool:
+    """Whether a folder is a link to one that it lies in, so that following it would never end."""
+    return os.path.islink(folder) and Path(folder).absolute().parent.resolve().is_relative_to(os.path.realpath(folder))

@@ -1,6 +1,7 @@
 """`python -m omni fetch [NAME...] [--list]`."""
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from omni.starter.catalogue import ASSETS, GROUPS, Asset
 from omni.starter.errors import FetchError
 from omni.starter.fetching import fetch
 from omni.starter.locations import folder_of, home, is_current
+
+DETAILED_WIDTH = 110  # of a terminal, in characters, from which on titles fit beside the rest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetch or list, and say in one sentence what went wrong. Exit code 0, 1 (failed) or 2 (unknown name)."""
     if arguments.list:
-        Console().print(listing())
+        console = Console()
+        console.print(listing(detailed=console.width >= DETAILED_WIDTH))
         return 0
     try:
         folders = fetch(arguments.names or None, progress=not arguments.quiet)
@@ -33,19 +37,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (FetchError, OSError) as error:
-        print(f"error: {error.strerror if isinstance(error, OSError) and error.strerror else error}", file=sys.stderr)
+        print(f"error: {_explained(error)}", file=sys.stderr)
         return 1
     for name, folder in folders.items():
         print(f"{name}\t{folder}")
     return 0
 
 
-def listing() -> Table:
-    """All assets: what they are, whether they are there, sizes and licences."""
+def _explained(error: FetchError | OSError) -> str:
+    if isinstance(error, FetchError) or error.errno == errno.ENOSPC:  # these say all by themselves
+        return str(error) if isinstance(error, FetchError) else str(error.strerror)
+    return f"cannot write to {home()} ({error}); set OMNI_HOME to a folder that can be written to"
+
+
+def listing(detailed: bool = True) -> Table:
+    """All assets: whether they are there, sizes and licences; `detailed` also says what they are."""
     table = Table(title=f"Starter assets in {home()}", title_justify="left")
     table.add_column("name", style="bold", no_wrap=True)
-    table.add_column("kind")
-    table.add_column("what", ratio=1)
+    if detailed:
+        table.add_column("kind")
+        table.add_column("what", ratio=1)
     table.add_column("here", no_wrap=True)
     table.add_column("download", justify="right", no_wrap=True)
     table.add_column("on disk", justify="right", no_wrap=True)
@@ -55,8 +66,7 @@ def listing() -> Table:
         on_disk = size_of(folder_of(asset)) if present else asset.unpacked_size
         table.add_row(
             asset.name,
-            asset.kind,
-            asset.title,
+            *((asset.kind, asset.title) if detailed else ()),
             _state(asset, present),
             megabytes(asset.download_size),
             megabytes(on_disk) if present else f"~{megabytes(on_disk)}",

@@ -1,5 +1,6 @@
 """A folder of the user's own becomes training and test manifests; what is of no use in it is named."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 import soundfile
 from PIL import Image
 
-from demo.quickstart.plan import folder_plan
+from demo.quickstart.__main__ import train
+from demo.quickstart.plan import RECIPES, Training, folder_plan
 
 
 def _captions(manifest: Path) -> set[str]:
@@ -55,3 +57,44 @@ def test_folder_with_too_little_says_what_it_needs(tmp_path: Path) -> None:
     _pictures(tmp_path, ["one", "two"])
     with pytest.raises(ValueError, match="at least some ten captions"):
         folder_plan(str(tmp_path), tmp_path / "work")
+
+
+def _row(name: str, answer: object, **others: object) -> str:
+    user = {"role": "user", "content": [{"type": "image", "path": f"{name}.png"}]}
+    return json.dumps({"id": name, "messages": [user, {"role": "assistant", "content": answer}], **others})
+
+
+def test_captions_are_the_answers_whatever_else_the_manifest_says(tmp_path: Path) -> None:
+    names = [f"thing{number}" for number in range(12)]
+    _pictures(tmp_path / "data", names)
+    rows = [_row(name, f"a {name}", caption=7, meta={"caption": ["other"]}) for name in names]
+    (tmp_path / "data" / "manifest.jsonl").write_text("\n".join(rows))
+    folder_plan(str(tmp_path / "data"), tmp_path / "work")
+    train, test = (_captions(tmp_path / "work" / f"image-{side}.jsonl") for side in ("train", "test"))
+    assert train | test == {f"a {name}" for name in names}
+
+
+def test_rows_without_answer_or_file_are_left_out_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"thing{number}" for number in range(12)]
+    _pictures(tmp_path / "data", names)
+    rows = [_row(name, f"a {name}") for name in names]
+    picture = base64.b64encode((tmp_path / "data" / "thing0.png").read_bytes()).decode()
+    inside = [{"role": "user", "content": [{"type": "image", "bytes": picture}]}, {"role": "assistant", "content": "x"}]
+    rows += [_row("thing1", " ").replace("thing1", "no answer", 1), json.dumps({"id": "inside", "messages": inside})]
+    rows += [json.dumps({"id": "question", "messages": [{"role": "user", "content": "what is this?"}]})]
+    (tmp_path / "data" / "manifest.jsonl").write_text("\n".join(rows))
+    folder_plan(str(tmp_path / "data"), tmp_path / "work")
+    train, test = (_captions(tmp_path / "work" / f"image-{side}.jsonl") for side in ("train", "test"))
+    assert train | test == {f"a {name}" for name in names}
+    printed = capsys.readouterr().out
+    assert "no answer: the answer is empty" in printed
+    assert "question: there is no assistant turn" in printed
+    assert "is no file" in printed
+
+
+def test_folder_of_something_else_is_not_cleared_for_a_run(tmp_path: Path) -> None:
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image" / "holiday.png").write_bytes(b"precious")
+    with pytest.raises(ValueError, match=r"holds files of something else, such as holiday.png"):
+        train(Training("image", RECIPES / "quickstart-image.yaml", {"train.nonsense": 1}), tmp_path / "image", seed=0)
+    assert (tmp_path / "image" / "holiday.png").read_bytes() == b"precious"

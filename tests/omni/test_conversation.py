@@ -229,3 +229,16 @@ def test_labels_of_questions_are_the_users_text_without_cues_media_and_system_me
     assert len(changed) == sum(label != IGNORED_LABEL for label in both.labels) - sum(
         label != IGNORED_LABEL for label in answers.labels
     )
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_media_in_an_answer_stay_in_their_place_and_are_no_labels(style: str) -> None:
+    conversation = encoder(style)
+    answer = Message("assistant", (Text(" the dog "), IMAGE, Text("a frog ")))
+    layout = conversation.encode([user("what is this?"), answer, user(SOUND, "and?"), assistant("a bell")], answer=True)
+    end = STYLES[style].end
+    assert labelled(conversation, layout) == ["the dog", "a frog" + end, "a bell" + end]
+    assert layout.media == [IMAGE, SOUND]
+    assert layout.token_ids.count(MEDIA_SLOT) == 2
+    shown = "".join(str(conversation.tokenizer.decode([max(token, 0)])) for token in layout.token_ids)
+    assert shown.index("the dog") < shown.index("image:") < shown.index("a frog") < shown.index("sound:")

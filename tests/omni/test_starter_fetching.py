@@ -173,13 +173,25 @@ def test_resolve_leaves_other_strings_alone() -> None:
         assert starter.resolve(string) == string
 
 
-def test_list_shows_every_asset_with_its_licence(home: Path) -> None:
-    environment = {**os.environ, "COLUMNS": "160"}
+@pytest.mark.parametrize("width", ["80", "160"])
+def test_list_shows_every_asset_with_its_licence(home: Path, width: str) -> None:
+    environment = {**os.environ, "COLUMNS": width}
     command = [sys.executable, "-m", "omni", "fetch", "--list"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     for asset in ASSETS.values():
         (line,) = (line for line in shown.splitlines() if f" {asset.name} " in line)
         assert asset.licence in line
+
+
+@pytest.mark.parametrize("place", ["a_file", "a_file/below", "/proc/nowhere"])
+def test_home_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a_file").touch()
+    environment = {**os.environ, "OMNI_HOME": str(tmp_path / place)}
+    command = [sys.executable, "-m", "omni", "fetch", "yamnet"]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 1
+    assert str(tmp_path / place) in result.stderr
+    assert "set OMNI_HOME" in result.stderr
 
 
 def test_exit_code_is_2_for_an_unknown_name(home: Path) -> None:
