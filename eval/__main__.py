@@ -13,6 +13,7 @@ from eval.runner import evaluate, missing_modalities, missing_modality_message
 from eval.suites import SUITES, get_tasks
 from eval.task import Task
 from eval.tasks import TASKS
+from omni.device import default_device
 from omni.model import OmniModel
 
 
@@ -84,12 +85,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def load_model(values: Sequence[str], device: str | None) -> OmniModel:
-    """The model of one folder, or several adapters combined from NAME=DIR pairs.
+    """The model of one folder, or several adapters combined from NAME=DIR pairs; device None = the GPU if there is one.
 
     Raises:
         ValueError: folders and NAME=DIR pairs are mixed, or there are several folders.
         FileNotFoundError: there is no model.
     """
+    device = device or default_device()
     pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
     if not pairs and len(values) == 1:
         return OmniModel.load(values[0], device=device)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from eval.results import write_text_atomically
+from omni.device import default_device
 from omni.joint_space import JointSpace
 from omni.joint_space.inputs import TEXT, text_media, text_of
 from omni.messages import Sample
@@ -36,13 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--query", required=True, help="modality that is searched with, such as sound")
     parser.add_argument("--target", required=True, help="modality that is found, such as image")
     parser.add_argument("--output", type=Path, help="folder of retrieval.json and gap.png (default: beside the space)")
-    parser.add_argument("--device", help="such as cuda (default: the CPU)")
+    parser.add_argument("--device", help="where the space runs (default: the GPU if there is one)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     options = parser.parse_args(arguments)
     try:
         if options.query == options.target:
             raise ValueError(f"--query and --target are both {options.query}; name two modalities")
-        space = JointSpace.load(options.space, modalities=[options.query, options.target], device=options.device)
+        names = [options.query, options.target]
+        space = JointSpace.load(options.space, modalities=names, device=options.device or default_device())
         embeddings, texts = embed_pairs(space, options.data, options.query, options.target)
         figures = measure(embeddings[options.query], embeddings[options.target], texts, options.seed)
     except (ValueError, FileNotFoundError) as error:

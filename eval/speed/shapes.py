@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 from adapters import PooledMLP, QFormer
 from omni.config import LLMConfig, ModelConfig, from_dict
+from omni.device import default_device
 from omni.encoders.base import Encoder, Features
 from omni.llm import LanguageModel
 from omni.media.item import Media
@@ -95,7 +96,7 @@ def build_shape(name: str, dtype: str | None, batch_size: int | None, num_batche
         ValueError: a shape for GPUs without one, or a number out of range.
         FileNotFoundError: starter assets that were not fetched.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(default_device())
     if name.startswith("eva-vicuna") and device.type != "cuda":
         raise ValueError(
             f"--shape {name} has 8 billion weights and needs a CUDA device, which is not here: take starter"

@@ -22,6 +22,7 @@ from eval.intervals import wilson
 from eval.speed.measuring import PeakMemory
 from omni.components import ComponentConfig
 from omni.config import LLMConfig, ModalityConfig
+from omni.device import default_device
 from omni.expert_balance import expert_balance, update_usage
 from omni.expert_routing import log_routing
 from omni.feature_cache import FeatureCache
@@ -290,8 +291,7 @@ def run(options: argparse.Namespace) -> None:
     budget = Budget(options.steps, options.batch_size, options.lr, options.seconds)
     train = captioned_items("starter:stamps/image-train.jsonl", options.pictures)
     held_out = captioned_items("starter:stamps/image-test.jsonl", options.items)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    llm = load_llm(LLMConfig("starter:smollm2"), device)
+    llm = load_llm(LLMConfig("starter:smollm2"), default_device())
     encoder = ComponentConfig("omni.encoders.EfficientNetLite", {"weights": "starter:efficientnet-lite0"})
     contenders = {name: CONTENDERS[name] for name in options.adapters}
     results = measure_adapters(

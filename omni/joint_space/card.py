@@ -18,7 +18,7 @@ def render_space_card(space: JointSpace) -> str:
         parts.append((f"{name} encoder {encoder.class_name}", encoder.licence))
     parts += [(f"data {entry.name}", entry.licence) for entry in space.card.data]
     lines = ["---", "library_name: omni", "---", "", f"# Joint space of {', '.join(space.modalities)}", ""]
-    lines += [f"Embeddings of width {space.dim}; encoders are frozen and not in this folder.", ""]
+    lines += [f"Embeddings of width {space.dim}; frozen encoders are not in this folder.", ""]
     lines += ["| modality | encoder | head | parameters trained |", "|---|---|---|---|"]
     for name in space.modalities:
         modality = space.modality(name)

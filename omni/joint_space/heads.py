@@ -13,7 +13,8 @@ class Head(nn.Module):
     """Pools the features of an item and maps them to the space; subclasses implement `project`.
 
     feature_dim: width of the features. dim: width of the space; both are filled in by the space.
-    pooling: mean = of all real features; first = the first one, of encoders with a class token.
+    pooling: mean = of all real features; first = the first one, of encoders with a class token (of
+        an item of several clips, that of the first clip).
     """
 
     def __init__(self, feature_dim: int, dim: int, pooling: str = "mean") -> None:
