@@ -5,6 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from eval.ask import NothingAnsweredError
 from eval.intervals import Estimate
 from eval.report import markdown_report, sections_of, write_report
 from eval.report.words import bad_items_warning, figure, interval
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("name a suite or task and --model DIR (or see --list)")
     try:
         return run(options)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError, NothingAnsweredError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -88,16 +91,26 @@ def load_model(values: Sequence[str], device: str | None) -> OmniModel:
     """The model of one folder, or several adapters combined from NAME=DIR pairs; device None = the GPU if there is one.
 
     Raises:
-        ValueError: folders and NAME=DIR pairs are mixed, or there are several folders.
+        ValueError: folders and NAME=DIR pairs are mixed, there are several folders, or there is no such device.
         FileNotFoundError: there is no model.
     """
     device = device or default_device()
+    check_device(device)
     pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
     if not pairs and len(values) == 1:
         return OmniModel.load(values[0], device=device)
     if len(pairs) != len(values):
         raise ValueError(f"--model takes one folder, or NAME=DIR for each adapter; got {' '.join(values)}")
     return OmniModel.combine({name: folder for name, _, folder in pairs}, device=device)
+
+
+def check_device(device: str | None) -> None:
+    """Raise ValueError unless the model can be put on `device`; None is the default one."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it had it
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"--device {device!r} cannot be used here ({reason}); cpu always can") from error
 
 
 def default_output(models: Sequence[str], what: str) -> Path:

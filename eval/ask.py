@@ -19,6 +19,10 @@ Value = TypeVar("Value")
 ITEM_ERRORS = (ValueError, OSError, RuntimeError)
 
 
+class NothingAnsweredError(RuntimeError):
+    """The model could not answer a single request; the message holds the first reason."""
+
+
 @dataclass
 class Answers:
     """What the model answered.
@@ -44,7 +48,7 @@ def ask(model: OmniModel, requests: Requests, cache: AnswerCache, *, batch_size:
     A batch that fails is asked one by one; a prefix that fails alone is recorded in `Answers.failed`.
 
     Raises:
-        RuntimeError: nothing could be answered at all, with the first reason.
+        NothingAnsweredError: nothing could be answered at all, with the first reason.
     """
     answers = Answers()
     missing = _take_cached_scores(requests, cache, answers)
@@ -58,7 +62,7 @@ def ask(model: OmniModel, requests: Requests, cache: AnswerCache, *, batch_size:
             for start in range(0, len(keys), batch_size):
                 asker.generate(settings_key, keys[start : start + batch_size])
     if answers.failed and not answers.scores and not answers.texts:
-        raise RuntimeError(
+        raise NothingAnsweredError(
             f"the model could not answer a single request; the first reason: {next(iter(answers.failed.values()))}"
         )
     return answers

@@ -26,6 +26,7 @@ class AnswerCache:
     """
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
+        self.path = path
         self.fingerprint = fingerprint
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,12 +47,19 @@ class AnswerCache:
         return None if row is None else json.loads(row[0])
 
     def put(self, answers: Mapping[str, Any]) -> None:
-        """Store answers by key, all or none, and make them durable."""
-        with self._connection:
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO answers VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in answers.items()],
-            )
+        """Store answers by key, all or none, and make them durable.
+
+        Raises:
+            OSError: the disk is full, or the file cannot be written.
+        """
+        try:
+            with self._connection:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO answers VALUES (?, ?)",
+                    [(key, json.dumps(value)) for key, value in answers.items()],
+                )
+        except sqlite3.OperationalError as error:
+            raise OSError(f"cannot write answers to {self.path} ({error}); those before are kept") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,5 +1,7 @@
 """Suites: named lists of tasks."""
 
+import difflib
+
 from eval.task import Task
 from eval.tasks import TASKS, get_task
 
@@ -31,7 +33,12 @@ def get_tasks(names: str) -> list[Task]:
     tasks: dict[str, Task] = {}
     for name in filter(None, (part.strip() for part in names.split(","))):
         if ":" not in name and name not in SUITES and name not in TASKS:
-            raise ValueError(f"{name!r} is neither a suite ({', '.join(SUITES)}) nor a task ({', '.join(TASKS)})")
+            closest = difflib.get_close_matches(name, [*SUITES, *TASKS], n=1)
+            hint = f"did you mean {closest[0]}? " if closest else ""
+            raise ValueError(
+                f"{name!r} is neither a suite ({', '.join(SUITES)}) nor a task ({', '.join(TASKS)}); {hint}"
+                "A task of your own is given as my_tasks.py:TASK"
+            )
         for task in [TASKS[member] for member in SUITES[name]] if name in SUITES else [get_task(name)]:
             tasks[task.name] = task
     if not tasks:

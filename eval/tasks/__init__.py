@@ -32,7 +32,12 @@ def get_task(name: str) -> Task:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     else:
-        module = importlib.import_module(location)
+        try:
+            module = importlib.import_module(location)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{location}.".startswith(f"{error.name}."):
+                raise  # of something that the module itself imports
+            raise ValueError(f"there is no module {location}, from which the task {attribute!r} was asked") from error
     found = vars(module).get(attribute)
     if not isinstance(found, Task):
         tasks = [key for key, value in vars(module).items() if isinstance(value, Task)]

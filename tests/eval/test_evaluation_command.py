@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
+from eval.cache import AnswerCache
 from eval.suites import SUITES, get_tasks
 from eval.task import Choose, Task
 from eval.tasks import TASKS
@@ -69,7 +70,7 @@ def test_a_named_task_without_its_modality_is_an_error_that_says_what_it_needs(
     assert "needs speech, and this model takes image, sound" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["imagenet", "my_tasks.py:TASK", ","])
+@pytest.mark.parametrize("name", ["imagenet", "my_tasks.py:TASK", "my_missing_tasks:TASK", ","])
 def test_an_unknown_task_is_an_error(name: str, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--model", str(model_folder)]) == 2
     assert "error:" in capsys.readouterr().err
@@ -85,3 +86,41 @@ def test_a_task_that_contradicts_itself_is_refused() -> None:
         Task("bad", 1, "", "x.jsonl", ("image",), "", Choose("sampled", num_candidates=1), "choice-sum-v1")
     with pytest.raises(ValueError, match="meta:KEY"):
         Task("bad", 1, "", "x.jsonl", ("image",), "", Choose("answers"), "choice-sum-v1", target="label")
+
+
+def test_the_closest_name_is_offered(model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["image-caption-choice", "--model", str(model_folder)]) == 2
+    assert "did you mean image-caption-choice-10?" in capsys.readouterr().err
+
+
+def test_output_that_is_a_file_is_an_error_in_words(
+    own_task: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").touch()
+    assert main([own_task, "--model", str(model_folder), "--output", str(tmp_path / "taken")]) == 2
+    assert "taken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_an_error_in_words(
+    own_task: str, model_folder: Path, device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([own_task, "--model", str(model_folder), "--device", device]) == 2
+    assert f"--device {device!r} cannot be used here" in capsys.readouterr().err
+
+
+def test_a_question_that_fits_no_context_is_an_error_in_words(
+    own_task: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--output", str(tmp_path / "out"), "--prompt", "frog " * 2000]
+    assert main([own_task, "--model", str(model_folder), *options]) == 2
+    assert "could not answer a single request" in capsys.readouterr().err
+
+
+def test_answers_that_find_no_room_on_the_disk_stop_with_the_file(tmp_path: Path) -> None:
+    with AnswerCache(tmp_path / "answers.sqlite", "model") as cache:
+        cache.put({"first": 1})
+        cache._connection.execute("PRAGMA max_page_count = 1")  # SQLite's own full disk
+        with pytest.raises(OSError, match=r"cannot write answers to .*answers\.sqlite \(database or disk is full\)"):
+            cache.put({str(number): "x" * 5000 for number in range(50)})
+        assert cache.get("first") == 1
