@@ -62,22 +62,31 @@ class Adapter(nn.Module):
         """Whether every token is made of one feature alone, and every feature gives one token."""
         return False
 
-    def share_with(self, other: "Adapter") -> None:
-        """Use `other`'s part that does not depend on the encoder, called `shared`, in place of one's own.
+    def shared_with(self, other: "Adapter") -> "Adapter":
+        """What to use in place of this adapter where it shares with `other`, which is built with the same arguments.
+
+        A class whose adapters have a part called `shared`, which does not depend on the encoder, gets `other`'s; any
+        other is given up for `other` itself.
 
         Raises:
-            ValueError: adapters of this class have no such part, or `other` is built otherwise.
+            ValueError: the two do not fit; without such a part, also where their encoders give features of two widths.
         """
         own = getattr(self, "shared", None)
         theirs = getattr(other, "shared", None)
-        if not isinstance(own, nn.Module) or type(self) is not type(other):
-            kinds = f"{type(self).__name__} and {type(other).__name__}"
-            raise ValueError(f"{kinds} have no part in common: Experts share with Experts, as GatedCrossAttention does")
-        assert isinstance(theirs, nn.Module)
-        shapes = [[(name, value.shape) for name, value in part.state_dict().items()] for part in (own, theirs)]
-        if shapes[0] != shapes[1]:
-            raise ValueError(f"two {type(self).__name__} that share their layers must be built with the same arguments")
-        self.shared = theirs
+        name = type(self).__name__
+        if type(self) is not type(other):
+            raise ValueError(f"{name} and {type(other).__name__} have no part in common")
+        if isinstance(own, nn.Module) and isinstance(theirs, nn.Module):
+            if _shapes(own) != _shapes(theirs):
+                raise ValueError(f"two {name} that share their layers must be built with the same arguments")
+            self.shared = theirs
+            return self
+        if _shapes(self) != _shapes(other):
+            raise ValueError(
+                f"two {name} share all or nothing, and these are for features of width {self.feature_dim} and "
+                f"{other.feature_dim}; Experts and GatedCrossAttention share what comes after a projection of each"
+            )
+        return other
 
     def prepare_features(self, features: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Check [B, N, feature_dim] and [B, N], cast to the adapter's dtype, and zero the masked features.
@@ -114,3 +123,7 @@ def require_positive(name: str, value: int) -> None:
     """Raise ValueError unless the constructor argument `name` is at least 1."""
     if value < 1:
         raise ValueError(f"{name} must be at least 1, got {value}")
+
+
+def _shapes(module: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    return [(name, tuple(value.shape)) for name, value in module.state_dict().items()]

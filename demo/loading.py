@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from demo.conversation import Upload, Uploads
+from omni.device import default_device
 from omni.model import OmniModel
 from omni.model_card import model_licence
 
@@ -24,7 +25,7 @@ def load(directory: Path) -> Loaded:
     Raises:
         FileNotFoundError, ValueError: it cannot be loaded; the message says why.
     """
-    return describe(OmniModel.load(directory))
+    return describe(OmniModel.load(directory, device=default_device()))
 
 
 def describe(model: OmniModel) -> Loaded:

@@ -74,7 +74,8 @@ class ModalityConfig(EncoderConfig):
     # trained network from features to media tokens
     adapter: ComponentConfig
     # modalities with the same word here share what their adapters have in common: the experts of adapters.Experts, the
-    # inserted layers of adapters.GatedCrossAttention; their `adapter` must be the same. null = it shares nothing
+    # inserted layers of adapters.GatedCrossAttention, all of any other adapter where their encoders give features of
+    # one width; their `adapter` must be the same. null = it shares nothing
     share_adapter: str | None = None
     # text before the media tokens
     cue: str = ""
@@ -82,6 +83,12 @@ class ModalityConfig(EncoderConfig):
     join_clips: bool = True
     # random change of media items in training only, such as omni.augmentation.RandomResizedCrop; null = none
     augmentation: ComponentConfig | None = None
+    # standard deviation of the normal noise on features in training, in the features' own scale
+    feature_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.feature_noise < float("inf"):
+            raise ValueError(f"feature_noise is {self.feature_noise}; allowed: a number of at least 0")
 
 
 @dataclass

@@ -85,6 +85,7 @@ class Modality(EncodedModality):
         join_clips: whether the adapter sees all clips of an item as one sequence of features, or each clip by itself.
         config: how to build both again; needed to save the model.
         augmentation: random changes of media items in training; None = none.
+        feature_noise: standard deviation of the normal noise on features in training, in their own scale.
     """
 
     trained_part_name = "adapter"
@@ -98,6 +99,7 @@ class Modality(EncodedModality):
         join_clips: bool = True,
         config: ModalityConfig | None = None,
         augmentation: RandomVersions | None = None,
+        feature_noise: float = 0.0,
     ) -> None:
         super().__init__(encoder, config, augmentation)
         if encoder.dim != adapter.feature_dim:
@@ -109,6 +111,7 @@ class Modality(EncodedModality):
         self.adapter = adapter
         self.cue = cue
         self.join_clips = join_clips
+        self.feature_noise = feature_noise
 
     def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
         """Media items -> for each its media tokens [Q, D]; Q may differ between items."""
@@ -124,6 +127,8 @@ class Modality(EncodedModality):
             rows = [row for item in features for row in zip(item.values, item.mask, strict=True)]
         values = pad_sequence([value.to(weight.device, weight.dtype) for value, _ in rows], batch_first=True)
         mask = pad_sequence([row_mask.to(weight.device) for _, row_mask in rows], batch_first=True)
+        if self.feature_noise and self.adapter.training:
+            values = values + self.feature_noise * torch.randn_like(values)
         instruction = self._instruction(instructions, clips) if self.adapter.uses_instruction else None
         tokens, token_mask = self.adapter(values, mask, instruction)
         pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
@@ -214,7 +219,7 @@ def build_modality(config: ModalityConfig, name: str, llm: LanguageModel) -> Mod
         torch.set_rng_state(state)  # a frozen encoder draws nothing that lasts, so adapters are the same without it
     adapter = build_adapter(config.adapter, f"{key}.adapter", encoder.dim, llm)
     augmentation = None if config.augmentation is None else RandomVersions(config.augmentation, f"{key}.augmentation")
-    return Modality(encoder, adapter, config.cue, config.join_clips, config, augmentation)
+    return Modality(encoder, adapter, config.cue, config.join_clips, config, augmentation, config.feature_noise)
 
 
 def build_adapter(config: ComponentConfig, key: str, feature_dim: int, llm: LanguageModel) -> Adapter:
@@ -233,7 +238,7 @@ def build_adapter(config: ComponentConfig, key: str, feature_dim: int, llm: Lang
 
 
 def share_adapters(modalities: Mapping[str, Modality]) -> None:
-    """Let modalities whose configs say so (`share_adapter`) have parts of their adapters in common.
+    """Let modalities whose configs say so (`share_adapter`) have parts of their adapters in common, or all.
 
     Raises:
         ValueError: adapters that have no part in common, or are built with other arguments.
@@ -252,6 +257,6 @@ def share_adapters(modalities: Mapping[str, Modality]) -> None:
                 "init_args: give both the same"
             )
         try:
-            modality.adapter.share_with(other.adapter)
+            modality.adapter = modality.adapter.shared_with(other.adapter)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error

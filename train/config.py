@@ -41,6 +41,10 @@ class SourceConfig:
     limit: int | None = None
     # also train on the text of user turns, as in SQ-LLaVA (self-questioning)
     train_on_questions: bool = False
+    # data sets whose answers must not be taught: rows with one of them, in whatever case, are left out
+    without_answers_of: list[str] = field(default_factory=list)
+    # each row's media give way to one item of this modality: the text of its answer; see docs/joint_space.md
+    media_from_answer: str | None = None
     # further arguments of the reader, such as split or image_folder
     options: dict[str, Any] = field(default_factory=dict)
 

@@ -17,7 +17,7 @@ from omni.media_model import MediaModel
 from omni.messages import Sample, SampleError, check_answer
 from omni.model import OmniModel
 from omni.preferences import parse_preference
-from omni.readers import SampleDataset, ShardDataset, open_dataset
+from omni.readers import AnswersAsMedia, SampleDataset, ShardDataset, open_dataset
 from train.bad_samples import BadSample
 from train.config import SourceConfig
 from train.input_meter import PreparedBatch
@@ -57,16 +57,31 @@ def open_sources(
     for index, config in enumerate(configs):
         saved = (saved_streams or {}).get(str(index))
         dataset = open_dataset(config.path, **(config.options if saved is None else saved_options(config, saved)))
+        if config.media_from_answer is not None:
+            dataset = AnswersAsMedia(dataset, config.media_from_answer)
         if isinstance(dataset, ShardDataset) and config.limit is not None:
             dataset = dataset.limited(config.limit)
         size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
         if size == 0:
             raise ValueError(f"data: {config.name} has no rows")
+        rows = _rows_without(dataset, range(size), config) if config.without_answers_of else range(size)
         instructions = resolve_instructions(config.instructions)
-        sources.append(
-            Source(config.name, dataset, range(size), config.weight, instructions, config.train_on_questions)
-        )
+        sources.append(Source(config.name, dataset, rows, config.weight, instructions, config.train_on_questions))
     return sources
+
+
+def _rows_without(dataset: SampleDataset, rows: Sequence[int], config: SourceConfig) -> list[int]:
+    """Those of `rows` whose answer is none of the data sets that `config.without_answers_of` names."""
+    if isinstance(dataset, ShardDataset):
+        raise ValueError(
+            f"data: without_answers_of cannot look into the tar shards of {config.name}; filter them first"
+        )
+    others = [sample for path in config.without_answers_of for sample in open_dataset(path)]
+    taboo = {_plain(_answer(sample)) for sample in others} - {""}
+    kept = [row for row in rows if _plain(_answer(dataset[row])) not in taboo]
+    if not kept:
+        raise ValueError(f"data: {config.name} has no rows but those that without_answers_of leaves out")
+    return kept
 
 
 def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], list[Source]]:
@@ -243,6 +258,10 @@ def _prepare_answer_and_questions(model: Any, sample: Sample) -> Example:
 
 def _as_they_are(items: list[Any]) -> list[Any]:
     return items
+
+
+def _plain(answer: str | None) -> str:
+    return " ".join((answer or "").lower().split()).rstrip(".")
 
 
 def _answer(sample: Sample | SampleError) -> str | None:

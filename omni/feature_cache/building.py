@@ -22,7 +22,7 @@ from omni.feature_cache.recipe import CacheRecipe
 from omni.messages import Media, SampleError
 from omni.modality import build_encoder, encode_items
 from omni.parameter_names import matches
-from omni.readers import SampleDataset, open_dataset
+from omni.readers import SampleDataset
 
 _NEIGHBOURS = 16  # rows that stay together: media that several rows share tend to be in neighbouring rows
 
@@ -64,7 +64,7 @@ class _Rows(Dataset[_Row]):
         self.recipe = recipe
         self.cache = cache
         self.encoders = encoders
-        self.datasets: list[SampleDataset] = [open_dataset(one.path, **one.options) for one in recipe.sources]
+        self.datasets: list[SampleDataset] = [source.open() for source in recipe.sources]
 
     def places(self) -> list[tuple[int, int]]:
         """All rows of all data sets."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.config import JointSpaceConfig, ModalityConfig, ModelConfig, SpaceModalityConfig, from_dict
+from omni.readers import AnswersAsMedia, SampleDataset, open_dataset
 from omni.starter import home
 from omni.yaml_text import read_yaml
 
@@ -21,6 +22,12 @@ class CachedSource:
     limit: int | None
     options: dict[str, Any]
     is_trained_on: bool
+    media_from_answer: str | None = None
+
+    def open(self) -> SampleDataset:
+        """Its rows, as training sees them."""
+        rows = open_dataset(self.path, **self.options)
+        return rows if self.media_from_answer is None else AnswersAsMedia(rows, self.media_from_answer)
 
 
 @dataclass(frozen=True)
@@ -108,7 +115,11 @@ def _sources(parts: list[Mapping[str, Any]], path: Path) -> list[CachedSource]:
                 if not isinstance(source, Mapping) or "path" not in source:
                     raise ValueError(f"{path}: data.{key} is a list of data sets with a path, but holds {source!r}")
                 cached = CachedSource(
-                    source["path"], source.get("limit"), dict(source.get("options") or {}), key == "train"
+                    source["path"],
+                    source.get("limit"),
+                    dict(source.get("options") or {}),
+                    key == "train",
+                    source.get("media_from_answer"),
                 )
                 if cached not in found:
                     found.append(cached)

@@ -1,7 +1,7 @@
 """Folders of joint spaces: what was trained, how to build the rest again, a model card, and indexes.
 
 `joint_space.safetensors` (heads, the logit scale, and what else was trained), `config.yaml`, `README.md`,
-`indexes/NAME/`.
+`indexes/NAME/`, and `centers.safetensors` where centres were measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from omni.checkpoint import FORMAT_VERSION, load_trained_state, read_config_file, read_unfrozen, trained_state
 from omni.config import JointSpaceConfig, from_dict, to_dict
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 SPACE_FILE = "joint_space.safetensors"
 _INDEXES = "indexes"
-_FILES = {SPACE_FILE, "config.yaml", "README.md", _INDEXES}
+_CENTERS = "centers.safetensors"
+_FILES = {SPACE_FILE, "config.yaml", "README.md", _INDEXES, _CENTERS}
 
 
 def write_space(space: JointSpace, directory: Path) -> None:
@@ -42,6 +43,8 @@ def write_space(space: JointSpace, directory: Path) -> None:
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     (directory / "config.yaml").write_text(text, encoding="utf-8")
     (directory / "README.md").write_text(render_space_card(space), encoding="utf-8")
+    if space.centers:
+        save_file({name: center.contiguous() for name, center in space.centers.items()}, str(directory / _CENTERS))
     for name, index in space.indexes.items():
         if not name.isidentifier():
             raise ValueError(f"{name!r} is no valid name of an index; use letters, digits and underscores")
@@ -84,6 +87,9 @@ def load_space(directory: Path, modalities: Collection[str] | None, device: str 
     ignored = tuple(f"modalities.{name}." for name in left_out)
     space.unfrozen = {name for name in read_unfrozen(directory) if not name.startswith(ignored)}
     load_trained_state(space, directory, file_name=SPACE_FILE, ignored=ignored)
+    if (directory / _CENTERS).exists():
+        centers = load_file(directory / _CENTERS)
+        space.centers = {name: center for name, center in centers.items() if name in config.modalities}
     for folder in sorted((directory / _INDEXES).glob("*")):
         space.indexes[folder.name] = EmbeddingIndex.load(folder)
     return space.train(False)

@@ -42,6 +42,7 @@ class JointSpace(MediaModel):
 
     Attributes:
         indexes: name -> index of embeddings, saved with the space.
+        centers: modality -> mean unit embedding [D] of its items, where `measure_centers` measured it; saved with it.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class JointSpace(MediaModel):
         self.first_logit_scale = logit_scale
         self.log_logit_scale = nn.Parameter(torch.tensor(math.log(logit_scale)))
         self.indexes: dict[str, EmbeddingIndex] = {}
+        self.centers: dict[str, Tensor] = {}
 
     def modality(self, name: str) -> SpaceModality:
         """The modality `name`; ValueError lists those that there are. `audio` and `sound` mean the same."""

@@ -1,5 +1,6 @@
 """Readers: from a file, a folder or a data set of the Hugging Face hub to samples in the messages form."""
 
+from omni.readers.answers_as_media import AnswersAsMedia
 from omni.readers.dataset import InMemoryDataset, PreparedDataset, SampleDataset
 from omni.readers.folder import read_captions, read_folder
 from omni.readers.huggingface import read_datasets
@@ -11,6 +12,7 @@ from omni.readers.split import is_test_caption, split_by_caption
 from omni.readers.webdataset import ShardDataset, read_webdataset
 
 __all__ = [
+    "AnswersAsMedia",
     "InMemoryDataset",
     "PreparedDataset",
     "SampleDataset",

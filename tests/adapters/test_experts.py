@@ -106,15 +106,22 @@ def test_the_balance_loss_is_one_for_even_use_and_pushes_away_from_what_is_used(
     assert probabilities.grad[0, 0] > probabilities.grad[0, 1] > 0
 
 
+def test_adapters_without_a_part_of_their_own_share_all() -> None:
+    first, second = Linear(4, LLM_DIM), Linear(4, LLM_DIM)
+    assert second.shared_with(first) is first
+    with pytest.raises(ValueError, match="features of width 5 and 4"):
+        Linear(5, LLM_DIM).shared_with(first)
+    with pytest.raises(ValueError, match="Linear and Experts have no part in common"):
+        first.shared_with(build())
+
+
 def test_sharing_keeps_the_projection_and_takes_router_and_experts() -> None:
     first, second = build(), Experts(7, LLM_DIM, num_experts=3, width=10)
-    second.share_with(first)
+    assert second.shared_with(first) is second
     assert second.shared is first.shared
     assert second(torch.zeros(1, 2, 7))[0].shape == (1, 2, LLM_DIM)
-    with pytest.raises(ValueError, match="Linear and Linear have no part in common"):
-        Linear(4, 4).share_with(Linear(4, 4))
     with pytest.raises(ValueError, match="must be built with the same arguments"):
-        Experts(7, LLM_DIM, num_experts=4, width=10).share_with(first)
+        Experts(7, LLM_DIM, num_experts=4, width=10).shared_with(first)
 
 
 @pytest.mark.parametrize(

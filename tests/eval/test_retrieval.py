@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.retrieval import clustered_interval, embed_pairs, first_right_ranks, main, measure
+from eval.retrieval import Items, clustered_interval, embed_items, first_right_ranks, main, measure
 from tests.tiny_space import tiny_space
 from tests.train.runs import row, write_manifest
 
@@ -20,7 +20,7 @@ def test_rank_is_that_of_the_best_right_target_and_ties_count_against_it() -> No
 def test_perfect_and_random_retrieval_are_told_apart() -> None:
     rows = torch.nn.functional.normalize(torch.randn(60, 32, generator=torch.Generator().manual_seed(0)), dim=-1)
     texts = [str(i) for i in range(60)]
-    perfect = measure(rows, rows, texts)
+    perfect = measure(Items(rows, texts), Items(rows, texts))
     assert perfect["recall@1"]["value"] == perfect["recall@1"]["low"] == 1
     assert perfect["recall@1"]["chance"] == pytest.approx(1 / 60, abs=0.004)
     assert perfect["recall@5"]["chance"] == pytest.approx(5 / 60, abs=0.008)
@@ -28,10 +28,12 @@ def test_perfect_and_random_retrieval_are_told_apart() -> None:
     contained = 0
     for seed in range(1, 11):
         other = torch.randn(60, 32, generator=torch.Generator().manual_seed(seed))
-        none = measure(rows, torch.nn.functional.normalize(other, dim=-1), texts)["recall@5"]
+        strangers = Items(torch.nn.functional.normalize(other, dim=-1), texts)
+        none = measure(Items(rows, texts), strangers)["recall@5"]
         contained += none["low"] <= none["chance"] <= none["high"]
     assert contained >= 8  # of 10 intervals of 95 %
-    doubled = measure(rows, other, [str(i // 2) for i in range(60)])
+    pairs = [str(i // 2) for i in range(60)]
+    doubled = measure(Items(rows, pairs), Items(other, pairs))
     assert doubled["recall@1"]["chance"] == pytest.approx(2 / 60, abs=0.006)
 
 
@@ -47,23 +49,25 @@ def test_rows_without_a_text_are_right_for_themselves_alone_and_audio_is_sound(t
     for one in silent:
         one["messages"] = [{"role": "user", "content": one["messages"][0]["content"][:2]}]
     data = write_manifest(tmp_path, silent)
-    embeddings, texts = embed_pairs(tiny_space(), [str(data)], "image", "sound")
-    assert texts == ["0", "1", "2", "3", "4"]
-    assert measure(embeddings["image"], embeddings["sound"], texts)["recall@1"]["chance"] < 0.4
+    query, target = embed_items(tiny_space(), [str(data)], "image", "sound")
+    assert query.texts == target.texts == ["0", "1", "2", "3", "4"]
+    assert measure(query, target)["recall@1"]["chance"] < 0.4
 
 
 def test_the_command_writes_figures_and_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [row(str(i), [f"image:{i}.npy", f"sound:{i + 1}.npy"], f"thing {i}") for i in range(6)]
     data = write_manifest(tmp_path / "data", [*rows, row("alone", ["image:0.npy"], "no sound")])
+    apart = [row("a", ["image:0.npy"], "apart"), row("b", ["sound:3.npy"], "apart"), row("c", ["sound:2.npy"], "none")]
+    others = write_manifest(tmp_path / "apart", apart)
     tiny_space().save(tmp_path / "run" / "best")
-    command = ["--space", str(tmp_path / "run" / "best"), "--data", str(data)]
+    command = ["--space", str(tmp_path / "run" / "best"), "--data", str(data), str(others)]
     assert main([*command, "--query", "sound", "--target", "image"]) == 0
-    assert "sound -> image: 6 rows, 6 texts" in capsys.readouterr().out
+    assert "sound -> image: 7 queries of 7 texts, 8 targets" in capsys.readouterr().out
     folder = tmp_path / "run" / "retrieval" / "sound-image"
     assert {path.name for path in folder.iterdir()} == {"retrieval.json", "gap.png"}
     assert main([*command, "--query", "audio", "--target", "image"]) == 2
     assert main([*command, "--query", "image", "--target", "text"]) == 0
-    assert "image -> text: 7 rows, 7 texts" in capsys.readouterr().out
+    assert "image -> text: 8 queries of 8 texts, 10 targets" in capsys.readouterr().out
     assert main([*command, "--query", "image", "--target", "image"]) == 2
     assert "name two modalities" in capsys.readouterr().err
     assert main([*command, "--query", "sound", "--target", "depth"]) == 2

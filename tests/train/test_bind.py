@@ -123,8 +123,8 @@ def test_gradients_in_pieces_equal_those_of_the_plain_big_batch(name: str, tmp_p
     for piece in (pieces[0], pieces[1], pieces[3]):
         loss, _ = objective(space, piece, 12, packed=False)
         loss.backward()
-        losses.append(float(loss))
-    assert sum(losses) == pytest.approx(float(plain), abs=1e-5)
+        losses.append(loss.item())
+    assert sum(losses) == pytest.approx(plain.item(), abs=1e-5)
     assert len(expected) >= 13
     for key, gradient in expected.items():
         found = trained[key].grad

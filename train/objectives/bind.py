@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from omni.batching import Example, MediaInput
 from omni.components import build
 from omni.joint_space import JointSpace
-from omni.joint_space.inputs import TEXT, text_media, text_of
+from omni.joint_space.inputs import text_of
+from omni.joint_space.rows import items_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
 from omni.media_model import MediaModel
 from omni.messages import Sample, SampleError
@@ -149,11 +150,8 @@ class BindObjective(nn.Module):
             SampleError: there are fewer than two, none of an anchor, or several of one modality.
             MediaError: an item cannot be read.
         """
-        items = [replace(item, modality=model.resolve(item.modality)) for item in sample.media]
-        items = [item for item in items if item.modality in model.modalities]
+        items = items_of(model, sample)
         text = text_of(sample)
-        if TEXT in model.modalities and text:
-            items.append(text_media(text))
         names = [item.modality for item in items]
         if len(set(names)) < len(names):
             raise SampleError(sample.id, f"has several items of one modality ({names}); a row to bind has one of each")

@@ -1,0 +1,86 @@
+"""Media as their embedding in a trained joint space: what an LLM learns from one modality, it can then do with others.
+
+Shapes: C clips of one item, B items, D width of the space.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from omni.encoders.base import Encoder, Features, tensor_bytes
+from omni.joint_space.space import JointSpace
+from omni.media.item import Media
+
+_MAX_CLIPS = 64  # of which the space's encoder is given features to make at once
+
+
+class SpaceEncoder(Encoder):
+    """One unit embedding of an item in a joint space, less the centre of its modality.
+
+    Without their centres, the embeddings of two modalities of one meaning differ by little more than noise ("connect,
+    collapse, corrupt", Zhang et al. 2024, arXiv 2401.08567): an adapter that was trained on texts alone, with
+    `feature_noise`, then understands pictures and sounds.
+
+    space: folder of a `JointSpace`; `python -m omni center` puts the centres there.
+    of: modality in the space; default: the same name as in the model. Texts are the modality `text` there, and need
+        another name here, where `text` parts of a message are what the LLM reads.
+    centered: take the centre away.
+    """
+
+    max_features = 1
+
+    def __init__(self, space: str, modality: str, of: str | None = None, centered: bool = True) -> None:
+        of = of or modality
+        loaded = JointSpace.load(space, modalities=[of])
+        if centered and of not in loaded.centers:
+            raise ValueError(
+                f"{space} does not know the centre of {of!r}; measure it: python -m omni center {space} --data PATH"
+            )
+        inner = loaded.modality(of).encoder
+        super().__init__(licence=inner.licence)
+        self.space = loaded
+        self.modality = modality
+        self.of = of
+        self.centered = centered
+        self.dim = loaded.dim
+        self.file_extensions = inner.file_extensions
+        self.register_buffer("center", loaded.centers[of] if centered else torch.zeros(loaded.dim), persistent=False)
+        self.center: Tensor
+
+    @property
+    def _inner(self) -> Encoder:
+        return self.space.modality(self.of).encoder
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        """One item -> what the space's encoder takes, all its clips together as one: [1, C, ...]."""
+        inputs = self._inner.preprocess(replace(media, modality=self._inner.modality))
+        return {name: tensor[None] for name, tensor in inputs.items()}
+
+    def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
+        return 1
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        """Tensors [B, C, ...] -> [B, 1, D]"""
+        items, clips = next(iter(inputs.values())).shape[:2]
+        flat = {name: tensor.flatten(0, 1) for name, tensor in inputs.items()}
+        chunks = [
+            self._inner({name: tensor[start : start + _MAX_CLIPS] for name, tensor in flat.items()})
+            for start in range(0, items * clips, _MAX_CLIPS)
+        ]
+        values = torch.cat([chunk.values for chunk in chunks]).unflatten(0, (items, clips))
+        mask = torch.cat([chunk.mask for chunk in chunks]).unflatten(0, (items, clips))
+        embeddings = self.space.embed_features(self.of, [*map(Features, values, mask)])
+        centered = F.normalize(embeddings, dim=-1) - self.center
+        return Features(centered[:, None], torch.ones(items, 1, dtype=torch.bool, device=centered.device))
+
+    def preprocessing_config(self) -> dict[str, Any]:
+        return {"encoder": self._inner.fingerprint(), "centered": self.centered}
+
+    def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
+        yield "center", tensor_bytes(self.center)
+        for name, value in sorted(self.space.modality(self.of).head.state_dict().items()):
+            yield f"head.{name} {value.dtype} {list(value.shape)}", tensor_bytes(value)
