@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 PackArguments = Callable[[Sequence[int]], dict[str, Any]]
+SharingArguments = Callable[[Sequence[int], int], dict[str, Any]]
 
 _UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
 
@@ -32,6 +33,27 @@ def honours_packing(model: nn.Module, embeds: Tensor, arguments: PackArguments) 
         return False
     # what stands before must not matter at all; being packed may matter by rounding
     return _close(packed[0], packed[1]) and _close(packed[0], alone)
+
+
+@torch.no_grad()
+def honours_sharing(
+    model: nn.Module, embeds: Tensor, arguments: Callable[[Sequence[int], int], dict[str, Any]]
+) -> bool:
+    """Whether samples in one row see a beginning that stands there once, and still not each other.
+
+    `embeds` [12, D] are any embeddings of tokens; `arguments` gives what the model is called with for given lengths
+    behind so many shared tokens.
+    """
+    shared, first, second = embeds[:3], embeds[3:6], embeds[6:11]
+    positions = torch.tensor([[*range(3), *range(3, 6), *range(3, 8)]], device=embeds.device)
+    try:
+        inputs = arguments([len(first), len(second)], len(shared))
+        row = torch.cat([shared, first, second])
+        packed = _run(model, row, position_ids=positions, use_cache=False, **inputs).logits[0]
+        alone = [_logits(model, torch.cat([shared, sample]))[len(shared) :] for sample in (first, second)]
+    except _UNSUPPORTED:
+        return False
+    return _close(packed[len(shared) :], torch.cat(alone))
 
 
 @torch.no_grad()

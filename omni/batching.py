@@ -5,7 +5,7 @@ Shapes: B batch, L length of one conversation, T length of a pack, D width of th
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 import torch
 from torch import Tensor
@@ -71,6 +71,8 @@ class EmbeddedExample:
     embeds: Tensor  # [L, D]
     labels: Tensor  # [L]
     attended: tuple[AttendedItem, ...] = ()  # in their order
+    leading_ids: tuple[int, ...] = ()  # tokens before the first media item that have no label, nor has the one after
+    needed: int | None = None  # tokens up to the last that predicts an answer token; None = all
 
 
 @dataclass(frozen=True)
@@ -89,31 +91,42 @@ class LLMInputs:
     """What goes into the LLM: padded rows with an attention mask, or one pack of samples of known lengths."""
 
     inputs_embeds: Tensor  # [B, L, D], or [1, T, D] packed
-    labels: Tensor  # [B, L] or [1, T]
+    targets: Tensor  # [B, L] or [1, T]: what each position predicts, IGNORED_LABEL where that does not count
     attention_mask: Tensor | None  # [B, L] int64; None when packed
     position_ids: Tensor  # [B, L] or [1, T]
-    lengths: tuple[int, ...] | None = None  # of the samples in a pack; None when padded
+    lengths: tuple[int, ...] | None = None  # of the samples in a pack, without what they share; None when padded
+    shared: int = 0  # tokens at the beginning of a pack that all its samples see
     attended: tuple[AttendedSpan, ...] = ()  # by row, then by place
 
-    def shifted(self) -> tuple[Tensor, Tensor]:
-        """Where logits are needed (bool, like `labels`) and the targets there: position t predicts label t + 1."""
-        targets = torch.full_like(self.labels, IGNORED_LABEL)
-        targets[:, :-1] = self.labels[:, 1:]
-        keep = targets != IGNORED_LABEL
-        return keep, targets[keep]
+    def counted(self) -> tuple[Tensor, Tensor]:
+        """Where logits are needed (bool, like `targets`) and the targets there."""
+        keep = self.targets != IGNORED_LABEL
+        return keep, self.targets[keep]
 
     def owners(self) -> Tensor:
-        """Which example (0, 1, ...) each position belongs to, shaped like `labels`."""
-        if self.attention_mask is None:
-            return (self.position_ids == 0).cumsum(-1) - 1
-        return torch.arange(len(self.labels), device=self.labels.device)[:, None].expand_as(self.labels)
+        """Which example (0, 1, ...) each position belongs to, shaped like `targets`."""
+        if self.lengths is not None:  # what is shared counts as the first one's
+            counts = torch.tensor([self.lengths[0] + self.shared, *self.lengths[1:]], device=self.targets.device)
+            return torch.repeat_interleave(counts)[None]
+        return torch.arange(len(self.targets), device=self.targets.device)[:, None].expand_as(self.targets)
+
+
+def extent(example: Example, slots: Sequence[int], widths: Sequence[int]) -> tuple[tuple[int, ...], int | None]:
+    """`leading_ids` and `needed` of an example whose media `slots` become so many tokens (`widths`)."""
+    labelled = (example.labels != IGNORED_LABEL).nonzero().flatten().tolist()
+    leading = min([*slots, *(index - 1 for index in labelled[:1])], default=len(example.labels) - 1)
+    ids = tuple(example.token_ids[: max(0, leading)].tolist())
+    if not labelled:
+        return ids, None
+    more = sum(width - 1 for slot, width in zip(slots, widths, strict=True) if slot < labelled[-1])
+    return ids, labelled[-1] + more
 
 
 def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:
     """A padded batch; with the mask, the side changes nothing but which positions are computed for nothing."""
     embeds = pad_sequence([example.embeds for example in examples], batch_first=True, padding_side=side)
-    labels = pad_sequence(
-        [_without_first(example.labels) for example in examples],
+    targets = pad_sequence(
+        [_targets(example.labels) for example in examples],
         batch_first=True,
         padding_value=IGNORED_LABEL,
         padding_side=side,
@@ -130,30 +143,44 @@ def pad(examples: Sequence[EmbeddedExample], side: str = "left") -> LLMInputs:
         for offset in [width - len(example.labels) if side == "left" else 0]
         for item in example.attended
     ]
-    return LLMInputs(embeds, labels, mask, (mask.cumsum(-1) - 1).clamp(min=0), attended=tuple(attended))
+    return LLMInputs(embeds, targets, mask, (mask.cumsum(-1) - 1).clamp(min=0), attended=tuple(attended))
 
 
-def pack(examples: Sequence[EmbeddedExample]) -> LLMInputs:
-    """All examples in one row, without a pad. Positions start again at 0 with each; `omni.packed_attention` keeps them
-    from seeing each other."""
-    embeds = torch.cat([example.embeds for example in examples])[None]
-    labels = torch.cat([_without_first(example.labels) for example in examples])[None]
-    lengths = tuple(len(example.labels) for example in examples)
-    positions = torch.cat([torch.arange(length, device=embeds.device) for length in lengths])[None]
-    ends = [*accumulate(lengths)]
+def pack(examples: Sequence[EmbeddedExample], *, share: bool = False) -> LLMInputs:
+    """All examples in one row, without a pad and without what stands behind the last token that predicts an answer.
+
+    Positions start again at 0 with each; `omni.packed_attention` keeps them from seeing each other. With `share`, the
+    text with which all of them begin (that of the chat template, before the first media item) stands there once, and
+    positions go on from it.
+    """
+    shared = _common_length([example.leading_ids for example in examples]) if share and len(examples) > 1 else 0
+    needed = [len(example.labels) if example.needed is None else example.needed for example in examples]
+    # the shared tokens as the first example has them: none of them predicts a token that counts
+    starts = [0] + [shared] * (len(examples) - 1)
+    spans = [slice(start, length) for start, length in zip(starts, needed, strict=True)]
+    embeds = torch.cat([example.embeds[span] for example, span in zip(examples, spans, strict=True)])[None]
+    targets = torch.cat([_targets(example.labels)[span] for example, span in zip(examples, spans, strict=True)])[None]
+    positions = torch.cat([torch.arange(span.start, span.stop, device=embeds.device) for span in spans])[None]
+    lengths = tuple(length - shared for length in needed)
+    ends = [shared + end for end in accumulate(lengths)]
     attended = [
         AttendedSpan(0, item.modality, item.states, end - length + item.position, end)
-        for example, length, end in zip(examples, lengths, ends, strict=True)
+        for example, length, end in zip(examples, needed, ends, strict=True)
         for item in example.attended
     ]
-    return LLMInputs(embeds, labels, None, positions, lengths, tuple(attended))
+    return LLMInputs(embeds, targets, None, positions, lengths, shared, tuple(attended))
 
 
-def _without_first(labels: Tensor) -> Tensor:
-    """Nothing predicts a sample's first token: in a pack, the token before it belongs to another sample."""
-    labels = labels.clone()
-    labels[:1] = IGNORED_LABEL
-    return labels
+def _common_length(rows: Sequence[tuple[int, ...]]) -> int:
+    """How many first entries are the same in all rows: as many as in the first and the last of them in order."""
+    smallest, largest = min(rows), max(rows)
+    same = (one == other for one, other in zip(smallest, largest, strict=False))
+    return sum(takewhile(bool, same))
+
+
+def _targets(labels: Tensor) -> Tensor:
+    """Labels [L] of tokens to the label of the token after each. The first token is predicted by nothing."""
+    return torch.cat([labels[1:], labels.new_full((1,), IGNORED_LABEL)])
 
 
 def with_features(example: Example, features: Sequence[Features]) -> Example:

@@ -19,10 +19,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from omni.answer_head import AnswerHead, Contexts, find_answer_head
 from omni.attended_media import attending
-from omni.attention_checks import honours_packing, honours_tree_mask
+from omni.attention_checks import honours_packing, honours_sharing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
 from omni.losses import token_log_likelihoods
-from omni.packed_attention import SPLIT, PackAttention, pack_arguments, register
+from omni.packed_attention import SHARING, SPLIT, PackAttention, pack_arguments, register
 from omni.quiet import quiet_loading
 from omni.starter import resolve
 
@@ -43,6 +43,8 @@ class LanguageModel(nn.Module):
         self._active_lora: frozenset[str] = frozenset()
         self.attends_to_media = False  # whether its layers look at media; see omni.attended_media
         self.recomputes_layers = False  # see omni.llm_layers.checkpoint_layers
+        self.shares_beginnings = True  # whether samples of a pack share what all begin with, where that works
+        self._sharing_works = False  # in the way of packing that was chosen
         self.fused_loss = False  # the loss through Liger Kernel; see omni.answer_head.check_fused_loss
         model.requires_grad_(False)
         self.train(False)
@@ -96,10 +98,20 @@ class LanguageModel(nn.Module):
             )
         self.pack_attention = way
 
-    def pack_arguments(self, lengths: Sequence[int]) -> dict[str, Any]:
-        """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row."""
+    @property
+    def can_share(self) -> bool:
+        """Whether samples in one row can have their common beginning there once.
+
+        Not while its LoRA drops out, which would then be the same for all samples.
+        """
+        drops_out = self._drops_out and self.has_lora and self.config.lora is not None and self.config.lora.dropout > 0
+        return self.can_pack and self.shares_beginnings and self._sharing_works and not drops_out
+
+    def pack_arguments(self, lengths: Sequence[int], shared: int = 0) -> dict[str, Any]:
+        """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row,
+        behind `shared` tokens that all of them see."""
         assert self.pack_attention is not None
-        return pack_arguments(self.pack_attention, lengths, self.device, self.dtype)
+        return self._arguments_of(self.pack_attention, lengths, shared)
 
     def _try_packing(self, way: PackAttention) -> bool:
         """Switch to this way if it works; else all stays as it is."""
@@ -110,12 +122,19 @@ class LanguageModel(nn.Module):
         wanted = SPLIT if way == "split" else "sdpa" if before == SPLIT else before
         register()
         _set_attention(model, wanted)
-        arguments = functools.partial(pack_arguments, way, device=self.device, dtype=self.dtype)
+        embeds = self._sample_embeddings(12)
         with self._trial():
-            honoured = honours_packing(model, self._sample_embeddings(12), arguments)
+            honoured = honours_packing(model, embeds, lambda lengths: self._arguments_of(way, lengths))
+            sharing = way in SHARING and honours_sharing(
+                model, embeds, lambda lengths, shared: self._arguments_of(way, lengths, shared)
+            )
         if not honoured:
             _set_attention(model, before)
+        self._sharing_works = honoured and sharing
         return honoured
+
+    def _arguments_of(self, way: PackAttention, lengths: Sequence[int], shared: int = 0) -> dict[str, Any]:
+        return pack_arguments(way, lengths, self.device, self.dtype, shared)
 
     def _may_pack(self, way: PackAttention, implementation: str) -> bool:
         """What a trial with a few tokens could not tell."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from adapters import GatedCrossAttention
 from omni import attended_media
 from omni.attended_media import AttendedMedia, attending
-from omni.batching import AttendedItem, EmbeddedExample, Example, LLMInputs, pack, pad
+from omni.batching import AttendedItem, EmbeddedExample, Example, LLMInputs, extent, pack, pad
 from omni.checkpoint import combine_models, load_model, save_model, write_model
 from omni.config import ModelConfig, PromptConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
@@ -151,6 +151,7 @@ class OmniModel(MediaModel):
         embeds: list[Tensor] = []
         new_labels: list[Tensor] = []
         attended: list[AttendedItem] = []
+        widths: list[int] = []  # tokens in place of each slot
         start = 0
         for slot, item, tokens in zip(slots, example.media, media, strict=True):
             embeds.append(text[start:slot])
@@ -161,9 +162,10 @@ class OmniModel(MediaModel):
                 new_labels.append(labels.new_full((len(tokens),), int(example.labels[slot])))
             else:
                 attended.append(AttendedItem(item.modality, tokens, sum(map(len, embeds))))
+            widths.append(len(tokens) if self.modality(item.modality).adapter.in_sequence else 0)
             start = slot + 1
         joined = torch.cat([*embeds, text[start:]]), torch.cat([*new_labels, labels[start:]])
-        return EmbeddedExample(*joined, tuple(attended))
+        return EmbeddedExample(*joined, tuple(attended), *extent(example, slots, widths))
 
     # --- training ---
 
@@ -185,8 +187,8 @@ class OmniModel(MediaModel):
         """Summed negative log-likelihood in nats of the answer tokens of embedded examples."""
         total = torch.zeros((), device=self.device)
         for group in self.lora_groups(batch):
-            inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
-            keep, targets = inputs.shifted()
+            inputs = self.batched([embedded[i] for i in group], packed)
+            keep, targets = inputs.counted()
             with attending(self.attended_media(inputs)):
                 options = self.attention_inputs(inputs)
                 total = total + self.llm.answer_nll(inputs.inputs_embeds, keep, targets, **options)
@@ -198,8 +200,8 @@ class OmniModel(MediaModel):
         """Log-likelihood in nats of each embedded example's answer tokens, summed: [B], float32."""
         found: list[Tensor] = [torch.empty(0)] * len(batch)
         for group in self.lora_groups(batch):
-            inputs = (pack if packed and self.llm.can_pack else pad)([embedded[i] for i in group])
-            keep, targets = inputs.shifted()
+            inputs = self.batched([embedded[i] for i in group], packed)
+            keep, targets = inputs.counted()
             with attending(self.attended_media(inputs)):
                 options = self.attention_inputs(inputs)
                 tokens = self.llm.answer_log_likelihoods(inputs.inputs_embeds, keep, targets, **options)
@@ -207,6 +209,10 @@ class OmniModel(MediaModel):
             for i, part in zip(group, tokens.split(counts), strict=True):
                 found[i] = part.sum()
         return torch.stack(found)
+
+    def batched(self, embedded: Sequence[EmbeddedExample], packed: bool) -> LLMInputs:
+        """Examples in one row, where `packed` says so and the LLM can keep them apart, else padded."""
+        return pack(embedded, share=self.llm.can_share) if packed and self.llm.can_pack else pad(embedded)
 
     def run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
         """The LLM's output for prepared inputs; `keep` as for `LanguageModel.forward`."""
@@ -217,7 +223,7 @@ class OmniModel(MediaModel):
         """Positions, and what keeps pads or other samples from being seen."""
         if inputs.lengths is None:
             return {"position_ids": inputs.position_ids, "attention_mask": inputs.attention_mask}
-        return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths)}
+        return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths, inputs.shared)}
 
     def attended_media(self, inputs: LLMInputs) -> AttendedMedia | None:
         """What the LLM's layers look at beside the sequence; None = nothing."""

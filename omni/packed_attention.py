@@ -1,4 +1,4 @@
-"""Attention over a pack: several samples in one row, each seeing itself alone.
+"""Attention over a pack: several samples in one row, each seeing itself alone, and perhaps a beginning that they share.
 
 Four ways that compute the same:
 
@@ -12,6 +12,7 @@ Four ways that compute the same:
 Shapes: T length of the pack, H heads, D width of a head.
 """
 
+import functools
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from omni.attention_checks import additive_mask
 
 PackAttention = Literal["reference", "mask", "split", "varlen"]
 
+SHARING: tuple[PackAttention, ...] = ("reference", "split")  # ways in which samples may share their beginning
 SPLIT = "omni_split"  # the name under which transformers knows `split_attention`
 
 
@@ -36,28 +38,38 @@ def register() -> None:
 
 
 def pack_arguments(
-    kind: PackAttention, lengths: Sequence[int], device: torch.device, dtype: torch.dtype
+    kind: PackAttention, lengths: Sequence[int], device: torch.device, dtype: torch.dtype, shared: int = 0
 ) -> dict[str, Any]:
-    """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row."""
+    """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row.
+
+    Before them stand `shared` tokens that all of them see; only the ways in `SHARING` can do it.
+    """
+    assert shared == 0 or kind in SHARING, kind
     if kind == "mask":
         return {"attention_mask": None}
     if kind == "reference":
-        return {"attention_mask": additive_mask(block_diagonal_visibility(lengths, device), dtype)}
-    ends = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
-    longest = max(lengths)
+        return {"attention_mask": additive_mask(block_diagonal_visibility(lengths, device, shared), dtype)}
+    queries = [shared, *lengths] if shared else [*lengths]
+    keys = [shared, *(shared + length for length in lengths)] if shared else queries
     # transformers' own names (FlashAttentionKwargs): its flash attention takes them instead of looking for samples
-    arguments = {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}
+    arguments = {
+        "cu_seq_lens_q": torch.tensor([0, *accumulate(queries)], dtype=torch.int32, device=device),
+        "cu_seq_lens_k": torch.tensor([0, *accumulate(keys)], dtype=torch.int32, device=device),
+        "max_length_q": max(queries),
+        "max_length_k": max(keys),
+    }
     # Four-dimensional masks go to the attention function as they are, which keeps transformers from making a [T, T]
     # one; `split_attention` looks at the lengths alone.
     unused = None if kind == "varlen" else torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
     return {"attention_mask": unused, **arguments}
 
 
-def block_diagonal_visibility(lengths: Sequence[int], device: torch.device) -> Tensor:
-    """[1, 1, T, T] bool: token t looks at the tokens of its own sample, up to itself."""
-    sample = torch.repeat_interleave(torch.tensor(lengths, device=device))
+def block_diagonal_visibility(lengths: Sequence[int], device: torch.device, shared: int = 0) -> Tensor:
+    """[1, 1, T, T] bool: token t looks at the shared ones and those of its own sample, up to itself."""
+    sample = torch.repeat_interleave(torch.tensor([shared, *lengths], device=device))
     position = torch.arange(len(sample), device=device)
-    return ((sample[:, None] == sample[None, :]) & (position[:, None] >= position[None, :]))[None, None]
+    own = (sample[:, None] == sample[None, :]) | (sample[None, :] == 0)
+    return (own & (position[:, None] >= position[None, :]))[None, None]
 
 
 def split_attention(
@@ -68,28 +80,37 @@ def split_attention(
     attention_mask: Tensor | None,
     *,
     cu_seq_lens_q: Tensor | None = None,
+    cu_seq_lens_k: Tensor | None = None,
     sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """query [B, H, T, D], key and value [B, H or fewer, T, D] -> [B, T, H, D], as transformers' attention functions.
 
     With `cu_seq_lens_q` (where samples begin, and T) each sample of the row attends to itself, else it is plain sdpa.
+    A sample with more keys than queries (`cu_seq_lens_k`) sees those of the row's first part before its own.
     """
-    if cu_seq_lens_q is None:
+    if cu_seq_lens_q is None or cu_seq_lens_k is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     lengths = cu_seq_lens_q.diff().tolist()
-    outputs = [
-        sdpa_attention_forward(module, *parts, _window_mask(parts[0], sliding_window), **options)[0]
-        for parts in zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
-    ]
+    before = [keys - own for keys, own in zip(cu_seq_lens_k.diff().tolist(), lengths, strict=True)]
+    parts = [*zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)]
+    _, shared_key, shared_value = parts[0]  # what is shared is the first part, which all others look at
+    outputs = []
+    for (own_query, own_key, own_value), shared in zip(parts, before, strict=True):
+        keys = torch.cat([shared_key, own_key], 2) if shared else own_key
+        values = torch.cat([shared_value, own_value], 2) if shared else own_value
+        mask = _visible(own_query.shape[2], shared, sliding_window, query.device)
+        outputs.append(sdpa_attention_forward(module, own_query, keys, values, mask, **options)[0])
     return torch.cat(outputs, dim=1), None
 
 
-def _window_mask(query: Tensor, window: int | None) -> Tensor | None:
-    """[L, L] for a layer that looks back fewer than `window` tokens, where the sample is longer than that."""
-    length = query.shape[2]
-    if window is None or length <= window:
+@functools.lru_cache(maxsize=1024)  # the same lengths come in every layer
+def _visible(own: int, shared: int, window: int | None, device: torch.device) -> Tensor | None:
+    """[1, 1, L, S + L] for a sample of `own` tokens behind `shared` ones, in a layer that looks back fewer than
+    `window` tokens."""
+    length = shared + own
+    if shared == 0 and (window is None or length <= window):
         return None  # causal, says sdpa_attention_forward
-    position = torch.arange(length, device=query.device)
-    distance = position[:, None] - position[None, :]
-    return ((distance >= 0) & (distance < window))[None, None]
+    position = torch.arange(length, device=device)
+    distance = position[shared:, None] - position[None, :]
+    return ((distance >= 0) & (distance < (window or length)))[None, None]

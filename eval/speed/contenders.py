@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from omni.batching import Example, pack, pad
+from omni.batching import Example
 from omni.conversation import IGNORED_LABEL, MEDIA_SLOT
 from omni.feature_cache import FeatureCache
 from omni.llm_layers import compile_layers
@@ -33,6 +33,7 @@ class Contender:
     packed: bool = False
     answers_only: bool = False
     compiled: bool = False
+    shared: bool = False
 
 
 CONTENDERS = [
@@ -42,6 +43,7 @@ CONTENDERS = [
     Contender("d", "+ packing", cached=True, packed=True),
     Contender("e", "+ logits of answers only", cached=True, packed=True, answers_only=True),
     Contender("f", "+ torch.compile", cached=True, packed=True, answers_only=True, compiled=True),
+    Contender("g", "(e) + beginnings of prompts once", cached=True, packed=True, answers_only=True, shared=True),
 ]
 
 
@@ -66,6 +68,7 @@ class Steps:
                 parameter.copy_(value)
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
         self.model.feature_cache = self.cache if contender.cached else None
+        self.model.llm.shares_beginnings = contender.shared
         if contender.compiled:
             self._switch_compilation_on()
         try:
@@ -133,15 +136,14 @@ def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:
 
 def all_logits_loss(model: OmniModel, examples: Sequence[Example], packed: bool) -> Tensor:
     """Our loss with the logits of all positions, for what it costs."""
-    inputs = (pack if packed and model.llm.can_pack else pad)(model.embed_examples(examples))
+    inputs = model.batched(model.embed_examples(examples), packed)
     logits = model.llm(
         inputs.inputs_embeds,
         0,
         use_cache=False,
         **model.attention_inputs(inputs),
     ).logits
-    targets = F.pad(inputs.labels[:, 1:], (0, 1), value=IGNORED_LABEL)
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+    return F.cross_entropy(logits.float().flatten(0, 1), inputs.targets.flatten(), ignore_index=IGNORED_LABEL)
 
 
 def modality_dtype(model: OmniModel) -> torch.dtype:

@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from eval.speed.contenders import CONTENDERS, Contender, Steps
 from eval.speed.shapes import Shape
-from eval.speed.work import matmul_peak, needed_flops, synchronize
+from eval.speed.work import matmul_peak, needed_flops, shared_tokens, synchronize
 from omni.messages import Sample
 
 LOSS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}  # relative, of the first step
@@ -69,6 +69,7 @@ class SpeedResult:
     llm_tokens: list[int]  # of each sample, media tokens included
     answer_tokens: list[int]
     needed_flops: float  # of a round
+    needed_flops_shared: float  # of a round, where what all prompts of a batch begin with is computed once
     matmul_flops_per_second: float
     contenders: list[Measured]
     profile: str | None = None
@@ -80,7 +81,10 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
     Raises:
         ValueError: contenders do not compute the same loss, so their times cannot be compared.
     """
-    contenders = [one for one in CONTENDERS if settings.compile or not one.compiled]
+    llm = shape.model.llm
+    contenders = [
+        one for one in CONTENDERS if (settings.compile or not one.compiled) and (llm.can_share or not one.shared)
+    ]
     found = {one.key: Measured(one.key, one.label) for one in contenders}
     batches = [batch for batch in shape.batches if len(batch) == len(shape.batches[0])][: settings.steps]
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +99,8 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
                 found[contender.key].seconds.append(seconds)
                 progress(f"round {number + 1} of {settings.rounds}: {contender.label}: {seconds:.2f} s")
         where = _profile(steps, contenders[-1], batches, shape.device) if settings.profile else None
-    examples = [shape.model.prepare(sample, answer=True) for batch in batches for sample in batch]
+    prepared = [[shape.model.prepare(sample, answer=True) for sample in batch] for batch in batches]
+    examples = [example for batch in prepared for example in batch]
     result = SpeedResult(
         shape=shape.name,
         description=shape.description,
@@ -108,6 +113,9 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
         llm_tokens=[example.length for example in examples],
         answer_tokens=[example.num_answer_tokens for example in examples],
         needed_flops=needed_flops(shape.model, examples),
+        needed_flops_shared=sum(
+            needed_flops(shape.model, batch, shared_tokens(shape.model, batch)) for batch in prepared
+        ),
         matmul_flops_per_second=matmul_peak(shape.device, shape.dtype),
         contenders=list(found.values()),
         profile=where,
@@ -157,7 +165,9 @@ def _summarize(result: SpeedResult) -> None:
         one.samples_per_second = len(result.llm_tokens) / seconds
         one.answer_tokens_per_second = sum(result.answer_tokens) / seconds
         one.speedup = statistics.median(a / b for a, b in zip(plain.seconds, one.seconds, strict=True))
-        one.share_of_peak = result.needed_flops / seconds / result.matmul_flops_per_second
+        shares = next(contender.shared for contender in CONTENDERS if contender.key == one.key)
+        needed = result.needed_flops_shared if shares else result.needed_flops
+        one.share_of_peak = needed / seconds / result.matmul_flops_per_second
 
 
 def _profile(steps: Steps, contender: Contender, batches: Sequence[Sequence[Sample]], device: torch.device) -> str:

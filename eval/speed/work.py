@@ -10,19 +10,27 @@ from typing import Any, cast
 
 import torch
 
-from omni.batching import Example
+from omni.batching import Example, pack
 from omni.model import OmniModel
 
 MATRIX = {"cpu": 2048, "cuda": 8192}
 REPEATS = 10
 
 
-def needed_flops(model: OmniModel, examples: Sequence[Example]) -> float:
+def shared_tokens(model: OmniModel, examples: Sequence[Example]) -> int:
+    """Tokens that all prompts of a batch begin with, where a pack has them once."""
+    with torch.no_grad():
+        embedded = model.embed_examples(examples)
+    return pack(embedded, share=model.llm.can_share).shared
+
+
+def needed_flops(model: OmniModel, examples: Sequence[Example], shared: int = 0) -> float:
     """Floating-point operations of one step, a multiplication and an addition counted as two.
 
     LLM: 2 N a token forwards and 2 N backwards where its weights are frozen (6 N in all for weights that are trained).
     Attention, causal: 2 T D forwards and 4 T D backwards for each token and layer, half of what a full square takes.
-    Head: 4 D V for each answer token. Adapter: 6 N for each of its media tokens.
+    Head: 4 D V for each answer token. Adapter: 6 N for each of its media tokens. The first `shared` tokens of all count
+    once.
     """
     llm = cast(Any, model.llm.model)
     config = llm.config.get_text_config()
@@ -34,9 +42,10 @@ def needed_flops(model: OmniModel, examples: Sequence[Example]) -> float:
     answers = sum(example.num_answer_tokens for example in examples)
     media_tokens = sum(example.length - len(example.token_ids) + len(example.media) for example in examples)
     adapter = sum(parameter.numel() for parameter in model.trainable_parameters().values())
+    again = shared * (len(lengths) - 1)
     return (
-        per_token * sum(lengths)
-        + 6 * layers * width * sum(length**2 for length in lengths)
+        per_token * (sum(lengths) - again)
+        + 6 * layers * width * (sum(length**2 for length in lengths) - shared * again)
         + 4 * width * config.vocab_size * answers
         + 6 * adapter * media_tokens
     )

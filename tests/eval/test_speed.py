@@ -10,7 +10,7 @@ from eval.speed.__main__ import main
 from eval.speed.contenders import CONTENDERS, Steps
 from eval.speed.measuring import PeakMemory
 from eval.speed.shapes import build_shape
-from eval.speed.work import needed_flops
+from eval.speed.work import needed_flops, shared_tokens
 
 
 @pytest.mark.slow
@@ -22,7 +22,7 @@ def test_all_contenders_train_the_same_weights_from_the_same_samples(tmp_path: P
         with steps.of(contender):
             losses = [steps.run(contender, batch) for batch in shape.batches]
             found[contender.key] = torch.tensor(losses), [weight.detach().clone() for weight in steps.trainable]
-    assert set(found) == {"a", "b", "c", "d", "e"}
+    assert set(found) == {"a", "b", "c", "d", "e", "g"}
     for losses, weights in found.values():
         torch.testing.assert_close(losses, found["a"][0], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(weights, found["a"][1], rtol=1e-3, atol=1e-5)
@@ -39,6 +39,10 @@ def test_needed_arithmetic_is_that_of_real_tokens_and_answers() -> None:
     expected = 4 * (2 * layer + 32) * tokens + 4 * 32 * 500 * answers + 6 * adapter * media_tokens
     expected += 6 * 2 * 32 * sum(e.length**2 for e in examples)
     assert needed_flops(shape.model, examples) == expected
+    shared = shared_tokens(shape.model, examples)
+    assert shared == 2
+    less = 4 * (2 * layer + 32) * shared + 6 * 2 * 32 * shared**2  # one of two samples does not compute them
+    assert needed_flops(shape.model, examples, shared) == expected - less
 
 
 @pytest.mark.slow
@@ -47,7 +51,7 @@ def test_the_command_writes_table_figures_and_chart(tmp_path: Path, capsys: pyte
     assert main([*words, "--output", str(tmp_path)]) == 0
     assert "| e | + logits of answers only |" in capsys.readouterr().out
     result = json.loads((tmp_path / "tiny-float32.json").read_text())
-    assert [one["key"] for one in result["contenders"]] == ["a", "b", "c", "d", "e"]
+    assert [one["key"] for one in result["contenders"]] == ["a", "b", "c", "d", "e", "g"]
     for one in result["contenders"]:
         assert len(one["seconds"]) == 2
         assert one["samples_per_second"] > 0

@@ -75,7 +75,7 @@ def gradients(model: OmniModel, loss: Tensor) -> dict[str, Tensor]:
 def logits(model: OmniModel, messages: list[Message]) -> Tensor:
     example = model.prepare(messages, answer=True)
     inputs = pad(model.embed_examples([example]))
-    return model.run(inputs, torch.ones_like(inputs.labels, dtype=torch.bool)).logits
+    return model.run(inputs, torch.ones_like(inputs.targets, dtype=torch.bool)).logits
 
 
 def test_before_training_the_llm_is_unchanged(tiny_llm: Path) -> None:
@@ -84,7 +84,7 @@ def test_before_training_the_llm_is_unchanged(tiny_llm: Path) -> None:
         example = fresh.prepare(messages, answer=True)
         inputs = pad(fresh.embed_examples([example]))
         assert inputs.attended or messages is BATCH[1]
-        keep = torch.ones_like(inputs.labels, dtype=torch.bool)
+        keep = torch.ones_like(inputs.targets, dtype=torch.bool)
         with attending(None):
             plain = fresh.llm(inputs.inputs_embeds, keep, use_cache=False, **fresh.attention_inputs(inputs)).logits
         assert torch.equal(fresh.run(inputs, keep).logits, plain)
@@ -123,7 +123,7 @@ def test_the_last_rule_sees_the_last_item_of_its_modality_only(model: OmniModel,
     media = model.attended_media(inputs)
     assert media is not None
     (part,) = media.modalities
-    columns = inputs.labels.shape[1]
+    columns = inputs.targets.shape[1]
     seen = (part.start[0] <= columns - 1) & (part.end[0] > columns - 1)
     assert seen.tolist() == [sees_first] * 3 + [True] * 3
 

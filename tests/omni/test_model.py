@@ -101,7 +101,7 @@ def test_samples_in_a_pack_do_not_see_each_other(model: OmniModel) -> None:
     logits = []
     for example in first:
         inputs = pack(model.embed_examples([example, second]))
-        keep, _ = inputs.shifted()
+        keep, _ = inputs.counted()
         logits.append(model.run(inputs, keep).logits[-second.num_answer_tokens :])
     assert torch.equal(*logits)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
-from omni.attention_checks import honours_packing
+from omni.attention_checks import honours_packing, honours_sharing
 from omni.batching import Example, pack
 from omni.messages import Media, Message, Text
 from omni.model import OmniModel
@@ -64,6 +64,26 @@ def test_every_way_gives_the_loss_and_the_gradients_of_padded_batches(
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_what_all_prompts_begin_with_is_computed_once_where_the_way_allows_it(
+    model: OmniModel, batch: list[Example], way: PackAttention
+) -> None:
+    model.llm.use_pack_attention(way)
+    inputs = model.batched(model.embed_examples(batch), packed=True)
+    assert inputs.shared == (0 if way == "mask" else 20)
+    model.llm.shares_beginnings = False
+    apart = model.batched(model.embed_examples(batch), packed=True)
+    model.llm.shares_beginnings = True
+    assert apart.inputs_embeds.shape[1] - inputs.inputs_embeds.shape[1] == 3 * inputs.shared
+
+
+def test_nothing_is_shared_while_lora_drops_out(tiny_llm: Path) -> None:
+    model = tiny_model(tiny_llm, lora=LORA | {"dropout": 0.1})
+    assert model.llm.can_share
+    assert not model.train().llm.can_share
+    assert model.eval().llm.can_share
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_changing_a_sample_changes_nothing_for_its_neighbours(model: OmniModel, way: PackAttention) -> None:
     model.llm.use_pack_attention(way)
     before, after = example(model, sensor("image", 1), "what?"), example(model, sensor("sound", 2), "what?")
@@ -91,6 +111,17 @@ def test_the_written_out_mask_is_causal_within_samples_and_closed_between_them()
     ]
 
 
+def test_the_written_out_mask_lets_all_samples_see_what_they_share() -> None:
+    found = block_diagonal_visibility([2, 1], torch.device("cpu"), shared=2)[0, 0].int().tolist()
+    assert found == [
+        [1, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0],
+        [1, 1, 1, 0, 0],
+        [1, 1, 1, 1, 0],
+        [1, 1, 0, 0, 1],
+    ]
+
+
 def test_split_keeps_sliding_windows_of_long_samples() -> None:
     torch.manual_seed(0)
     config = MistralConfig(
@@ -112,6 +143,12 @@ def test_split_keeps_sliding_windows_of_long_samples() -> None:
     arguments = pack_arguments("split", lengths, embeds.device, embeds.dtype)
     packed = llm(inputs_embeds=embeds, position_ids=positions, use_cache=False, **arguments).logits[0]
     torch.testing.assert_close(packed, torch.cat(alone), atol=1e-5, rtol=0)
+    positions = torch.tensor([[*range(6), *range(6, 9), *range(6, 14)]])  # the last two begin with the same 6 tokens
+    row = torch.cat([embeds[:, :9], embeds[:, 19:]], 1)
+    inputs = pack_arguments("split", [3, 8], embeds.device, embeds.dtype, shared=6)
+    shared = llm(inputs_embeds=row, position_ids=positions, use_cache=False, **inputs).logits[0]
+    other = torch.cat([embeds[:, :6], embeds[:, 19:]], 1)
+    torch.testing.assert_close(shared[9:], llm(inputs_embeds=other).logits[0, 6:], atol=1e-5, rtol=0)
     torch.testing.assert_close(llm(inputs_embeds=embeds[:, :9]).logits[0], alone[0], atol=1e-5, rtol=0)
 
 
@@ -128,6 +165,11 @@ def test_a_pack_that_the_llm_is_not_told_of_is_noticed() -> None:
     told = lambda lengths: pack_arguments("mask", lengths, embeds.device, embeds.dtype)  # noqa: E731
     assert honours_packing(llm, embeds, told)
     assert not honours_packing(llm, embeds, lambda lengths: {"attention_mask": torch.ones(1, sum(lengths))})
+    sharing = lambda lengths, shared: pack_arguments(  # noqa: E731
+        "reference", lengths, embeds.device, embeds.dtype, shared
+    )
+    assert honours_sharing(llm, embeds, sharing)
+    assert not honours_sharing(llm, embeds, lambda lengths, shared: told([shared, *lengths]))
 
 
 def test_split_is_what_auto_takes_on_a_cpu_and_generating_is_as_before(tmp_path: Path) -> None:
