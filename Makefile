@@ -1,7 +1,10 @@
 # The commands of the project; `make help` lists them.
 PYTHON ?= python3
 VENV ?= .venv
-RUN := runs/quickstart
+# A folder of one's own has a run of its own; it is named as in demo/quickstart/__main__.py.
+NOTHING :=
+SPACE := $(NOTHING) $(NOTHING)
+RUN = runs/quickstart$(if $(DATA),-$(lastword $(subst /,$(SPACE),$(subst $(SPACE),_,$(DATA)))))
 export VENV PYTHON
 # Threads that wait by spinning slow each other down tenfold when anything else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -15,10 +18,10 @@ install: ## make .venv and install omni with what runs on any machine
 	@.ci/install all,dev
 
 quickstart: install ## fetch starter weights and data, train two adapters, evaluate, combine, report (DATA=folder for your own files)
-	@$(VENV)/bin/python -m demo.quickstart --output $(RUN) $(if $(DATA),--data "$(DATA)")
+	@$(VENV)/bin/python -m demo.quickstart --output "$(RUN)" $(if $(DATA),--data "$(DATA)")
 
-demo: install ## chat with what the quickstart trained
-	@$(VENV)/bin/python -m demo --model $(RUN)/model
+demo: install ## chat with what the quickstart trained (DATA=folder: on that folder)
+	@$(VENV)/bin/python -m demo --model "$(RUN)/model"
 
 test: install lint types check ## lint, types and tests: what CI runs
 

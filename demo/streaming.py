@@ -1,33 +1,55 @@
 """Generate in a thread and hand over the text as it comes, with a way to stop."""
 
 from collections.abc import Iterator, Sequence
-from threading import Event, Thread
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
 from typing import Any
 
 import torch
-from transformers import TextIteratorStreamer
+from transformers import PreTrainedTokenizerBase
+from transformers.generation.streamers import BaseStreamer
 
 from omni.messages import Message
 from omni.model import OmniModel
+
+REPLACEMENT = "\ufffd"  # what bytes that are no whole character are decoded to
+LOOK_SECONDS = 0.05  # between looks whether a generation that waits for another is still wanted
+
+# Two generations at once would share the model's state. One that was stopped may still be reading its media when the
+# next one is asked for.
+_generating = Lock()
 
 
 class _StoppedError(Exception):
     """Unwinds a generation that nobody waits for any more."""
 
 
-class _StoppableStreamer(TextIteratorStreamer):
-    """Gives out text like its base class, and ends the generation at the next token once `stopped` is set."""
+class _AnswerStreamer(BaseStreamer):
+    """Gives out the answer so far at every token, and ends the generation at the next one once `stopped` is set.
 
-    def __init__(self, tokenizer: Any) -> None:
-        # Without skip_prompt: the model is fed embeddings, so its prompt never passes through here as tokens.
-        super().__init__(tokenizer, skip_special_tokens=True)
+    Unlike transformers' own, which waits for a space: not every script has one between words.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.answers: SimpleQueue[str | None] = SimpleQueue()  # None = it is whole
         self.stopped = Event()
+        self._tokenizer = tokenizer
+        self._token_ids: list[int] = []
 
     def put(self, value: torch.Tensor) -> None:
         if self.stopped.is_set():
             raise _StoppedError
-        if value.numel():  # generation begins by putting the token ids of the prompt: none
-            super().put(value.reshape(-1))
+        self._token_ids += value.reshape(-1).tolist()  # none at first: the prompt is embeddings
+        answer = self._decode()
+        if not answer.endswith(REPLACEMENT):  # else a character of which some bytes are still to come
+            self.answers.put(answer)
+
+    def end(self) -> None:
+        self.answers.put(self._decode())
+        self.answers.put(None)
+
+    def _decode(self) -> str:
+        return str(self._tokenizer.decode(self._token_ids, skip_special_tokens=True)).strip()
 
 
 def stream_answer(model: OmniModel, messages: Sequence[Message], **generation_config: Any) -> Iterator[str]:
@@ -36,12 +58,18 @@ def stream_answer(model: OmniModel, messages: Sequence[Message], **generation_co
     Raises:
         Exception: whatever the generation raised.
     """
-    streamer = _StoppableStreamer(model.llm.tokenizer)
+    streamer = _AnswerStreamer(model.llm.tokenizer)
     errors: list[Exception] = []
 
     def generate() -> None:
         try:
-            model.generate(messages, streamer=streamer, **generation_config)
+            while not _generating.acquire(timeout=LOOK_SECONDS):
+                if streamer.stopped.is_set():
+                    return
+            try:
+                model.generate(messages, streamer=streamer, **generation_config)
+            finally:
+                _generating.release()
         except _StoppedError:
             pass
         except Exception as error:  # handed to the caller below: a thread has nobody to raise to
@@ -51,14 +79,14 @@ def stream_answer(model: OmniModel, messages: Sequence[Message], **generation_co
 
     thread = Thread(target=generate, daemon=True)
     thread.start()
-    answer = ""
+    shown = ""
     try:
-        for piece in streamer:
-            answer += piece
-            if piece:
+        while (answer := streamer.answers.get()) is not None:
+            if answer != shown:
+                shown = answer
                 yield answer
     finally:
         streamer.stopped.set()
-        thread.join()  # two generations at once would share the model's state
+        thread.join()
     if errors:
         raise errors[0]

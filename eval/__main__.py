@@ -42,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 2 for a mistake of the user's or a named task that cannot run."""
+    """Run the command.
+
+    The exit status is 0, or 2 for a mistake of the user's, a named task that cannot run or a suite of which none can.
+    """
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -80,11 +83,15 @@ def run(options: argparse.Namespace) -> int:
         probes=not options.no_probe,
     )
     result.model["from"] = options.model
-    write_results(result, output)
     print(summary(result))
+    computed = [task.status == "computed" for task in result.tasks]
+    if not any(computed) and (output / "results.json").exists():
+        print(f"\nnothing was computed: the results of before in {output} are left as they are")
+        return 2
+    write_results(result, output)
     print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
-    # A suite may leave a task out, with the reason in the results; a task that was named must run.
-    return 0 if all(task.status == "computed" for task in result.tasks) or options.what in SUITES else 2
+    # A suite may leave tasks out, but not all, with the reason in the results; a task that was named must run.
+    return 0 if (any if options.what in SUITES else all)(computed) else 2
 
 
 def load_model(values: Sequence[str], device: str | None) -> OmniModel:

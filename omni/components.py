@@ -1,16 +1,13 @@
 """Build a part of a model from its class path, so that a user's own class needs no registry and no edit here."""
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from omni.starter import resolve
+from omni.user_modules import load_file, load_module
 
 
 @dataclass
@@ -44,20 +41,20 @@ def import_class(class_path: str) -> type:
     """The class that `class_path` names.
 
     Raises:
-        ValueError: the path has no class part, or its module or class does not exist.
+        ValueError: the path has no class part, its module or class does not exist, or something is wrong in the file.
     """
     if ".py:" in class_path:
         file, _, name = class_path.rpartition(":")
-        module = _load_file(Path(file))
+        if not Path(file).is_file():
+            raise ValueError(f"class_path: there is no file {file}")
+        module = load_file(Path(file))
     else:
         module_name, _, name = class_path.rpartition(".")
         if not module_name:
             raise ValueError(f"class_path {class_path!r} has no module: write package.module.Class or file.py:Class")
         try:
-            module = importlib.import_module(module_name)
+            module = load_module(module_name)
         except ModuleNotFoundError as error:
-            if error.name is None or not (module_name + ".").startswith(error.name + "."):
-                raise  # the module exists; something that it imports does not
             raise ValueError(
                 f"class_path {class_path!r}: there is no module {error.name!r}. If it is your own file, run from its "
                 f"folder, put that folder on PYTHONPATH, or write path/to/file.py:{name}"
@@ -110,21 +107,3 @@ def _resolve_paths(value: Any) -> Any:
     if isinstance(value, list):
         return [_resolve_paths(item) for item in value]
     return value
-
-
-def _load_file(file: Path) -> ModuleType:
-    if not file.is_file():
-        raise ValueError(f"class_path: there is no file {file}")
-    name = f"omni_user_{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # registered first, so that instances can be pickled for data-loading workers
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]  # or the next attempt would take the half that was loaded
-            raise
-    return sys.modules[name]

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
+from omni.media.item import shorten
 from omni.messages import Media, Message, SampleError, Text
 
 _MAX_REMEMBERED = 200_000  # tokens of laid out conversations: some 20 MB
@@ -26,6 +27,9 @@ _MEDIA_MARK, _ANSWER_START, _ANSWER_END = "\ue000", "\ue001", "\ue002"
 _QUESTION_START, _QUESTION_END = "\ue003", "\ue004"
 _MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}{_QUESTION_START}{_QUESTION_END}]")
 _QUESTION_MARKS = re.compile(f"[{_QUESTION_START}{_QUESTION_END}]")
+_PROBE = "PROBE"  # a text to look for in what a template makes of it
+
+_REFUSALS = (jinja2.TemplateError, ValueError, TypeError)  # what a template raises on turns that it does not take
 
 # For a base LLM without a chat template.
 PLAIN_TEMPLATE = (
@@ -100,7 +104,7 @@ class ConversationEncoder:
         turns = tuple((message.role, self._content(message)) for message in messages)
         token_ids, labels, answer_start = self._lay_out(turns, not answer, sample_id)
         if token_ids.count(MEDIA_SLOT) != len(media):
-            raise SampleError(sample_id, "the LLM's chat template drops or repeats a message that holds media")
+            raise SampleError(sample_id, "the LLM's chat template repeats a message that holds media")
         return Layout([*token_ids], [*labels], media, instructions(messages), answer_start)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,6 +118,7 @@ class ConversationEncoder:
         key = (turns, generation)
         if key not in self._remembered:
             plain = tuple((role, _QUESTION_MARKS.sub("", content)) for role, content in turns)
+            self._check_all_is_said(plain, generation, sample_id)
             text, answers = self._mark_answers(plain, generation, sample_id)
             questions = [] if plain == turns else self._find_questions(turns, text, generation, sample_id)
             found = self._tokenize(text, answers, questions)
@@ -139,11 +144,15 @@ class ConversationEncoder:
 
     @functools.cached_property
     def _has_system_role(self) -> bool:
+        """Whether a system message is laid out both when an answer is asked for and when it is there.
+
+        Mistral's template of version 0.3 shows it in front of the last turn, but only if that is the user's.
+        """
+        turns = (("system", _PROBE), ("user", "?"), ("assistant", "!"))
         try:
-            text = self._render((("system", "SYSTEM"), ("user", "USER")), True, "(probe)")
+            return all(_PROBE in self._render(turns[:end], end == 2, "(probe)") for end in (2, 3))
         except SampleError:
             return False
-        return "SYSTEM" in text
 
     def end_token_ids(self) -> list[int]:
         """Ids of the tokens with which this template ends an answer."""
@@ -182,7 +191,42 @@ class ConversationEncoder:
     def _render(
         self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str, thinking: bool = False
     ) -> str:
-        plain = [{"role": role, "content": content} for role, content in turns]
+        try:
+            return self._apply_template(turns, generation, thinking, self._list_roles)
+        except _REFUSALS as error:
+            roles = [role for role, _ in turns]
+            raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
+
+    @functools.cached_property
+    def _list_roles(self) -> frozenset[str]:
+        """The roles whose content the template takes only as a list of parts; found out by trying.
+
+        So do the templates of many vision-language models and of MiniMax-Text-01: a plain string they lose in silence.
+        """
+        probes = {
+            "user": (("user", _PROBE),),
+            "assistant": (("user", "?"), ("assistant", _PROBE)),
+            "system": (("system", _PROBE), ("user", "?")),
+        }
+        found: frozenset[str] = frozenset()
+        for role, turns in probes.items():
+            if not self._shows_probe(turns, found) and self._shows_probe(turns, found | {role}):
+                found |= {role}
+        return found
+
+    def _shows_probe(self, turns: Sequence[tuple[str, str]], list_roles: frozenset[str]) -> bool:
+        try:
+            text = self._apply_template(turns, turns[-1][0] == "user", False, list_roles)
+        except _REFUSALS:
+            return False
+        return _PROBE in text and str(_parts(_PROBE)) not in text  # as opposed to a list that is printed as it is
+
+    def _apply_template(
+        self, turns: Sequence[tuple[str, str]], generation: bool, thinking: bool, list_roles: frozenset[str]
+    ) -> str:
+        plain = [
+            {"role": role, "content": _parts(content) if role in list_roles else content} for role, content in turns
+        ]
         # without enable_thinking=False, Qwen3 asks for a chain of thought where its training layout has an empty one
         options: dict[str, Any] = {
             "tokenize": False,
@@ -191,11 +235,7 @@ class ConversationEncoder:
         }
         if self.tokenizer.chat_template is None:
             options["chat_template"] = PLAIN_TEMPLATE
-        try:
-            return str(self.tokenizer.apply_chat_template(plain, **options))
-        except (jinja2.TemplateError, ValueError) as error:
-            roles = [role for role, _ in turns]
-            raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
+        return str(self.tokenizer.apply_chat_template(plain, **options))
 
     def _mark_answers(
         self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str
@@ -218,6 +258,21 @@ class ConversationEncoder:
                     (start, self._past_end_token(text, end)) for start, (_, end) in zip(starts, spans, strict=True)
                 ]
         return text, [self._span_by_prefix(turns, index, text, sample_id) for index in answers]
+
+    def _check_all_is_said(self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str) -> None:
+        """Raise SampleError if the text of a turn is lost, or cut.
+
+        A template may change what stands within it, and drop the thoughts at the head of an answer.
+        """
+        for index, (role, content) in enumerate(turns):
+            marked = (*turns[:index], (role, _with_marks(content)), *turns[index + 1 :])
+            text = self._render(marked, generation, sample_id) if content.strip() else _QUESTION_START + _QUESTION_END
+            if _QUESTION_END not in text or (_QUESTION_START not in text and role != "assistant"):
+                raise SampleError(
+                    sample_id,
+                    f"the LLM's chat template loses what turn {index + 1} ({role}) says, {shorten(content.strip())}; "
+                    "give the LLM's tokenizer another chat_template",
+                )
 
     def _find_questions(
         self, turns: Sequence[tuple[str, str]], text: str, generation: bool, sample_id: str
@@ -290,6 +345,10 @@ class ConversationEncoder:
                 if piece[0] < piece[1]
             ]
         return [*spans]
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": content}]
 
 
 def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:

@@ -5,9 +5,10 @@ Every step leaves what it made in the output folder and is not done again, so an
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
-import shutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,13 +22,18 @@ from rich.console import Console
 from demo.quickstart.plan import Plan, Training, folder_plan, starter_plan
 from omni import starter
 
+RUN = "runs/quickstart"
 console = Console(highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0, 1 for a failure, 130 when interrupted."""
     parser = argparse.ArgumentParser(prog="python -m demo.quickstart", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("runs/quickstart"), help="folder of everything it makes")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help=f"folder of everything it makes (default: {RUN}, with --data {RUN}-NAME after that folder's name)",
+    )
     parser.add_argument("--data", metavar="FOLDER", help="your own files and captions instead of the starter data")
     parser.add_argument("--seed", type=int, default=0, help="of training and evaluation (default: 0)")
     options = parser.parse_args(arguments)
@@ -35,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        run(options.output, options.data, options.seed)
+        run(options.output or default_output(options.data), options.data, options.seed)
     except KeyboardInterrupt:
         console.print("\nstopped; the same command goes on from here")
         return 130
@@ -46,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"error: {error}")
         return 1
     return 0
+
+
+def default_output(data: str | None) -> Path:
+    """The folder of a run, one for each folder of data; the Makefile names it in the same way."""
+    return Path(f"{RUN}-{data.rstrip('/').rpartition('/')[2].replace(' ', '_')}" if data else RUN)
 
 
 def run(output: Path, data: str | None, seed: int) -> None:
@@ -68,6 +79,15 @@ def run(output: Path, data: str | None, seed: int) -> None:
         step(2, f"Training the {training.modality} adapter in front of the frozen LLM")
         folders[training.modality] = train(training, output / training.modality, seed)
     finish(plan, folders, output, seed)
+    console.print(f"\nChat with it: {chat_command(output, data)}", markup=False)
+
+
+def chat_command(output: Path, data: str | None) -> str:
+    """What opens the chat page on what a run has made."""
+    command = f"python -m demo --model {shlex.quote(str(output / 'model'))}"
+    if output != default_output(data):
+        return command
+    return f"make demo{f' DATA={shlex.quote(data)}' if data else ''}   (or: {command})"
 
 
 def train(training: Training, output: Path, seed: int) -> Path:
@@ -81,7 +101,7 @@ def train(training: Training, output: Path, seed: int) -> Path:
         console.print(f"  done before: {output / 'best'}")
         return output / "best"
     if not begun.exists():  # nothing there, or a run with other settings or data, which cannot be continued
-        _clear(output)
+        _set_aside(output)
         output.mkdir(parents=True, exist_ok=True)
         begun.touch()
     started = time.time()
@@ -91,20 +111,22 @@ def train(training: Training, output: Path, seed: int) -> Path:
     return output / "best"
 
 
-def _clear(output: Path) -> None:
-    """Remove an earlier run's folder, its `begun` mark last: a half removed one can still be told from a user's.
+def _set_aside(output: Path) -> None:
+    """Rename the folder of an earlier run: it may have taken long, so it is the user who deletes it.
 
     Raises:
         ValueError: the folder is none of a quickstart's.
     """
-    entries = sorted(output.iterdir(), key=lambda entry: entry.name.startswith("begun-")) if output.exists() else []
-    if entries and not entries[-1].name.startswith("begun-"):
-        raise ValueError(f"{output} holds files of something else, such as {entries[0].name}; choose another --output")
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
+    names = sorted(entry.name for entry in output.iterdir()) if output.exists() else []
+    if not names:
+        return
+    if not any(name.startswith("begun-") for name in names):
+        raise ValueError(f"{output} holds files of something else, such as {names[0]}; choose another --output")
+    kept = next(
+        path for number in itertools.count(1) if not (path := output.with_name(f"{output.name}-{number}")).exists()
+    )
+    output.rename(kept)
+    console.print(f"  the run before, with other data or settings, is kept as {kept}")
 
 
 def run_to_end(command: Sequence[str]) -> None:
@@ -164,7 +186,6 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     page = output / "report.html"
     write_page(page, plan, folders, result, answer, evaluation_seconds=time.time() - started)
     console.print(f"  [bold]{page}[/bold]  (open it in a browser)")
-    console.print(f"\nChat with it: make demo   (or: python -m demo --model {output / 'model'})")
 
 
 def step(number: int, title: str) -> None:

@@ -1,11 +1,10 @@
 """The tasks that come with omni, and how a task is found by name or in a user's own file."""
 
-import importlib
-import importlib.util
 from pathlib import Path
 
 from eval.task import Task
 from eval.tasks import image, joint, sound, speech, three_d, video
+from omni.user_modules import load_file, load_module
 
 _MODULES = (image, sound, speech, video, three_d, joint)
 TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in module.TASKS}
@@ -15,7 +14,7 @@ def get_task(name: str) -> Task:
     """The task of that name, or of `path/to/file.py:NAME` or `package.module:NAME`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or something is wrong in its file.
         FileNotFoundError: the file is not there.
     """
     if ":" not in name:
@@ -26,17 +25,11 @@ def get_task(name: str) -> Task:
     if location.endswith(".py"):
         if not Path(location).is_file():
             raise FileNotFoundError(f"there is no file {location}, from which the task {attribute!r} was asked")
-        spec = importlib.util.spec_from_file_location(Path(location).stem, location)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = load_file(Path(location))
     else:
         try:
-            module = importlib.import_module(location)
+            module = load_module(location)
         except ModuleNotFoundError as error:
-            if error.name is None or not f"{location}.".startswith(f"{error.name}."):
-                raise  # of something that the module itself imports
             raise ValueError(f"there is no module {location}, from which the task {attribute!r} was asked") from error
     found = vars(module).get(attribute)
     if not isinstance(found, Task):

@@ -9,8 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from demo.quickstart.__main__ import train
-from demo.quickstart.plan import RECIPES, Training, folder_plan
+from demo.quickstart.plan import folder_plan
 
 
 def _captions(manifest: Path) -> set[str]:
@@ -90,11 +89,3 @@ def test_rows_without_answer_or_file_are_left_out_by_name(tmp_path: Path, capsys
     assert "no answer: the answer is empty" in printed
     assert "question: there is no assistant turn" in printed
     assert "is no file" in printed
-
-
-def test_folder_of_something_else_is_not_cleared_for_a_run(tmp_path: Path) -> None:
-    (tmp_path / "image").mkdir()
-    (tmp_path / "image" / "holiday.png").write_bytes(b"precious")
-    with pytest.raises(ValueError, match=r"holds files of something else, such as holiday.png"):
-        train(Training("image", RECIPES / "quickstart-image.yaml", {"train.nonsense": 1}), tmp_path / "image", seed=0)
-    assert (tmp_path / "image" / "holiday.png").read_bytes() == b"precious"

@@ -76,6 +76,58 @@ def test_an_unknown_task_is_an_error(name: str, model_folder: Path, capsys: pyte
     assert "error:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("from eval.task import Task\nTASK = Task(\n", "line 2: SyntaxError: '(' was never closed"),
+        ("\n  TASK = 1\n", "line 2: IndentationError: unexpected indent"),
+        ("import eval\nTASK = Taks()\n", "line 2: NameError: name 'Taks' is not defined"),
+        ("from eval.task import Task\n\nTASK = Task('mine')\n", "line 3: TypeError: "),
+    ],
+)
+def test_a_mistake_in_a_users_task_file_is_one_sentence_with_its_line(
+    text: str, reason: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_tasks.py").write_text(text)
+    assert main([f"{tmp_path / 'my_tasks.py'}:TASK", "--model", str(model_folder)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'my_tasks.py'}, {reason}")
+
+
+def test_a_mistake_in_a_users_module_of_tasks_is_told_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tasks_with_a_mistake.py").write_text("TASK = 1 +\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["tasks_with_a_mistake:TASK", "--model", "no"]) == 2
+    assert "tasks_with_a_mistake.py, line 1: SyntaxError: " in capsys.readouterr().err
+
+
+def test_a_run_that_computes_nothing_leaves_the_results_that_are_there(
+    own_task: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    again = [own_task, "--model", str(model_folder), "--output", str(output)]
+    assert main(again) == 0
+    before = {name: (output / name).read_bytes() for name in ("results.json", "results.md", "report.html")}
+    capsys.readouterr()
+    assert main([*again, "--data", str(tmp_path / "missing.jsonl")]) == 2
+    assert {name: (output / name).read_bytes() for name in before} == before
+    printed = capsys.readouterr().out
+    assert "mine                             not computed: " in printed
+    assert "missing.jsonl" in printed
+    assert f"the results of before in {output} are left as they are" in printed
+
+
+def test_a_suite_that_computes_nothing_writes_the_reasons_where_there_are_no_results(
+    tiny_llm: Path, tmp_path: Path
+) -> None:
+    tiny_model(tiny_llm, adapters={}).save(tmp_path / "model")
+    assert main(["starter-speech", "--model", str(tmp_path / "model")]) == 2
+    written = json.loads((tmp_path / "model" / "evaluation" / "starter-speech" / "results.json").read_text())
+    assert [task["status"] for task in written["tasks"]] == ["not computed"]
+    assert "needs speech" in written["tasks"][0]["reason"]
+
+
 def test_a_suite_and_a_task_of_it_are_run_once() -> None:
     names = [task.name for task in get_tasks("starter-joint,joint-sound-match,starter-joint")]
     assert names == list(SUITES["starter-joint"])

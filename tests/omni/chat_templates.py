@@ -16,8 +16,10 @@ class Style:
     specials: tuple[str, ...]
     end: str
     system: bool = True  # whether there is a system role
+    list_roles: tuple[str, ...] = ()  # whose content it takes only as a list of parts
 
 
+_ALL_ROLES = ("user", "assistant", "system")
 _HEAD = "{{ bos_token }}{% for m in messages %}"
 _ALTERNATE = (
     "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
@@ -49,6 +51,13 @@ MISTRAL = (
     _HEAD + _ALTERNATE + "{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}"
     "{% else %}{{ m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
+MISTRAL3 = (  # of version 0.3
+    "{% if messages[0]['role'] == 'system' %}{% set sys = messages[0]['content'] %}{% set rest = messages[1:] %}"
+    "{% else %}{% set rest = messages %}{% endif %}{{ bos_token }}{% for m in rest %}"
+    + _ALTERNATE
+    + "{% if m['role'] == 'user' %}{{ '[INST] ' + (sys + '\n\n' if loop.last and sys is defined else '') }}"
+    "{{ m['content'] + '[/INST]' }}{% else %}{{ ' ' + m['content'] | trim + eos_token }}{% endif %}{% endfor %}"
+)
 QWEN3 = (
     "{% set ns = namespace(last=0) %}{% for m in messages %}{% if m['role'] == 'user' %}{% set ns.last = loop.index0 %}"
     "{% endif %}{% endfor %}{% for m in messages %}{% if m['role'] == 'assistant' %}{% set content = m['content'] %}"
@@ -70,6 +79,26 @@ NO_END = (
     "{% for m in messages %}{{ '### ' + m['role'] + ':\n' + m['content'] + '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### assistant:\n' }}{% endif %}"
 )
+# Of vision-language models: SmolVLM goes through the parts, LLaVA picks them by type; some take a plain system message.
+SMOLVLM = (
+    _HEAD + "{{ m['role'] | capitalize }}:{% for part in m['content'] %}{% if part['type'] == 'text' %}"
+    "{{ ' ' + part['text'] }}{% else %}<image>{% endif %}{% endfor %}{{ eos_token + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+LLAVA = (
+    "{% for m in messages %}{{ m['role'].upper() + ': ' }}"
+    "{% for part in m['content'] | selectattr('type', 'equalto', 'image') %}<image>\n{% endfor %}"
+    "{% for part in m['content'] | selectattr('type', 'equalto', 'text') %}{{ part['text'] + ' ' }}{% endfor %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+PARTS_OF_USER = (
+    _HEAD + "{{ '<|' + m['role'] + '|>\n' }}{% if m['role'] == 'user' %}{{ m['content'][0]['text'] }}"
+    "{% else %}{{ m['content'] }}{% endif %}{{ eos_token + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
+EITHER = PHI3.replace(
+    "m['content']", "(m['content'] if m['content'] is string else m['content'] | map(attribute='text') | join)"
+)
 
 STYLES = {
     "chatml": Style(CHATML, ("<|im_end|>", "<|im_start|>"), "<|im_end|>"),
@@ -80,9 +109,16 @@ STYLES = {
     "gemma": Style(GEMMA, ("<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"), "<end_of_turn>", system=False),
     "vicuna": Style(VICUNA, ("</s>", "<s>"), "</s>"),
     "mistral": Style(MISTRAL, ("</s>", "<s>"), "</s>", system=False),
+    "mistral3": Style(MISTRAL3, ("</s>", "<s>"), "</s>", system=False),
     "qwen3": Style(QWEN3, ("<|im_end|>", "<|im_start|>"), "<|im_end|>"),
     "phi3": Style(PHI3, ("<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"), "<|end|>"),
     "no_end": Style(NO_END, ("</s>",), ""),
+    "smolvlm": Style(SMOLVLM, ("<end_of_utterance>", "<s>"), "<end_of_utterance>", list_roles=_ALL_ROLES),
+    "llava": Style(LLAVA, ("</s>", "<s>"), "", list_roles=_ALL_ROLES),
+    "parts_of_user": Style(
+        PARTS_OF_USER, ("<|end|>", "<s>", "<|user|>", "<|assistant|>", "<|system|>"), "<|end|>", list_roles=("user",)
+    ),
+    "either": Style(EITHER, ("<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"), "<|end|>"),
     "plain": Style(None, ("</s>", "<s>"), "</s>"),
 }
 

@@ -44,10 +44,11 @@ def test_a_class_of_a_users_own_file_is_built_and_can_be_pickled(tmp_path: Path)
 
 def test_a_users_file_that_fails_fails_again_until_it_is_mended(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
-    file.write_text("class Half:\n    pass\nraise RuntimeError('boom')\n")
-    for _ in range(2):
-        with pytest.raises(RuntimeError, match="boom"):
-            import_class(f"{file}:Half")
+    for mistake, reason in (("raise RuntimeError('boom')", "RuntimeError: boom"), ("def (:", "SyntaxError: ")):
+        file.write_text(f"class Half:\n    pass\n{mistake}\n")
+        for _ in range(2):
+            with pytest.raises(ValueError, match=rf"adapter: .*broken\.py, line 3: {reason}"):
+                build({"class_path": f"{file}:Half"}, "adapter")
     file.write_text("class Half:\n    pass\n")
     assert import_class(f"{file}:Half").__name__ == "Half"
 
@@ -73,11 +74,35 @@ def test_errors_name_the_key_and_the_way_out(config: object, message: str) -> No
         build(config, "encoder")  # pyright: ignore[reportArgumentType]
 
 
-def test_a_missing_dependency_of_a_users_file_is_not_mistaken_for_a_missing_class(tmp_path: Path) -> None:
+def test_a_missing_dependency_of_a_users_file_is_not_mistaken_for_a_missing_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "needs.py"
     file.write_text("import a_package_that_is_not_installed\n")
-    with pytest.raises(ModuleNotFoundError, match="a_package_that_is_not_installed"):
+    reason = r"needs\.py, line 1: ModuleNotFoundError: No module named 'a_package_that_is_not_installed'"
+    with pytest.raises(ValueError, match=reason):
         import_class(f"{file}:Thing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=reason):
+        import_class("needs.Thing")
+
+
+@pytest.mark.parametrize("class_path", ["uses_helper.py:Thing", "uses_helper.Thing"])
+def test_a_mistake_in_a_file_beside_the_users_is_told_with_that_file(
+    class_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uses_helper.py").write_text("import json\nimport my_helper\n")
+    helper = tmp_path / "my_helper.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for text, reason in (
+        ("import json\njson.loads('{')\n", "2: JSONDecodeError: Expecting"),
+        ("\n\nfrom adapters import MLPP\n", "3: ImportError: cannot import name 'MLPP' from 'adapters'"),
+        ("x = (\n", r"1: SyntaxError: '\(' was never closed"),
+    ):
+        helper.write_text(text)
+        with pytest.raises(ValueError, match=rf"{helper}, line {reason}"):
+            import_class(class_path)
 
 
 @pytest.mark.parametrize(

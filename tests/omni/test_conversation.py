@@ -70,7 +70,11 @@ def test_every_answer_of_several_turns_is_labelled(style: str) -> None:
 def test_text_only_ids_are_those_of_the_template_text(style: str, sentencepiece: bool) -> None:
     conversation = encoder(style, sentencepiece)
     tokenizer = conversation.tokenizer
-    plain = [{"role": "user", "content": "what is a dog?"}, {"role": "assistant", "content": "it is a dog"}]
+    said = {"user": "what is a dog?", "assistant": "it is a dog"}
+    plain = [
+        {"role": role, "content": [{"type": "text", "text": text}] if role in STYLES[style].list_roles else text}
+        for role, text in said.items()
+    ]
     template = STYLES[style].template or PLAIN_TEMPLATE
     text = str(tokenizer.apply_chat_template(plain, tokenize=False, chat_template=template, enable_thinking=False))
     layout = conversation.encode([user("what is a dog?"), assistant("it is a dog")], answer=True)
@@ -164,11 +168,51 @@ def test_turns_that_the_template_refuses_name_the_sample_and_the_roles() -> None
         encoder("llama2").encode([user("a"), user("b")], answer=False, sample_id="row-7")
 
 
-def test_a_template_that_drops_media_is_an_error() -> None:
-    style = Style(NO_END.replace("m['content']", "m['content'][:4]"), ("</s>",), "")
+@pytest.mark.parametrize(
+    ("shown", "error"),
+    [
+        ("m['content'][:4]", r"loses what turn 1 \(user\) says, 'what is this"),
+        ("m['content'] + m['content']", "repeats a message that holds media"),
+    ],
+)
+def test_a_template_that_drops_or_repeats_media_is_an_error(shown: str, error: str) -> None:
+    style = Style(NO_END.replace("m['content']", shown), ("</s>",), "")
     conversation = ConversationEncoder(styled_tokenizer(style), CUES)
-    with pytest.raises(SampleError, match="drops or repeats a message that holds media"):
+    with pytest.raises(SampleError, match=error):
         conversation.encode([user("what is this", IMAGE)], answer=False)
+
+
+@pytest.mark.parametrize("sentencepiece", [False, True])
+@pytest.mark.parametrize("style", STYLES)
+def test_all_that_is_said_reaches_the_llm_in_order(style: str, sentencepiece: bool) -> None:
+    conversation = encoder(style, sentencepiece, system="it is a drum")
+    messages = [user(IMAGE, "what is this"), assistant("a frog"), user("the dog", SOUND), assistant("a bell")]
+    for turns, answer in ((messages, True), ([*messages, user("was it a dog")], False)):
+        layout = conversation.encode(turns, answer=answer)
+        text = str(conversation.tokenizer.decode([token for token in layout.token_ids if token != MEDIA_SLOT]))
+        said = ["it is a drum", "image:", *(message.text for message in turns[:2]), "the dog", "sound:"]
+        said += [message.text for message in turns[3:]]
+        places = [text.index(part) for part in said]
+        assert places == sorted(places)
+        assert all(text.count(part) == 1 for part in said)
+        assert "type" not in text
+
+
+LOSES_SYSTEM = NO_END.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+LOSES_ANSWERS = NO_END.replace("{% for m in messages %}", "{% for m in messages if m['role'] == 'user' %}")
+LOSES_ALL = "{% for m in messages %}### {{ m['role'] }}:\n{{ m['text'] }}\n\n{% endfor %}"
+LOSES_LATER = NO_END.replace("{% for m in messages %}", "{% for m in messages[:1] %}")
+
+
+@pytest.mark.parametrize(
+    ("template", "turn"),
+    [(LOSES_ALL, "1 .user"), (LOSES_ANSWERS, "2 .assistant"), (LOSES_LATER, "2 .assistant"), (LOSES_SYSTEM, "3 .sys")],
+)
+def test_text_that_the_template_would_lose_is_an_error_that_names_the_turn(template: str, turn: str) -> None:
+    conversation = ConversationEncoder(styled_tokenizer(Style(template, ("</s>",), "")), CUES)
+    turns = [user("what?"), assistant("a dog"), Message("system", (Text("it was"),)), user("heard of it?")]
+    with pytest.raises(SampleError, match=rf"row-7.*loses what turn {turn}.*chat_template"):
+        conversation.encode(turns, answer=False, sample_id="row-7")
 
 
 def test_a_modality_that_the_model_lacks_is_named_with_those_it_has() -> None:
@@ -219,7 +263,8 @@ def test_labels_of_questions_are_the_users_text_without_cues_media_and_system_me
     messages = [user(IMAGE, "  what is this"), assistant("a frog"), user("the dog", SOUND), assistant("a bell")]
     both = conversation.encode(messages, answer=True, questions=True)
     answers = conversation.encode(messages, answer=True)
-    question_end = STYLES[style].end if style in ("chatml", "llama3", "gemma", "qwen3", "phi3") else ""
+    ended = ("chatml", "llama3", "gemma", "qwen3", "phi3", "smolvlm", "parts_of_user", "either")
+    question_end = STYLES[style].end if style in ended else ""
     end = STYLES[style].end
     assert labelled(conversation, both) == ["what is this" + question_end, "a frog" + end, "the dog", "a bell" + end]
     assert both.token_ids == answers.token_ids
@@ -242,3 +287,11 @@ def test_media_in_an_answer_stay_in_their_place_and_are_no_labels(style: str) ->
     assert layout.token_ids.count(MEDIA_SLOT) == 2
     shown = "".join(str(conversation.tokenizer.decode([max(token, 0)])) for token in layout.token_ids)
     assert shown.index("the dog") < shown.index("image:") < shown.index("a frog") < shown.index("sound:")
+
+
+def test_flags_that_the_template_takes_out_of_a_text_are_no_loss() -> None:
+    template = NO_END.replace("m['content']", "m['content'].replace('/no_think', '').rstrip()")
+    conversation = ConversationEncoder(styled_tokenizer(Style(template, ("</s>",), "")), CUES, "be brief /no_think")
+    text = str(conversation.tokenizer.decode(conversation.encode([user("what?")], answer=False).token_ids))
+    assert "be brief" in text
+    assert "/no_think" not in text

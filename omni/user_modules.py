@@ -1,0 +1,63 @@
+"""Modules of a user's own: a class of a recipe, a task. A mistake in one is told with its file and line."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+
+def load_file(file: Path) -> ModuleType:
+    """The module in a Python file; it is run once in a process.
+
+    Raises:
+        ValueError: something went wrong while it was run; the message names the line.
+    """
+    name = f"omni_user_{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # registered first, so that instances can be pickled for data-loading workers
+        try:
+            spec.loader.exec_module(module)
+        except BaseException as error:
+            del sys.modules[name]  # or the next attempt would take the half that was loaded
+            if isinstance(error, Exception):
+                raise ValueError(what_went_wrong(error)) from error
+            raise
+    return sys.modules[name]
+
+
+def load_module(name: str) -> ModuleType:
+    """The module `package.module`.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
+        ValueError: something went wrong while it was run; the message names file and line.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            raise
+        raise ValueError(what_went_wrong(error)) from error  # of something that the module itself imports, too
+
+
+def what_went_wrong(error: Exception) -> str:
+    """`FILE, line N: NameError: ...`: the last line that was reached in the folder of the module that was run."""
+    if isinstance(error, SyntaxError) and error.filename:
+        file, line, reason = error.filename, error.lineno, error.msg
+    else:
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith("<frozen") and frame.filename not in (__file__, importlib.__file__)
+        ]
+        near = [frame for frame in frames if Path(frame.filename).parent == Path(frames[0].filename).parent]
+        file, line, reason = (near[-1].filename, near[-1].lineno, str(error)) if near else (None, None, str(error))
+    place = f"{file}, line {line}: " if line else f"{file}: " if file else ""
+    return f"{place}{type(error).__name__}: {reason}"
