@@ -1,10 +1,13 @@
 """Damaged media by the thousand: truncated, mislabelled, empty, huge, NaN, wrong shapes and rates; by seed, all alike.
 
-Run as `python -m tests.fuzz LOADER,LOADER NUM_CASES`: a process of its own, so that a crash, a hang or too much memory
-is its end and not that of the test run. It prints one line of figures for each loader.
+Run as `python -m tests.fuzz NAME,NAME NUM_CASES` with names of loaders (below) or encoders (`tests.fuzz_encoders`): a
+process of its own, so that a crash, a hang or too much memory is its end and not that of the test run. It prints one
+line of figures for each. `loaders` and `encoders` stand for all of them.
 """
 
 import contextlib
+import functools
+import itertools
 import json
 import resource
 import sys
@@ -35,6 +38,7 @@ from omni.media.sound import load_sound
 from omni.media.thermal import load_thermal
 
 MOST_MEMORY = 1 << 30  # bytes of address space that a case may take on top of what the process has at its beginning
+NUM_WARM_UP = 20
 MOST_SECONDS = 60.0  # of one case, on a busy machine; the first row of a .safetensors file imports torch
 
 VIDEO_CODECS = {"mp4": "libx264", "mkv": "mpeg4", "avi": "mpeg4", "ts": "mpeg2video", "mov": "mjpeg"}
@@ -52,8 +56,8 @@ LOADERS: dict[str, Callable[[Media], Any]] = {
 
 def cases(modality: str, count: int, folder: Path, seed: int = 0) -> Iterator[tuple[str, Media]]:
     """Media items of a modality, with a description of each; files are written to the folder."""
-    good = good_bytes(folder)
-    own = [key for key in good if key.split(" ")[0] == modality] or ["features npy"]
+    good = good_bytes()
+    own = [key for key in good if key.split(" ")[0] == modality]
     for index in range(count):
         generator = np.random.default_rng([seed, index, sum(map(ord, modality))])
         kind = generator.choice(["cut", "changed", "number", "other", "array", "options", "path"])
@@ -138,7 +142,7 @@ def _array_item(modality: str, generator: np.random.Generator) -> Media:
     shape = list(usual.get(modality, (12, 9)))
     change = generator.integers(0, 6)
     if change == 0:
-        shape[int(generator.integers(len(shape)))] = int(generator.choice([0, 1, 2, 5, 300]))
+        shape[int(generator.integers(len(shape)))] = int(generator.choice([0, 1, 2, 5, 300, 3000]))
     elif change == 1:
         shape = shape[1:]
     elif change == 2:
@@ -158,8 +162,14 @@ def _array_item(modality: str, generator: np.random.Generator) -> Media:
     return Media(modality, data=array, sampling_rate=rate)
 
 
-def good_bytes(folder: Path) -> dict[str, bytes]:
+@functools.cache
+def good_bytes() -> dict[str, bytes]:
     """Small whole files of every kind, by `modality extension`."""
+    with TemporaryDirectory() as folder:
+        return _write_good_files(Path(folder))
+
+
+def _write_good_files(folder: Path) -> dict[str, bytes]:
     generator = np.random.default_rng(0)
     found: dict[str, bytes] = {}
 
@@ -202,6 +212,7 @@ def good_bytes(folder: Path) -> dict[str, bytes]:
     keep("imu csv", lambda path: np.savetxt(path, rows, delimiter=",", header=header, comments=""))
     keep("imu npy", lambda path: np.save(path, rows))
     keep("imu parquet", lambda path: _write_parquet(path, header.split(","), rows))
+    keep("text txt", lambda path: path.write_text("Ein Frosch \N{FROG FACE} sitzt\tda. " * 3, encoding="utf-8"))
     keep("features npy", lambda path: np.save(path, rows[:5].astype("f4")))
     keep("features safetensors", lambda path: _write_safetensors(path, rows[:5]))
     return found
@@ -279,17 +290,42 @@ def limited_memory() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def main(modality: str, count: int) -> None:
+def main(name: str, count: int) -> None:
+    """Run a loader or an encoder over `count` cases, and print the figures."""
     warnings.simplefilter("ignore")
     with TemporaryDirectory() as folder:
-        items = cases(modality, count + 1, Path(folder))
-        next(items)  # writes the good files, before the limit
+        modality, load = _subject(name, Path(folder))
+        items = cases(modality, count, Path(folder))
+        for _, media in itertools.islice(cases(modality, NUM_WARM_UP, Path(folder), seed=1), NUM_WARM_UP):
+            with contextlib.suppress(Exception):  # what is loaded once, before the limit; failures are those of `run`
+                load(media)
         with limited_memory():
-            figures = run(LOADERS[modality], items)
+            figures = run(load, items)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"modality": modality, **figures, "peak_mb": peak // 1024}))
+    print(json.dumps({"name": name, **figures, "peak_mb": peak // 1024}), flush=True)
+
+
+def _subject(name: str, folder: Path) -> tuple[str, Callable[[Media], Any]]:
+    """Modality of the media, and what is done with one."""
+    if name in LOADERS:
+        return name, LOADERS[name]
+    from tests.fuzz_encoders import ENCODERS, checked  # torch and transformers, which loaders do without
+
+    case = ENCODERS[name]
+    (folder / "weights").mkdir()
+    return case.modality, checked(case.make(folder / "weights"))
+
+
+def _names(argument: str) -> list[str]:
+    if argument == "loaders":
+        return [*LOADERS]
+    if argument == "encoders":
+        from tests.fuzz_encoders import ENCODERS
+
+        return [*ENCODERS]
+    return argument.split(",")
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1].split(","):
-        main(name, int(sys.argv[2]))
+    for chosen in _names(sys.argv[1]):
+        main(chosen, int(sys.argv[2]))

@@ -20,13 +20,20 @@ def resize_and_crop(
 ) -> Image.Image:
     """The middle square of the picture, whose shorter side is made `size` pixels long first (the longer one is rounded
     down). Beyond `LONGEST` times the shorter side, the ends of the longer one are cut off before, to bound memory."""
-    longest = LONGEST * min(picture.size)
-    if max(picture.size) > longest:
-        picture = _middle(picture, min(picture.width, longest), min(picture.height, longest))
+    picture = without_ends(picture)
     width, height = picture.size
     shorter = min(width, height)
     resized = picture.resize((int(size * width / shorter), int(size * height / shorter)), filter_)
     return _middle(resized, size, size)
+
+
+def without_ends(picture: Image.Image) -> Image.Image:
+    """The picture, of whose longer side at most `LONGEST` times the shorter one is kept, in the middle. Made larger
+    until its shorter side is 224 pixels long, a strip of one pixel's width would fill the memory."""
+    longest = LONGEST * min(picture.size)
+    if max(picture.size) <= longest:
+        return picture
+    return _middle(picture, min(picture.width, longest), min(picture.height, longest))
 
 
 def _middle(picture: Image.Image, width: int, height: int) -> Image.Image:

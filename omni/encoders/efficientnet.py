@@ -26,6 +26,7 @@ from omni.media.item import Media
 
 HEAD_WIDTH = 1280
 NUM_CLASSES = 1000
+LARGEST_SQUARE = 8192  # pixels; 268 MB. A strip of 1 x 1,000,000 pixels would need 4 TB
 CPU_CHUNK = 8  # pictures at a time; at 32 the activations leave the processor's caches: measured at half the speed
 
 
@@ -136,10 +137,18 @@ class EfficientNetLite(Encoder):
 
 
 def pad_to_square(picture: Image.Image) -> Image.Image:
-    """The picture in the middle of a white square, so that resizing keeps its proportions."""
+    """The picture in the middle of a white square, so that resizing keeps its proportions.
+
+    Where the square would have a side of more than `LARGEST_SQUARE`, the picture is made smaller first.
+    """
     side = max(picture.size)
     if picture.size == (side, side):
         return picture
+    if side > LARGEST_SQUARE:
+        scale = LARGEST_SQUARE / side
+        width, height = (max(1, round(length * scale)) for length in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+        side = LARGEST_SQUARE
     square = Image.new("RGB", (side, side), (255, 255, 255))
     square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return square

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel
 
+from omni.encoders.clip_pixels import without_ends
 from omni.encoders.sound_windows import overlapping_windows, spread_windows
 from omni.media.clips import Clips
 from omni.media.frames import load_frames, load_frames_at
@@ -30,6 +32,11 @@ DEFAULT_VIDEO_CLIPS = 4
 SECONDS_PER_WAVEFORM = 10.0  # of wav2vec 2.0 and its kin, whose attention grows with the square; trained on up to 16 s
 
 
+def _fit_for(processor: Any, picture: Image.Image) -> Image.Image:
+    """Without the far ends of a strip, where the processor makes the shorter side as long as it wants it."""
+    return without_ends(picture) if (processor.size or {}).get("shortest_edge") else picture
+
+
 @dataclass
 class ImageInputs:
     """One picture, one clip."""
@@ -40,7 +47,8 @@ class ImageInputs:
     max_clips = 1
 
     def __call__(self, media: Media) -> dict[str, Tensor]:
-        return {"pixel_values": self.processor(images=load_image(media), return_tensors="pt")["pixel_values"]}
+        picture = _fit_for(self.processor, load_image(media))
+        return {"pixel_values": self.processor(images=picture, return_tensors="pt")["pixel_values"]}
 
     def example(self) -> Media:
         """A media item to learn shapes from."""
@@ -68,6 +76,7 @@ class VideoInputs:
 
     def __call__(self, media: Media) -> dict[str, Tensor]:
         frames = self._whole(media) if self.clips is None else self._parts(media, self.clips)
+        frames = [_fit_for(self.processor, frame) for frame in frames]
         pixels = self.processor(frames, return_tensors="pt")["pixel_values"]
         return {"pixel_values": pixels.reshape(-1, self.num_frames, *pixels.shape[-3:])}
 

@@ -36,6 +36,7 @@ _OPTIONS = (
 )
 _MOST_SAMPLES = 4_000_000  # of a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
 _HIGHEST_RATE = 100_000.0  # Hz; sensors that are read go to some ten thousand
+_LARGEST = 1e12  # m/s2 or rad/s: no sensor reads as much; the squares of 1e20, which norms take, are no float32
 _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
 
 
@@ -86,13 +87,13 @@ def load_imu(
     scales = [ACCELERATION_UNITS[acceleration or "m/s2"]] * 3 + [ROTATION_UNITS[rotation or "rad/s"]] * 3
     times = _times(source, table, name)
     values = _filled(table.values * np.array(scales)[:, None], times, name)
+    largest = float(np.abs(values).max())
+    if largest > _LARGEST:
+        problem = f"holds numbers as large as {largest:.3g}, over the limit of {_LARGEST:g}"
+        raise MediaError(name, f"{problem}: a damaged file, or a wrong acceleration_unit or rotation_unit")
     native = 1 / SAMPLING_RATE if len(times) == 1 else times[-1] / (len(times) - 1)
     window = _window(source, start, end, times[-1] + native, name)  # the last sample, too, stands for its interval
-    with np.errstate(over="ignore", invalid="ignore"):  # what is too large for float32 is reported below
-        samples = _resample(times, values, sampling_rate, window, name).astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise MediaError(name, "holds numbers that are too large for float32")
-    return Inertial(samples, sampling_rate)
+    return Inertial(_resample(times, values, sampling_rate, window, name).astype(np.float32), sampling_rate)
 
 
 def _window(source: Source, start: Any, end: Any, duration: float, name: str) -> tuple[float, float]:

@@ -19,8 +19,8 @@ def test_damaged_media_end_in_a_result_or_one_error() -> None:
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, (done.returncode, done.stderr[-4000:])
     figures = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [one["modality"] for one in figures] == [*LOADERS]
+    assert [one["name"] for one in figures] == [*LOADERS]
     for one in figures:
-        assert one["failures"] == [], one["modality"]
+        assert one["failures"] == [], one["name"]
         assert one["results"] + one["errors"] == NUM_CASES
         assert min(one["results"], one["errors"]) >= 50, one  # neither all whole nor all broken
