@@ -36,7 +36,8 @@ class QFormer(Adapter):
             with `[DEC]` added); None = no instructions, and no weights for them.
         vocab_size: number of that tokenizer's tokens.
         max_positions: longest instruction, in tokens, pads included.
-        layer_norm_eps: epsilon of all LayerNorms but that on the features, which has 1e-5 as in LAVIS.
+        layer_norm_eps: epsilon of all LayerNorms but that on the features.
+        feature_norm_eps: epsilon of that one; 1e-5 in LAVIS, 1e-6 in most models of transformers.
         dropout: probability, on attention weights and on what each sublayer adds (BLIP-2 trains with 0.1).
         feature_norm: LayerNorm on the features, as X-InstructBLIP; False where the encoder ends in one.
         embedding_rms: scale of the language model's embeddings, see `output_norm`; None = no output norm.
@@ -60,6 +61,7 @@ class QFormer(Adapter):
         vocab_size: int = 30523,
         max_positions: int = 512,
         layer_norm_eps: float = 1e-12,
+        feature_norm_eps: float = 1e-5,
         dropout: float = 0.0,
         feature_norm: bool = True,
         embedding_rms: float | None = None,
@@ -75,11 +77,13 @@ class QFormer(Adapter):
             ("max_positions", max_positions),
         ):
             require_positive(name, value)
+        if not feature_norm_eps > 0:
+            raise ValueError(f"feature_norm_eps must be above 0, got {feature_norm_eps}")
         self.num_queries = num_queries
         self.instruction_tokenizer = instruction_tokenizer
         self.uses_instruction = instruction_tokenizer is not None
 
-        self.feature_norm = nn.LayerNorm(feature_dim) if feature_norm else nn.Identity()
+        self.feature_norm = nn.LayerNorm(feature_dim, eps=feature_norm_eps) if feature_norm else nn.Identity()
         self.query_tokens = nn.Parameter(torch.zeros(1, num_queries, hidden_dim))
         self.text_embeddings = TextEmbeddings(vocab_size, max_positions, hidden_dim) if self.uses_instruction else None
         self.embedding_norm = nn.LayerNorm(hidden_dim, eps=layer_norm_eps)

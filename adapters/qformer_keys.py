@@ -10,7 +10,8 @@ Layouts, recognised by what stands before `encoder.layer.`; M is a modality of X
 | `qformer.`              | a whole Hugging Face model  | `query_tokens`   |              | `language_projection`  |
 | `bert.` or nothing      | a Q-Former alone            | `query_tokens`   |              |                        |
 
-A Hugging Face vision model ends in the LayerNorm that LAVIS keeps as `ln_vision`, so use `feature_norm=False` there.
+A Hugging Face vision model ends in the LayerNorm that LAVIS keeps as `ln_vision`, so use `feature_norm=False` there;
+where the features come from before that norm, rename it to `ln_vision` to have it read.
 """
 
 import re
@@ -199,7 +200,7 @@ def _layout(body: str, modality: str | None) -> _Layout:
         names = {"query_tokens": "query_tokens", "feature_norm.": "ln_vision."}
         projections = ["llm_proj.", "t5_proj.", "opt_proj."]
     else:
-        names = {"query_tokens": "query_tokens"}
+        names = {"query_tokens": "query_tokens", "feature_norm.": "ln_vision."}
         projections = ["language_projection."]
     beside = {published: ours for ours, published in names.items()}
     return _Layout(body, beside | dict.fromkeys(projections, "projection."))

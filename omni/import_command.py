@@ -24,9 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILES",
         help="its files, the encoders' own among them; they are told apart by their keys, or by a label: "
-        "image=FILE audio=FILE 3d=FILE video=FILE eva=FILE beats=FILE ulip2=FILE, or vocabulary=FILE for ImageBind",
+        "image=FILE audio=FILE 3d=FILE video=FILE eva=FILE beats=FILE ulip2=FILE, or vocabulary=FILE for ImageBind; of "
+        "InstructBLIP and BLIP-2 also the folder of transformers",
     )
-    parser.add_argument("--llm", metavar="ID", help="the LLM: an id of a hub, or a folder; not for imagebind")
+    parser.add_argument(
+        "--llm", metavar="ID", help="the LLM: an id of a hub, or a folder; a folder of transformers holds its own"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the model (default: runs/SOURCE)")
     parser.add_argument("--overwrite", action="store_true", help="replace the model that is in the folder")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the LLM (default: %(default)s)")
@@ -35,9 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--instruction-tokenizer",
-        default="bert-base-uncased",
+        default="",
         metavar="ID",
-        help="tokenizer of the Q-Formers' instructions: an id of a hub, or a folder (default: %(default)s)",
+        help="tokenizer of the Q-Formers' instructions: an id of a hub, or a folder (default: that in a folder of "
+        "transformers, else bert-base-uncased)",
     )
     parser.add_argument("--licence", help="of the published weights, for the model card")
     parser.add_argument(
@@ -88,10 +92,8 @@ def _import(arguments: argparse.Namespace) -> list[str]:
         missing = "" if "text" in model.modalities else "; for texts, name CLIP's vocabulary too: vocabulary=FILE"
         last = f"{output}: joint space of {', '.join(model.modalities)}{missing}"
     else:
-        if arguments.llm is None:
-            raise ValueError("--llm: name the LLM that these weights were made for")
         model, reports = _import_model(arguments.source, arguments.files, settings)
-        last = f"{output}: {', '.join(model.modalities)} before {arguments.llm}"
+        last = f"{output}: {', '.join(model.modalities)} before {model.llm.config.name}"
     check_output(output, arguments.overwrite)  # once more, since building takes minutes
     model.save(output)
     return [*(line for report in reports for line in report.summary()), last]

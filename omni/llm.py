@@ -23,10 +23,13 @@ from omni.attention_checks import honours_packing, honours_sharing, honours_tree
 from omni.config import LLMConfig, LoRAConfig
 from omni.losses import token_log_likelihoods
 from omni.packed_attention import SHARING, SPLIT, PackAttention, pack_arguments, register
-from omni.quiet import quiet_loading
+from omni.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
 logger = logging.getLogger(__name__)
+
+_HOLDERS = ("instructblip", "blip-2")  # models of transformers with an LLM inside
+HELD_PREFIX = "language_model."  # of that LLM's names
 
 SHARED_LORA = "default"  # the name under which PEFT saves without a subfolder
 
@@ -338,16 +341,17 @@ def _set_attention(model: Any, implementation: str) -> None:
 
 
 def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:
-    """Load the LLM that `config` names, without its LoRA.
+    """Load the LLM that `config` names, without its LoRA; of a whole BLIP-2 or InstructBLIP its LLM alone.
 
     Raises:
         FileNotFoundError: a folder or starter asset that is not there.
-        ValueError: no causal LM, a format that needs a missing package, or quantisation without bitsandbytes.
+        ValueError: no causal LM, weights that lack some of it, a format that needs a missing package, or quantisation
+            without bitsandbytes.
     """
     name = resolve(config.name)
     _check_extras(config)
     try:
-        AutoConfig.from_pretrained(name)
+        found = AutoConfig.from_pretrained(name)
     except OSError as error:
         raise FileNotFoundError(
             f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
@@ -360,13 +364,29 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
         options["quantization_config"] = _quantization(config)
         options["device_map"] = {"": device or "cpu"}
     with quiet_loading():
-        model = AutoModelForCausalLM.from_pretrained(name, **options)
+        if found.model_type in _HOLDERS:
+            model = _load_held(name, found.text_config, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(name, **options)
     if config.quantization is None and device is not None:
         model = cast(nn.Module, model).to(device)
     tokenizer = AutoTokenizer.from_pretrained(name)
     if not tokenizer.is_fast:
         raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
     return LanguageModel(model, tokenizer, config)
+
+
+def _load_held(name: str, text_config: Any, options: dict[str, Any]) -> nn.Module:
+    """The LLM inside a larger model, whose other parts are not read."""
+    with quiet_about_keys():  # those of the other parts are not expected
+        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
+            name, config=text_config, key_mapping={rf"^{HELD_PREFIX}": ""}, output_loading_info=True, **options
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ValueError(f"the LLM in {name} lacks the weights {', '.join(missing[:5])}{more}: download it again")
+    return model
 
 
 def _check_extras(config: LLMConfig) -> None:

@@ -28,3 +28,14 @@ def quiet_loading() -> Iterator[None]:
             logger.disabled = disabled
         if bars:
             transformers_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def quiet_about_keys() -> Iterator[None]:
+    """No table of missing and unexpected weights inside; for callers that look at transformers' report themselves."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)

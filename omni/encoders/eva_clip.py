@@ -17,13 +17,17 @@ from torch.nn import functional
 from omni.config import from_dict
 from omni.encoders.base import Encoder, Features
 from omni.encoders.clip_pixels import resize_and_crop, to_pixels
+from omni.encoders.eva_clip_names import TRANSFORMERS_PREFIX, from_transformers, size_from_config
 from omni.encoders.layers import LAST, layers_config, parse_layers, run_blocks
+from omni.encoders.transformers_folder import is_transformers_folder, read_model_config, read_tensors
 from omni.encoders.vision_blocks import Block
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.image import IMAGE_EXTENSIONS, load_image
 from omni.media.item import Media
+from omni.starter import resolve
 
 NORM_EPSILON = 1e-6
+TRANSFORMERS_MODELS = ("instructblip", "blip-2")  # whose vision model it is
 PREFIX = "visual_encoder."  # of these weights in a checkpoint of a whole BLIP-2
 # The last of EVA-CLIP's 40 blocks, its final norm and its head, which BLIP-2 leaves out: its features are those of the
 # block before.
@@ -40,18 +44,20 @@ class EvaClipSize:
     num_heads: int = 16
     mlp_width: int = 6144
     patch_size: int = 14
+    norm_epsilon: float = NORM_EPSILON
 
 
 class EvaClipEncoder(Encoder):
     """All tokens of the last block that BLIP-2 uses, class token first, without a final norm: 257 x 1408 at 224 pixels.
 
-    weights: `eva_vit_g.pth`, a checkpoint of BLIP-2 that holds `visual_encoder.*`, or a folder with one such file.
+    weights: `eva_vit_g.pth`, a checkpoint of BLIP-2 that holds `visual_encoder.*`, a folder with one such file, or the
+        folder of a BLIP-2 or InstructBLIP of transformers, of which only the vision model is read.
     image_size: side in pixels, a multiple of 14; positions are interpolated (bicubic) where the file has others.
     crop: False = the whole picture, squeezed into a square, as BLIP-2 and its kin do; True = the middle square.
     layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
         width. Default: the last.
     dtype: float32, float16 or bfloat16.
-    size: of other checkpoints in these key names; default: EVA-CLIP-g/14.
+    size: of other checkpoints in these key names; default: EVA-CLIP-g/14, or what a folder's `config.json` says.
     """
 
     file_extensions = IMAGE_EXTENSIONS
@@ -68,6 +74,10 @@ class EvaClipEncoder(Encoder):
         licence: str | None = "MIT",
     ) -> None:
         super().__init__(licence=licence)
+        folder = Path(resolve(str(weights)))
+        vision_config = _vision_config(folder)
+        if size is None and vision_config is not None:
+            size = size_from_config(vision_config)
         shape = size if isinstance(size, EvaClipSize) else from_dict(EvaClipSize, size or {}, "size")
         if image_size < shape.patch_size or image_size % shape.patch_size:
             raise ValueError(f"image_size is {image_size}; it must be a multiple of {shape.patch_size}")
@@ -77,8 +87,11 @@ class EvaClipEncoder(Encoder):
         self.layers = parse_layers(layers, shape.num_blocks)
         self.dim = shape.width * len(self.layers)
         self.max_features = (image_size // shape.patch_size) ** 2 + 1
-        path = find_weights(weights, (".safetensors", ".pth", ".pt"))
-        state = _used_part(part_of_checkpoint(read_checkpoint(path), "model", path), shape.num_blocks)
+        if vision_config is not None:
+            path, state = folder, from_transformers(read_tensors(folder, TRANSFORMERS_PREFIX))
+        else:
+            path = find_weights(weights, (".safetensors", ".pth", ".pt"))
+            state = _used_part(part_of_checkpoint(read_checkpoint(path), "model", path), shape.num_blocks)
         if "pos_embed" in state and state["pos_embed"].ndim == 3:
             state["pos_embed"] = interpolate_positions(state["pos_embed"], image_size // shape.patch_size)
         with torch.device("meta"):
@@ -128,7 +141,7 @@ class EvaClipNetwork(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, num_tokens, size.width))
         self.patch_embed = PatchEmbedding(size.width, size.patch_size)
         self.blocks = nn.ModuleList(
-            Block(size.width, size.num_heads, size.mlp_width, has_bias=True, norm_epsilon=NORM_EPSILON)
+            Block(size.width, size.num_heads, size.mlp_width, has_bias=True, norm_epsilon=size.norm_epsilon)
             for _ in range(size.num_blocks)
         )
 
@@ -148,6 +161,22 @@ def interpolate_positions(positions: Tensor, side: int) -> Tensor:
     grid = positions[:, 1:].float().unflatten(1, (old_side, old_side)).permute(0, 3, 1, 2)
     grid = functional.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
     return torch.cat([positions[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)], dim=1)
+
+
+def _vision_config(folder: Path) -> dict[str, Any] | None:
+    """Settings of the vision model of a folder of transformers; None for anything else.
+
+    Raises:
+        ValueError: it computes something else than EVA-CLIP.
+    """
+    config = read_model_config(folder) if is_transformers_folder(folder) else {}
+    if config.get("model_type") not in TRANSFORMERS_MODELS:
+        return None
+    vision_config = config.get("vision_config") or {}
+    for key, expected in {"hidden_act": "gelu", "qkv_bias": True}.items():
+        if vision_config.get(key, expected) != expected:
+            raise ValueError(f"{folder}: vision_config.{key} is {vision_config[key]!r}; EVA-CLIP has {expected!r}")
+    return vision_config
 
 
 def _used_part(state: dict[str, Tensor], num_blocks: int) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """From published Q-Formers, encoders' files and an LLM to an OmniModel, after every tensor has been accounted for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,17 @@ from omni.components import build
 from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
 from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
 from omni.encoders.base import Encoder
+from omni.encoders.eva_clip_names import lavis_name, transformers_name
 from omni.encoders.weights import KeyMismatchError
-from omni.llm import load_llm
+from omni.llm import HELD_PREFIX, load_llm
 from omni.modality import Modality, build_encoder
 from omni.model import OmniModel
 from omni.model_card import ModelCard, PublishedWeights
-from omni.published.files import PublishedFile
+from omni.published.files import TRANSFORMERS_BLIP, PublishedFile
 from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA
 from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, build_on_meta, check_tokenizer
-from omni.published.settings import Settings, apply_overrides
+from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
 from omni.starter import resolve
 
 _PREFIXES = ("", "visual_encoder.", "module.")  # of an encoder's own names in its file
@@ -51,6 +52,8 @@ class Source:
     files: Sequence[PublishedFile]
     prompt: PromptConfig
     lora: PublishedLoRA | None = None
+    llm: str | None = None  # where the files hold it
+    instruction_tokenizer: str | None = None  # where the files hold it
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def assemble(source: Source, settings: Settings) -> Imported:
     Raises:
         KeysDoNotFitError: tensors are missing, unexpected, of another shape or unused: all are listed.
         FileNotFoundError: the LLM, an encoder's file or the tokenizer of the instructions is not there.
-        ValueError: widths that do not fit together, or a setting that is wrong.
+        ValueError: widths that do not fit together, a setting that is wrong, or no LLM.
     """
+    settings = _complete(settings, source)
     config = _config(source, settings)
     _check_llm_width(source, settings.llm)
     reports = {file.path: FileReport(file.path, frozenset(file.state)) for file in source.files}
@@ -82,6 +86,11 @@ def assemble(source: Source, settings: Settings) -> Imported:
         part.qformer.account(adapter, reports[part.qformer.file.path], f"Q-Former of {name}")
     if source.lora is not None:
         source.lora.account(reports[source.lora.file.path])
+    for file in source.files:
+        if file.kind == TRANSFORMERS_BLIP:
+            reports[file.path].leave_out(
+                "of the LLM, which is loaded by itself", {name for name in file.state if name.startswith(HELD_PREFIX)}
+            )
     encoders = {name: _build_encoder(name, modality, reports) for name, modality in config.modalities.items()}
     check([*reports.values()], settings.leave_out)
     _check_tokenizers(config)
@@ -89,6 +98,15 @@ def assemble(source: Source, settings: Settings) -> Imported:
     model = _build(config, source, built, {path: report.used for path, report in reports.items()})
     model.card = _card(source, settings)
     return Imported(model.train(False), [*reports.values()])
+
+
+def _complete(settings: Settings, source: Source) -> Settings:
+    """With what the files hold themselves where the user names nothing else."""
+    llm = settings.llm or source.llm
+    if llm is None:
+        raise ValueError("--llm: name the LLM that these weights were made for")
+    tokenizer = settings.instruction_tokenizer or source.instruction_tokenizer or INSTRUCTION_TOKENIZER
+    return replace(settings, llm=llm, instruction_tokenizer=tokenizer)
 
 
 def _config(source: Source, settings: Settings) -> ModelConfig:
@@ -155,6 +173,9 @@ def _build_encoder(name: str, config: ModalityConfig, reports: Mapping[Path, Fil
         if report is None:
             raise
         component = f"encoder of {name}"
+        if error.source.is_dir():
+            _report_folder(report, component, error)
+            return None
         unexpected = [prefix + one for one in error.unexpected for prefix in _PREFIXES if prefix + one in report.names]
         report.used |= {one for one in report.names if "Qformer" not in one} - set(unexpected)
         report.problem(component, "missing", error.missing)
@@ -166,11 +187,23 @@ def _build_encoder(name: str, config: ModalityConfig, reports: Mapping[Path, Fil
         report = reports.get(path)
         if report is None:
             continue
+        if path.is_dir():
+            report.used |= {one for one in report.names if lavis_name(one) is not None}
+            continue
         used = {prefix + one for one in own for prefix in _PREFIXES}
         report.used |= report.names & used
         if not any("Qformer" in one for one in report.names):
             report.leave_out("of parts of the encoder that are not used here", report.names - report.used)
     return encoder
+
+
+def _report_folder(report: FileReport, component: str, error: KeyMismatchError) -> None:
+    """Tensors of a vision model of transformers that do not fit, by their names there."""
+    unexpected = [name for name in report.names if lavis_name(name) in error.unexpected]
+    report.used |= {name for name in report.names if lavis_name(name) is not None} - set(unexpected)
+    report.problem(component, "missing", sorted({*map(transformers_name, error.missing)}))
+    report.problem(component, "unexpected", unexpected)
+    report.problem(component, "of another shape", [transformers_name(text) for text in error.misshaped])
 
 
 def _network_names(encoder: nn.Module) -> set[str]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from omni.config import PromptConfig
 from omni.published.assembly import Part, Source
-from omni.published.files import BLIP, EVA, PublishedFile, only, refuse
+from omni.published.blip_folder import describe_folder, text_config_of
+from omni.published.files import BLIP, EVA, TRANSFORMERS_BLIP, PublishedFile, only, refuse
 from omni.published.qformers import PublishedQFormer
 
 _LABELS = {"image": BLIP, "eva": EVA}
@@ -15,17 +16,27 @@ def describe_image_model(
     name: str,
     prompts: dict[str, PromptConfig],
     *,
+    model_type: str,
     reads_instruction: bool,
     licence: str,
 ) -> Source:
-    """The model of one checkpoint, with the vision encoder in it or beside it.
+    """The model of one checkpoint, with the vision encoder in it or beside it, or of one folder of transformers.
 
     prompts: name of the projection (`llm_proj`) -> layout of conversations of the models that have it.
+    model_type: of transformers.
 
     Raises:
         ValueError: other files than these, or a checkpoint for an LLM that is no causal one, or for none.
     """
-    refuse(files, (BLIP, EVA), name)
+    refuse(files, (BLIP, TRANSFORMERS_BLIP, EVA), name)
+    folder = only(files, TRANSFORMERS_BLIP)
+    if folder is not None:
+        if len(files) > 1:
+            raise ValueError(f"{folder.path} is a whole {name}: name nothing beside it")
+        prompt = prompts.get("opt_proj" if text_config_of(folder).get("model_type") == "opt" else "llm_proj")
+        return describe_folder(
+            folder, name, prompt, model_type=model_type, reads_instruction=reads_instruction, licence=licence
+        )
     for file in files:
         if file.label is not None and _LABELS.get(file.label) != file.kind:
             raise ValueError(

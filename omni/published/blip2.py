@@ -17,4 +17,4 @@ LICENCE = "BSD-3-Clause"  # of LAVIS, which publishes them
 def describe(files: Sequence[PublishedFile]) -> Source:
     """What the files are parts of; ValueError if they are not those of a BLIP-2 with a causal LLM."""
     prompts = {"opt_proj": OPT_PROMPT, "llm_proj": VICUNA_PROMPT}
-    return describe_image_model(files, NAME, prompts, reads_instruction=False, licence=LICENCE)
+    return describe_image_model(files, NAME, prompts, model_type="blip-2", reads_instruction=False, licence=LICENCE)

@@ -5,14 +5,18 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from omni.encoders.eva_clip import TRANSFORMERS_MODELS
+from omni.encoders.transformers_folder import is_transformers_folder, read_model_config, read_tensors, weight_files
 from omni.encoders.weights import part_of_checkpoint, read_checkpoint
 
-X_INSTRUCTBLIP, BLIP, EVA, BEATS, POINT_BERT, IMAGEBIND = (
+X_INSTRUCTBLIP, BLIP, TRANSFORMERS_BLIP, EVA, BEATS, POINT_BERT, IMAGEBIND = (
     "X-InstructBLIP checkpoint",
     "BLIP-2 or InstructBLIP checkpoint in LAVIS' layout",
+    "BLIP-2 or InstructBLIP folder of transformers",
     "EVA-CLIP file",
     "BEATs file",
     "Point-BERT file of ULIP-2",
@@ -32,36 +36,52 @@ _WRAPPERS = ("model", "state_dict")  # under which LAVIS and BEATs, and ULIP, ke
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file that the user named."""
+    """A file that the user named, or a folder."""
 
     path: Path
     label: str | None  # `image` of image=FILE
     kind: str
     state: Mapping[str, Tensor] = field(repr=False)  # mapped into memory where the format allows it
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a folder's config.json
 
     def has(self, prefix: str) -> bool:
         """Whether a tensor's name begins so."""
         return any(name.startswith(prefix) for name in self.state)
 
     def digest(self) -> str:
-        """The first 16 hex digits of the file's SHA-256."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        """The first 16 hex digits of the SHA-256 of the file, or of the folder's files that hold the Q-Former."""
+        files = [self.path]
+        if self.path.is_dir():
+            shards = weight_files(self.path)
+            files = sorted({shard for name, shard in shards.items() if name.startswith("qformer.") or name == ""})
+        digest = hashlib.sha256()
+        for path in files:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return digest.hexdigest()[:16]
 
 
 def read_files(arguments: Sequence[str]) -> list[PublishedFile]:
-    """Open `FILE` and `LABEL=FILE`.
+    """Open `FILE` and `LABEL=FILE`, or folders of transformers.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or a part of a folder is missing.
         ValueError: one is no checkpoint, holds code, or is of no known kind.
     """
     found = []
     for argument in arguments:
         label, _, location = argument.rpartition("=") if not Path(argument).exists() else ("", "", argument)
         path = Path(location).expanduser()
+        if is_transformers_folder(path):
+            found.append(_read_folder(path, label or None))
+            continue
         if not path.is_file():
-            what = "a folder, not a file" if path.is_dir() else "not there"
+            what = (
+                "a folder, not a file (and no model of transformers: it has no config.json)"
+                if path.is_dir()
+                else "not there"
+            )
             raise FileNotFoundError(f"{path} is {what}")
         checkpoint = read_checkpoint(path)
         wrapper = next(
@@ -71,6 +91,17 @@ def read_files(arguments: Sequence[str]) -> list[PublishedFile]:
         state = part_of_checkpoint(checkpoint, wrapper, path)
         found.append(PublishedFile(path.resolve(), label or None, kind_of(state, path), state))
     return found
+
+
+def _read_folder(path: Path, label: str | None) -> PublishedFile:
+    config = read_model_config(path)
+    model_type = config.get("model_type")
+    if model_type not in TRANSFORMERS_MODELS:
+        raise ValueError(
+            f"{path} is the folder of a {model_type!r} of transformers; those of {' and '.join(TRANSFORMERS_MODELS)} "
+            "can be imported"
+        )
+    return PublishedFile(path.resolve(), label, TRANSFORMERS_BLIP, read_tensors(path), config)
 
 
 def kind_of(names: Collection[str], path: Path) -> str:

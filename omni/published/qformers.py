@@ -1,7 +1,7 @@
 """Published Q-Formers as configs of ours, with an account of every tensor."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,12 +11,13 @@ from adapters import QFormer
 from adapters.qformer_keys import is_needed, load_qformer_weights, published_qformer_keys, rename_qformer_keys
 from omni.components import build
 from omni.config import ModalityConfig
+from omni.encoders.eva_clip_names import POST_NORM
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems
 from omni.starter import resolve
 
-# Every published Q-Former is a BERT-base in its structure; the widths are those of the file.
-_STRUCTURE = {"num_layers": 12, "num_heads": 12, "cross_attention_frequency": 2}
+# Every Q-Former that is published in a file is a BERT-base in its structure; the widths are those of the file.
+BERT_BASE = {"num_layers": 12, "num_heads": 12, "cross_attention_frequency": 2}
 # Argument of QFormer -> the tensors of ours that show it, each with the axis; the second where the first is missing.
 _SHOWN_BY = {
     "num_queries": (("query_tokens", 1),),
@@ -40,18 +41,20 @@ class PublishedQFormer:
 
     file: PublishedFile
     modality: str | None = None  # image, video, audio or pc, where the file names its Q-Formers; None = the only one
+    structure: Mapping[str, Any] = field(default_factory=lambda: BERT_BASE)  # arguments that no tensor's shape shows
 
     @property
     def renamed(self) -> dict[str, str]:
         """Published name -> ours."""
-        return rename_qformer_keys(self.file.state, modality=self.modality)
+        known = {_known_name(name): name for name in self.file.state}
+        return {known[name]: ours for name, ours in rename_qformer_keys(known, modality=self.modality).items()}
 
     def arguments(self, instruction_tokenizer: str | None) -> dict[str, Any]:
         """Arguments of `QFormer` but for the widths of features and LLM; no output norm, which is ours alone."""
         shown = _SHOWN_BY | (_SHOWN_BY_TEXT if instruction_tokenizer is not None else {})
         sizes = {name: self.size(*places) for name, places in shown.items()}
         known = {name: size for name, size in sizes.items() if size is not None}
-        return {**known, **_STRUCTURE, "instruction_tokenizer": instruction_tokenizer, "embedding_rms": None}
+        return {**known, **self.structure, "instruction_tokenizer": instruction_tokenizer, "embedding_rms": None}
 
     def size(self, *places: tuple[str, int]) -> int | None:
         """The size along an axis of the first of these tensors (under our names) that is there; None if none is."""
@@ -70,7 +73,8 @@ class PublishedQFormer:
         report.leave_out("text weights that influence nothing", renamed.keys() - needed.keys())
         report.leave_out("numbers of positions", {name for name in state if name.endswith(".position_ids")})
         missing = published_qformer_keys(own.keys() - needed.values(), state, modality=self.modality)
-        report.problem(component, "missing", missing)
+        in_folder = self.file.path.is_dir()
+        report.problem(component, "missing", [_folder_name(name) if in_folder else name for name in missing])
         report.problem(component, "unexpected", [name for name, ours in needed.items() if ours not in own])
         expected = {name: own[ours].shape for name, ours in needed.items() if ours in own}
         report.problem(
@@ -79,8 +83,17 @@ class PublishedQFormer:
 
     def load(self, adapter: QFormer, used: Collection[str]) -> None:
         """Load the tensors `used`, which `account` found."""
-        state = {name: self.file.state[name] for name in self.renamed if name in used}
+        state = {_known_name(name): self.file.state[name] for name in self.renamed if name in used}
         load_qformer_weights(adapter, state, modality=self.modality)
+
+
+def _known_name(name: str) -> str:
+    """What `adapters.qformer_keys` calls it: in transformers the features' norm is the vision model's last."""
+    return name.replace(POST_NORM, "ln_vision.") if name.startswith(POST_NORM) else name
+
+
+def _folder_name(name: str) -> str:
+    return name.replace("ln_vision.", POST_NORM) if name.startswith("ln_vision.") else name
 
 
 def build_on_meta(config: ModalityConfig, feature_dim: int, llm_dim: int, key: str) -> QFormer:

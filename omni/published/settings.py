@@ -6,15 +6,17 @@ from typing import Any
 
 import yaml
 
+INSTRUCTION_TOKENIZER = "bert-base-uncased"  # of all published Q-Formers
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of one import."""
+    """Settings of one import; where a folder holds its LLM and tokenizer, these need not be named."""
 
-    llm: str
+    llm: str = ""
     dtype: str = "float32"  # of the LLM
     encoder_dtype: str = "float32"
-    instruction_tokenizer: str = "bert-base-uncased"
+    instruction_tokenizer: str = ""
     licence: str | None = None  # of the published weights, where the user knows better
     leave_out: Sequence[str] = ()  # patterns of tensors that are known not to be needed
     overrides: Sequence[str] = field(default_factory=tuple)  # KEY=VALUE, keys as in config.yaml below `model`
