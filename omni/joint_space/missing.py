@@ -47,21 +47,18 @@ class MissingModality:
             present: modality -> which rows are real [B] (bool); default: all.
 
         Raises:
-            ValueError: different numbers of rows, or no two modalities have three rows in common.
+            ValueError: different numbers of rows, real rows that hold NaN or infinite numbers, `present` that is no
+                mask of these rows, or no two modalities have three rows in common.
         """
         sizes = {len(rows) for rows in embeddings.values()}
         if len(sizes) != 1:
             raise ValueError(f"all modalities need the same rows, got {sorted(sizes)} rows")
+        real = _real_rows(embeddings, present or {})
         maps = {}
         for source, values in embeddings.items():
             for target, wanted in embeddings.items():
-                if source == target:
-                    continue
-                both = torch.ones(len(values), dtype=torch.bool, device=values.device)
-                for name in (source, target):
-                    if present is not None and name in present:
-                        both &= present[name].to(both.device)
-                if int(both.sum()) >= _FEWEST_ROWS:
+                both = real[source] & real[target]
+                if source != target and int(both.sum()) >= _FEWEST_ROWS:
                     maps[source, target] = _ridge(values[both].float(), wanted[both].float())
         if not maps:
             raise ValueError(
@@ -73,7 +70,8 @@ class MissingModality:
         """Unit embeddings [B, D] of modality `target` from those present (modality -> [B, D]).
 
         Raises:
-            ValueError: it cannot be predicted from any of these, or they have different numbers of rows.
+            ValueError: it cannot be predicted from any of these, or they have different numbers of rows, or are of
+                another width.
         """
         if target in present:
             raise ValueError(f"{target!r} is among those present, so it is not missing")
@@ -87,9 +85,34 @@ class MissingModality:
         total = torch.zeros(1)
         for name, values in rows.items():
             one = self._maps[name, target]
+            if values.shape[1] != len(one.weight):
+                raise ValueError(
+                    f"{name!r} has width {values.shape[1]}, not that of the rows fitted: {len(one.weight)}"
+                )
             predicted = one.target_mean + (values - one.source_mean) @ one.weight
             total = total.to(predicted.device) + predicted / max(one.error, 1e-8)
         return F.normalize(total, dim=-1)
+
+
+def _real_rows(embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Which rows of each modality are real [B] (bool); ValueError for a mask that is none, and for NaN among them."""
+    unknown = sorted(present.keys() - embeddings.keys())
+    if unknown:
+        raise ValueError(f"present names {', '.join(unknown)}; there are embeddings of {', '.join(sorted(embeddings))}")
+    real = {}
+    for name, values in embeddings.items():
+        rows = torch.ones(len(values), dtype=torch.bool) if name not in present else present[name]
+        if rows.shape != (len(values),):
+            raise ValueError(
+                f"present[{name!r}] has shape {[*rows.shape]}; it needs one value for each of {len(values)} rows"
+            )
+        real[name] = rows.to(values.device, torch.bool)
+        damaged = int((~values[real[name]].isfinite().all(-1)).sum())
+        if damaged:
+            raise ValueError(
+                f"{damaged} embeddings of {name!r} hold NaN or infinite numbers; say in present which rows are real"
+            )
+    return real
 
 
 def _ridge(source: Tensor, target: Tensor) -> _Map:

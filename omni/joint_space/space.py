@@ -246,6 +246,8 @@ class JointSpace(MediaModel):
             raise ValueError(
                 f"embeddings of this space are [D] or [B, D] with D = {self.dim}, got {[*embeddings.shape]}"
             )
+        if not bool(embeddings.isfinite().all()):
+            raise ValueError("embeddings hold NaN or infinite numbers")
         return embeddings.reshape(-1, self.dim).to(self.device).float()
 
     # --- checkpoints ---

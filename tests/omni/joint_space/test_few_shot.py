@@ -60,3 +60,32 @@ def test_a_missing_modality_is_predicted_across_the_gap_from_all_that_are_presen
         missing.predict("sound", {"image": image[50:], "text": text[:1]})
     with pytest.raises(ValueError, match="nothing to learn"):
         MissingModality.fit({"image": image[:2], "sound": sound[:2]})
+
+
+def test_rows_that_are_not_there_may_hold_anything() -> None:
+    rows = {"image": torch.eye(6, 4), "sound": torch.eye(6, 4).flip(1)}
+    there = torch.tensor([1, 1, 1, 1, 1, 0])
+    expected = MissingModality.fit({name: values[:5] for name, values in rows.items()})
+    rows["sound"][5] = float("nan")
+    found = MissingModality.fit(rows, {"sound": there})
+    assert found.pairs == [("image", "sound"), ("sound", "image")]
+    image = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(found.predict("sound", {"image": image}), expected.predict("sound", {"image": image}))
+    with pytest.raises(ValueError, match="1 embeddings of 'sound' hold NaN"):
+        MissingModality.fit(rows)
+
+
+def test_masks_widths_and_numbers_that_do_not_fit_are_named() -> None:
+    rows = {"image": torch.eye(6, 4), "sound": torch.eye(6, 4).flip(1)}
+    with pytest.raises(ValueError, match="present names smell; there are embeddings of image, sound"):
+        MissingModality.fit(rows, {"smell": torch.ones(6, dtype=torch.bool)})
+    with pytest.raises(ValueError, match=r"present\['sound'\] has shape \[3\]; it needs one value for each of 6 rows"):
+        MissingModality.fit(rows, {"sound": torch.ones(3, dtype=torch.bool)})
+    with pytest.raises(ValueError, match="'image' has width 3, not that of the rows fitted: 4"):
+        MissingModality.fit(rows).predict("sound", {"image": torch.ones(2, 3)})
+    space = tiny_space()
+    unknown = torch.full((1, space.dim), float("nan"))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        FewShotClassifier.fit(space, {"frog": unknown, "dog": {}})
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        FewShotClassifier.fit(space, {"frog": {}, "dog": {}}).classify(unknown)
