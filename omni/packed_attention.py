@@ -72,6 +72,7 @@ def block_diagonal_visibility(lengths: Sequence[int], device: torch.device, shar
     return (own & (position[:, None] >= position[None, :]))[None, None]
 
 
+@torch.compiler.disable  # other lengths in every pack: compiled code would be made again and again, for nothing
 def split_attention(
     module: nn.Module,
     query: Tensor,

@@ -26,9 +26,8 @@ def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch
     """
     if config.pack_attention != "auto":
         llm.use_pack_attention(config.pack_attention)
-    elif llm.pack_attention == "split" and (config.compile or device.type != "cpu"):
-        # split makes a call for each sample: other code for every number of them, and many small ones for a GPU
-        llm.use_pack_attention("mask")
+    elif llm.pack_attention == "split" and device.type != "cpu":
+        llm.use_pack_attention("mask")  # split makes a call for each sample: many small ones for a GPU
 
 
 def llm_of(model: MediaModel, config: TrainConfig, is_sharded: bool) -> LanguageModel | None:

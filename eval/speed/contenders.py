@@ -33,7 +33,6 @@ class Contender:
     packed: bool = False
     answers_only: bool = False
     compiled: bool = False
-    shared: bool = False
 
 
 CONTENDERS = [
@@ -43,7 +42,6 @@ CONTENDERS = [
     Contender("d", "+ packing", cached=True, packed=True),
     Contender("e", "+ logits of answers only", cached=True, packed=True, answers_only=True),
     Contender("f", "+ torch.compile", cached=True, packed=True, answers_only=True, compiled=True),
-    Contender("g", "(e) + beginnings of prompts once", cached=True, packed=True, answers_only=True, shared=True),
 ]
 
 
@@ -68,7 +66,6 @@ class Steps:
                 parameter.copy_(value)
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
         self.model.feature_cache = self.cache if contender.cached else None
-        self.model.llm.shares_beginnings = contender.shared
         if contender.compiled:
             self._switch_compilation_on()
         try:

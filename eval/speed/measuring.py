@@ -69,7 +69,7 @@ class SpeedResult:
     llm_tokens: list[int]  # of each sample, media tokens included
     answer_tokens: list[int]
     needed_flops: float  # of a round
-    needed_flops_shared: float  # of a round, where what all prompts of a batch begin with is computed once
+    needed_flops_packed: float  # of a round, where a pack has what all its prompts begin with once
     matmul_flops_per_second: float
     contenders: list[Measured]
     profile: str | None = None
@@ -81,10 +81,7 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
     Raises:
         ValueError: contenders do not compute the same loss, so their times cannot be compared.
     """
-    llm = shape.model.llm
-    contenders = [
-        one for one in CONTENDERS if (settings.compile or not one.compiled) and (llm.can_share or not one.shared)
-    ]
+    contenders = [one for one in CONTENDERS if settings.compile or not one.compiled]
     found = {one.key: Measured(one.key, one.label) for one in contenders}
     batches = [batch for batch in shape.batches if len(batch) == len(shape.batches[0])][: settings.steps]
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +110,7 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
         llm_tokens=[example.length for example in examples],
         answer_tokens=[example.num_answer_tokens for example in examples],
         needed_flops=needed_flops(shape.model, examples),
-        needed_flops_shared=sum(
+        needed_flops_packed=sum(
             needed_flops(shape.model, batch, shared_tokens(shape.model, batch)) for batch in prepared
         ),
         matmul_flops_per_second=matmul_peak(shape.device, shape.dtype),
@@ -165,8 +162,8 @@ def _summarize(result: SpeedResult) -> None:
         one.samples_per_second = len(result.llm_tokens) / seconds
         one.answer_tokens_per_second = sum(result.answer_tokens) / seconds
         one.speedup = statistics.median(a / b for a, b in zip(plain.seconds, one.seconds, strict=True))
-        shares = next(contender.shared for contender in CONTENDERS if contender.key == one.key)
-        needed = result.needed_flops_shared if shares else result.needed_flops
+        packed = next(contender.packed for contender in CONTENDERS if contender.key == one.key)
+        needed = result.needed_flops_packed if packed else result.needed_flops
         one.share_of_peak = needed / seconds / result.matmul_flops_per_second
 
 

@@ -110,7 +110,7 @@ def test_what_this_machine_cannot_do_is_an_error_that_names_the_key(tiny_llm: Pa
         prepare_llm(tiny_model(tiny_llm).llm, config)
 
 
-def test_the_way_of_packing_fits_device_and_compilation_and_is_tried_without_dropout(tiny_llm: Path) -> None:
+def test_the_way_of_packing_fits_the_device_and_is_tried_without_dropout(tiny_llm: Path) -> None:
     llm = with_random_lora(tiny_llm, "shared", dropout=0.5).llm
     llm.train()
     before = torch.random.get_rng_state()
@@ -119,10 +119,10 @@ def test_the_way_of_packing_fits_device_and_compilation_and_is_tried_without_dro
     assert llm.pack_attention == "split"
     choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, pack_attention="reference"), cpu)
     assert llm.pack_attention == "reference"
-    for compiled, device in ((True, cpu), (False, torch.device("cuda"))):
+    for device, way in ((cpu, "split"), (torch.device("cuda"), "mask")):
         llm.use_pack_attention("split")
-        choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, compile=compiled), device)
-        assert llm.pack_attention == "mask"
+        choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, compile=True), device)
+        assert llm.pack_attention == way
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(ValueError, match="'varlen' does not keep samples apart"):
         choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, pack_attention="varlen"), cpu)
