@@ -57,13 +57,14 @@ def estimate_memory(model: OmniModel, num_processes: int, activations: float) ->
     ]
 
 
-def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int) -> float:
+def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int, checkpointed: bool = False) -> float:
     """What one forward pass of the LLM over `num_tokens` keeps for its backward pass, in bytes.
 
     A frozen linear layer keeps nothing (its input is needed only for the gradient of its weight). What is kept for each
     token and layer: inputs of the two norms (2 h), query and attention output (2 h), key and value (2 kv), and in the
     MLP gate, its activation and the product's other factor (3 f), so 4 h + 2 kv + 3 f numbers; with h the width, kv the
     width of keys, f that of the MLP. Logits are made at answer positions only: each with a float32 copy and a gradient.
+    With checkpointed layers only the input of each is kept (h), and all of one layer at a time.
     """
     config = cast(Any, model.llm.model).config.get_text_config()
     width = config.hidden_size
@@ -71,8 +72,9 @@ def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int) 
     keys = head * (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     inner = getattr(config, "intermediate_size", None) or 4 * width  # GPT-2 leaves it out where it is four times h
     size = next(model.llm.model.parameters()).element_size()
-    layers = num_tokens * config.num_hidden_layers * (4 * width + 2 * keys + 3 * inner) * size
-    return layers + num_answer_tokens * config.vocab_size * (size + 2 * _FLOAT32)
+    layer = 4 * width + 2 * keys + 3 * inner
+    kept = config.num_hidden_layers * width + layer if checkpointed else config.num_hidden_layers * layer
+    return num_tokens * kept * size + num_answer_tokens * config.vocab_size * (size + 2 * _FLOAT32)
 
 
 def _largest_layer(model: OmniModel) -> int:

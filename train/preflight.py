@@ -25,7 +25,7 @@ from train.data import PreparedSamples, Source, open_sources
 from train.initialisation import make_model
 from train.memory_estimate import activation_bytes, estimate_memory
 from train.mixing import Draw, MixingPlan, mixing_shares
-from train.objectives.base import find_sample_objective
+from train.objectives.base import Objective, find_sample_objective, runs_llm
 from train.objectives.bind import BindObjective
 from train.packing import describe_global_batch, global_batch_size
 from train.preflight_view import Report, render_prompt
@@ -78,7 +78,7 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: MediaModel | None) 
         if source is not None:
             examples += _check_samples(source, model, objective, recipe, report)
     if examples and isinstance(model, OmniModel):
-        _show_memory(model, examples, config, processes, report)
+        _show_memory(model, objective, examples, config, processes, report)
     return model
 
 
@@ -242,7 +242,12 @@ def _modalities_of(examples: Sequence[Example]) -> str:
 
 
 def _show_memory(
-    model: OmniModel, examples: Sequence[Example], config: TrainConfig, processes: int, report: Report
+    model: OmniModel,
+    objective: Objective,
+    examples: Sequence[Example],
+    config: TrainConfig,
+    processes: int,
+    report: Report,
 ) -> None:
     longest = max(example.length for example in examples)
     answers = [example.num_answer_tokens for example in examples]
@@ -253,7 +258,12 @@ def _show_memory(
         num_tokens = max(longest, config.pack_tokens)
         num_answers = sum(answers) / sum(sum(example.lengths) for example in examples) * num_tokens
         batch = f"packs of {num_tokens:,} tokens"
-    activations = activation_bytes(model, num_tokens, round(num_answers))
+    if runs_llm(objective):
+        kept = "h" if config.activation_checkpointing else "(4 h + 2 kv + 3 f)"
+        activations = activation_bytes(model, num_tokens, round(num_answers), config.activation_checkpointing)
+        what = f"{batch} x layers x {kept} numbers, and the logits of the answers"
+    else:
+        activations, what = 0.0, "none of the LLM, which this objective does not run"
     counts = [processes] if processes > 1 else [1, 8]
     estimates = [estimate_memory(model, count, activations) for count in counts]
     rows = []
@@ -265,10 +275,7 @@ def _show_memory(
     names = [f"{count} device{'s' if count > 1 else ''}" for count in counts]
     parts = ("weights", "gradients", "optimizer", "activations", "on the host")
     report.table("memory of each device, estimated", ("", *names, *parts), rows)
-    report.note(
-        f"Parts are for {names[-1]}. Activations: {batch} x layers "
-        "x (4 h + 2 kv + 3 f) numbers, and the logits of the answers; encoders, adapters and the allocator come on top."
-    )
+    report.note(f"Parts are for {names[-1]}. Activations: {what}; encoders, adapters and the allocator come on top.")
 
 
 def _size(number: float) -> str:

@@ -157,3 +157,15 @@ def test_estimate_of_activations_is_close_to_what_autograd_keeps(tiny_llm: Path)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model.llm.model.model(inputs_embeds=embeds)  # type: ignore[operator]  # without the head
     assert activation_bytes(model, 200, 0) == pytest.approx(sum(kept.values()), rel=0.35)
+    assert 0 < activation_bytes(model, 200, 0, checkpointed=True) < activation_bytes(model, 200, 0)
+
+
+def test_an_objective_that_does_not_run_the_llm_needs_no_memory_of_its_layers(tmp_path: Path, tiny_llm: Path) -> None:
+    data = write_manifest(tmp_path / "data", [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(4)])
+    align = {"class_path": "train.objectives.AlignObjective"}
+    language = {"class_path": "train.objectives.LanguageModelObjective"}
+    both = {"class_path": "train.objectives.WeightedSum", "init_args": {"objectives": [align, language]}}
+    for number, (objective, without) in enumerate(((align, True), (both, False))):
+        good, output = checked(write_recipe(tmp_path / str(number), tiny_llm, data, objective=objective))
+        assert good, output
+        assert ("Activations: none of the LLM" in " ".join(output.split())) == without

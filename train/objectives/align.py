@@ -35,6 +35,8 @@ class AlignObjective(nn.Module):
         llm_dim: width of the LLM; needed with `sentence_encoder`.
     """
 
+    runs_llm = False  # it takes the LLM's embedding table alone
+
     def __init__(
         self,
         temperature: float = 0.07,

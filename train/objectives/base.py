@@ -48,6 +48,11 @@ class SampleObjective(Objective, Protocol):
         ...
 
 
+def runs_llm(objective: Objective) -> bool:
+    """Whether its loss takes a pass through the LLM, which memory is estimated by: unless it has `runs_llm = False`."""
+    return getattr(objective, "runs_llm", True)
+
+
 def find_sample_objective(objective: Objective) -> SampleObjective | None:
     """`objective` itself, or the one within it, that is a `SampleObjective`.
 

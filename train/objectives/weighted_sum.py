@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from omni.batching import Example
 from omni.components import build
 from omni.model import OmniModel
-from train.objectives.base import Objective
+from train.objectives.base import Objective, runs_llm
 
 
 class WeightedSum(nn.Module):
@@ -31,6 +31,7 @@ class WeightedSum(nn.Module):
             self.objectives.append(objective)
             if isinstance(objective, nn.Module):
                 self.add_module(str(index), objective)
+        self.runs_llm = any(map(runs_llm, self.objectives))
 
     def forward(
         self, model: OmniModel, batch: Sequence[Example], num_answer_tokens: int, *, packed: bool
