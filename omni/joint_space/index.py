@@ -190,8 +190,7 @@ class EmbeddingIndex:
         index = cls(embeddings, ids, details["space"], None)
         index.faiss_factory = details["faiss"]
         if index.faiss_factory is not None:
-            faiss = _faiss()
-            index.faiss_index = faiss.read_index(str(folder / "index.faiss"), faiss.IO_FLAG_MMAP)
+            index.faiss_index = _read_faiss(folder, embeddings.shape)
         return index
 
     def _chunks(self) -> Iterator[np.ndarray]:
@@ -275,6 +274,30 @@ def _build_faiss(values: np.ndarray, factory: str) -> Any:
         index = faiss.index_factory(values.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
         raise ValueError(f"faiss does not know the factory {factory!r}; Flat and HNSW32 are examples") from error
-    index.train(values)
+    try:
+        index.train(values)
+    except RuntimeError as error:
+        raise ValueError(
+            f"faiss cannot make {factory!r} from {len(values)} embeddings ({_reason(error)}); Flat and HNSW32 take any"
+        ) from error
     index.add(values)
     return index
+
+
+def _read_faiss(folder: Path, shape: tuple[int, int]) -> Any:
+    faiss = _faiss()
+    try:
+        index = faiss.read_index(str(folder / "index.faiss"), faiss.IO_FLAG_MMAP)
+    except RuntimeError as error:
+        raise ValueError(f"{folder / 'index.faiss'} is damaged ({_reason(error)}); build the index again") from error
+    if (index.ntotal, index.d) != tuple(shape):
+        raise ValueError(
+            f"{folder / 'index.faiss'} is damaged: it has {index.ntotal} rows of {index.d} beside embeddings "
+            f"{list(shape)}; build the index again"
+        )
+    return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """What faiss says, without the C++ signature before it."""
+    return str(error).rpartition("Error: ")[2].strip()

@@ -1,6 +1,6 @@
 """Indexes: exact, in pieces, from a file, in both number formats, and what is damaged."""
 
-import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,17 +80,30 @@ def test_wrong_arguments_and_damaged_files_are_named(tmp_path: Path) -> None:
         EmbeddingIndex.load(tmp_path)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("faiss") is not None, reason="faiss is installed")
-def test_without_faiss_the_error_names_the_extra() -> None:
+def test_without_faiss_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)  # what Python looks at first: not to be found
     with pytest.raises(ImportError, match=r"pip install 'omni\[faiss\]'"):
         EmbeddingIndex.build(EMBEDDINGS, backend="faiss")
 
 
 def test_faiss_finds_what_the_exact_search_finds(tmp_path: Path) -> None:
-    pytest.importorskip("faiss")
     index = EmbeddingIndex.build(EMBEDDINGS, backend="faiss")
     index.save(tmp_path / "index")
     exact = EmbeddingIndex.build(EMBEDDINGS).search(QUERIES, k=5)
     for found in (index, EmbeddingIndex.load(tmp_path / "index")):
         rows = [[hit.row for hit in hits] for hits in found.search(QUERIES, k=5)]
         assert rows == [[hit.row for hit in hits] for hits in exact]
+
+
+def test_what_faiss_cannot_build_or_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="faiss does not know the factory 'Nearest'"):
+        EmbeddingIndex.build(EMBEDDINGS, backend="faiss", factory="Nearest")
+    with pytest.raises(ValueError, match=r"faiss cannot make 'IVF99999,Flat' from \d+ embeddings"):
+        EmbeddingIndex.build(EMBEDDINGS, backend="faiss", factory="IVF99999,Flat")
+    EmbeddingIndex.build(EMBEDDINGS, backend="faiss").save(tmp_path / "index")
+    EmbeddingIndex.build(EMBEDDINGS[:-1], backend="faiss").save(tmp_path / "other")
+    file = tmp_path / "index" / "index.faiss"
+    for content in (file.read_bytes()[:100], (tmp_path / "other" / "index.faiss").read_bytes(), None):
+        file.unlink() if content is None else file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"index\.faiss is damaged"):
+            EmbeddingIndex.load(tmp_path / "index")
