@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
-from omni.encoders.weights import parse_dtype
+from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
 from omni.quiet import quiet_loading
@@ -56,8 +56,11 @@ class HuggingFaceEncoder(Encoder):
         licence: str | None = None,
     ) -> None:
         super().__init__(licence=licence)
-        self.tower = _load_tower(resolve(name), parse_dtype(dtype), revision)
-        self._inputs = inputs_for(self.tower, resolve(name), max_seconds, clips, clip_seconds, revision=revision)
+        number_format = parse_dtype(dtype)
+        with naming(resolve(name)):
+            self.tower = _load_tower(resolve(name), number_format, revision)
+            self._inputs = inputs_for(self.tower, resolve(name), max_seconds, clips, clip_seconds, revision=revision)
+        check_finite(self.tower, resolve(name))
         self.modality = modality or self._inputs.modality
         self.file_extensions = self._inputs.file_extensions
         self.keep_class_token = keep_class_token
@@ -65,10 +68,11 @@ class HuggingFaceEncoder(Encoder):
         self.max_seconds = max_seconds
         self._clips = {"clips": repr(clips), "clip_seconds": clip_seconds} if clips is not None else {}
         self.layers = [layers] if isinstance(layers, int) else list(layers)
-        example = self._inputs(self._inputs.example())
-        with torch.device("meta"):  # shapes only: nothing is computed
-            shapes = type(self.tower)(self.tower.config).eval()
-            states = self._hidden_states(shapes, {key: value.to("meta") for key, value in example.items()})
+        with naming(resolve(name)):
+            example = self._inputs(self._inputs.example())
+            with torch.device("meta"):  # shapes only: nothing is computed
+                shapes = type(self.tower)(self.tower.config).eval()
+                states = self._hidden_states(shapes, {key: value.to("meta") for key, value in example.items()})
         self._num_prefix = _num_prefix_tokens(self.tower.config, example, states.shape[1])
         self.dim = states.shape[2]
         num_features = states.shape[1] - (0 if keep_class_token else self._num_prefix)

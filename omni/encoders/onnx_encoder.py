@@ -17,7 +17,7 @@ from torch import Tensor
 from omni.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.onnx_graph import has_fixed_batch, weight_files, with_free_batch
-from omni.encoders.weights import find_weights
+from omni.encoders.weights import find_weights, naming
 from omni.media.item import Media
 
 logger = logging.getLogger(__name__)
@@ -77,8 +77,11 @@ class OnnxEncoder(Encoder):
         self._preprocessor = _build_preprocessor(preprocessor)
         self._preprocessor_config = preprocessor if isinstance(preprocessor, Mapping) else repr(type(preprocessor))
         self._session: onnxruntime.InferenceSession | None = None
-        self._model = onnx.load(self._graph, load_external_data=False)
+        with naming(self._graph):
+            self._model = onnx.load(self._graph, load_external_data=False)
         outputs = [value.name for value in self._model.graph.output]
+        if not outputs:
+            raise ValueError(f"{self._graph} holds no graph with outputs: it is damaged or no ONNX file")
         self.output = outputs[0] if output is None else output
         if self.output not in outputs:
             raise ValueError(f"{self._graph} has no output {self.output!r}; it has {', '.join(outputs)}")
@@ -114,7 +117,7 @@ class OnnxEncoder(Encoder):
     def run(self, inputs: Mapping[str, Tensor], outputs: list[str]) -> list[Tensor]:
         """Run the graph on a batch; results are on the device of the inputs.
 
-        Raises ValueError if an input of the graph is missing.
+        Raises ValueError if an input of the graph is missing, or the graph cannot be run on what it is given.
         """
         session = self._open()
         missing = [item.name for item in session.get_inputs() if item.name not in inputs]
@@ -125,13 +128,19 @@ class OnnxEncoder(Encoder):
             item.name: inputs[item.name].to("cpu", _TORCH_TYPES[item.type]).contiguous().numpy()
             for item in session.get_inputs()
         }
-        if self._one_by_one:
-            clips = range(len(next(iter(feed.values()))))
-            rows = [session.run(outputs, {name: array[i : i + 1] for name, array in feed.items()}) for i in clips]
-            arrays = [np.concatenate(column) for column in zip(*rows, strict=True)]
-        else:
-            arrays = cast(list[np.ndarray], session.run(outputs, feed))
+        try:
+            arrays = self._run_session(session, feed, outputs)
+        except Exception as error:  # onnxruntime's errors have no base class of their own
+            shapes = {name: array.shape for name, array in feed.items()}
+            raise ValueError(f"{self._graph} cannot be run on inputs of the shapes {shapes}: {error}") from error
         return [torch.from_numpy(array).to(device) for array in arrays]
+
+    def _run_session(self, session: Any, feed: Mapping[str, np.ndarray], outputs: list[str]) -> list[np.ndarray]:
+        if not self._one_by_one:
+            return cast(list[np.ndarray], session.run(outputs, feed))
+        clips = range(len(next(iter(feed.values()))))
+        rows = [session.run(outputs, {name: array[i : i + 1] for name, array in feed.items()}) for i in clips]
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def preprocessing_config(self) -> dict[str, Any]:
         return {
@@ -151,11 +160,13 @@ class OnnxEncoder(Encoder):
 
     def _open(self) -> onnxruntime.InferenceSession:
         if self._session is None:
-            self._session = _open_session(self._rewritten or str(self._graph), self._providers)
+            with naming(self._graph):
+                self._session = _open_session(self._rewritten or str(self._graph), self._providers)
         return self._session
 
     def _free_batch(self) -> None:
-        whole = onnx.load(self._graph)  # with weights kept outside, since a session made of bytes finds no files
+        with naming(self._graph):
+            whole = onnx.load(self._graph)  # with weights kept outside, since a session made of bytes finds no files
         rewritten = with_free_batch(whole).SerializeToString()
         if _same_alone_and_together(whole.SerializeToString(), rewritten):
             self._rewritten = rewritten

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
-from omni.encoders.weights import parse_dtype
+from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.text import load_text
@@ -42,11 +42,13 @@ class TextEncoder(Encoder):
     ) -> None:
         super().__init__(licence=licence)
         path = resolve(name)
-        config = AutoConfig.from_pretrained(path)
-        with quiet_loading():
+        with naming(path), quiet_loading():
+            config = AutoConfig.from_pretrained(path)
             model = AutoModel.from_pretrained(path, dtype=parse_dtype(dtype))
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+            self._tokenizer("\N{SNOWMAN}")  # one that lacks a token for what it does not know fails here, not later
         self.tower = cast(PreTrainedModel, model.text_model if "text_config" in config.sub_configs else model)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+        check_finite(self.tower, path)
         self.modality = modality
         text_config = cast(Any, self.tower.config)
         self.max_features = min(max_tokens, int(getattr(text_config, "max_position_embeddings", max_tokens)))

@@ -1,9 +1,10 @@
 """Weights of an encoder on disk: find the file, read it safely, load it strictly."""
 
 import argparse
+import contextlib
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,9 @@ def read_checkpoint(path: Path) -> Any:
         with torch.serialization.safe_globals(_HARMLESS):
             # Only the zip format, torch's since 1.6, can be mapped into memory.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except OSError:
-        raise
     except Exception as error:  # the errors of a file that is no checkpoint are of a dozen types
+        if isinstance(error, OSError) and str(path) in str(error):  # it is not there, or may not be read
+            raise
         code = re.search(r"(?:GLOBAL|Unsupported class) (?!torch\.)([\w.]+)", str(error))
         if code:
             raise ValueError(
@@ -101,12 +102,17 @@ def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path, assign: bool = False) -> None:
-    """Loads `state` into `module`; a missing, unexpected or misshaped key is a KeyMismatchError that names it.
+    """Loads `state` into `module`.
 
     assign: take the tensors themselves, in their own dtype, instead of copying them into the module's.
+
+    Raises:
+        KeyMismatchError: a missing, unexpected or misshaped key, which it names.
+        ValueError: weights that are no floating-point numbers, or not finite.
     """
     check_keys(module, state, source)
     module.load_state_dict(state, assign=assign)
+    check_finite(module, source)
 
 
 class KeyMismatchError(ValueError):
@@ -125,8 +131,39 @@ class KeyMismatchError(ValueError):
         super().__init__(f"{source} does not fit {module}; " + "; ".join(problems))
 
 
+@contextlib.contextmanager
+def naming(source: str | Path) -> Iterator[None]:
+    """Errors of a library that reads damaged files inside, of a dozen types, become ValueErrors that name `source`."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error) is ValueError and str(source) in str(error):
+            raise
+        reason = str(error).strip() or "no reason given"
+        if type(error) is ValueError:
+            raise ValueError(f"{source}: {reason}") from error
+        raise ValueError(
+            f"{source} is damaged, or its settings are wrong ({type(error).__name__}: {reason}); download it again"
+        ) from error
+
+
+def check_finite(module: nn.Module, source: str | Path) -> None:
+    """A ValueError names weights of the module that hold NaN or infinite numbers, of which no feature can come."""
+    bad = [name for name, weight in module.named_parameters() if not _is_finite(weight)]
+    if bad:
+        more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+        raise ValueError(f"{source} holds NaN or infinite numbers in {', '.join(bad[:5])}{more}; download it again")
+
+
+def _is_finite(weight: Tensor) -> bool:
+    # A sum costs no memory; it may overflow where no number does, so only then are all of them looked at.
+    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
+
+
 def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """A missing, unexpected or misshaped key is a KeyMismatchError that names it."""
+    """A missing, unexpected or misshaped key is a KeyMismatchError that names it; ValueError for other number types."""
     expected = module.state_dict()
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())
@@ -137,3 +174,6 @@ def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> 
     ]
     if missing or unexpected or misshaped:
         raise KeyMismatchError(source, type(module).__name__, missing, unexpected, sorted(misshaped))
+    for name, tensor in expected.items():
+        if tensor.is_floating_point() and not state[name].is_floating_point():
+            raise ValueError(f"{source} holds {state[name].dtype} in {name}, which are no weights; download it again")
