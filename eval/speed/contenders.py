@@ -3,7 +3,7 @@
 Shapes: B batch, L length, Q media tokens, D width of the LLM, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 from omni.batching import Example
 from omni.conversation import IGNORED_LABEL, MEDIA_SLOT
 from omni.feature_cache import FeatureCache
-from omni.llm_layers import compile_layers
+from omni.llm import LanguageModel
+from omni.llm_layers import checkpoint_layers, compile_layers
 from omni.messages import Sample
 from omni.model import OmniModel
 
@@ -33,6 +34,7 @@ class Contender:
     packed: bool = False
     answers_only: bool = False
     compiled: bool = False
+    checkpointed: bool = False
 
 
 CONTENDERS = [
@@ -42,6 +44,7 @@ CONTENDERS = [
     Contender("d", "+ packing", cached=True, packed=True),
     Contender("e", "+ logits of answers only", cached=True, packed=True, answers_only=True),
     Contender("f", "+ torch.compile", cached=True, packed=True, answers_only=True, compiled=True),
+    Contender("g", "(e) + checkpointing", cached=True, packed=True, answers_only=True, checkpointed=True),
 ]
 
 
@@ -55,7 +58,7 @@ class Steps:
         self.trainable = [*model.trainable_parameters().values()]
         self.initial = [parameter.detach().clone() for parameter in self.trainable]
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
-        self._compiled: dict[torch.nn.Module, Any] = {}
+        self._forwards: dict[Callable[[LanguageModel], None], dict[torch.nn.Module, Any]] = {}
         model.train()
 
     @contextmanager
@@ -67,12 +70,15 @@ class Steps:
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
         self.model.feature_cache = self.cache if contender.cached else None
         if contender.compiled:
-            self._switch_compilation_on()
+            self._switch_on(compile_layers)
+        if contender.checkpointed:
+            self._switch_on(checkpoint_layers)
         try:
             yield
         finally:
             self.model.feature_cache = None
-            for layer in self._compiled:
+            self.model.llm.recomputes_layers = False
+            for layer in {layer for forwards in self._forwards.values() for layer in forwards}:
                 layer.__dict__.pop("forward", None)
 
     def run(self, contender: Contender, samples: Sequence[Sample]) -> float:
@@ -90,13 +96,15 @@ class Steps:
         self.optimizer.zero_grad()
         return float(loss.detach())
 
-    def _switch_compilation_on(self) -> None:
-        if not self._compiled:
-            compile_layers(self.model.llm)
+    def _switch_on(self, change: Callable[[LanguageModel], None]) -> None:
+        """Change the LLM's layers, the next time as they were changed the first time: compiled code is kept."""
+        if change not in self._forwards:
+            change(self.model.llm)
             layers = [module for module in self.model.llm.modules() if "forward" in module.__dict__]
-            self._compiled = {layer: layer.__dict__["forward"] for layer in layers}
-        for layer, forward in self._compiled.items():
+            self._forwards[change] = {layer: layer.__dict__["forward"] for layer in layers}
+        for layer, forward in self._forwards[change].items():
             layer.__dict__["forward"] = forward
+        self.model.llm.recomputes_layers = change is checkpoint_layers
 
 
 def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:

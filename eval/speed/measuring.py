@@ -95,7 +95,8 @@ def measure(shape: Shape, settings: Settings, progress: Callable[[str], None]) -
                 seconds = _round(steps, contender, batches, shape.device)
                 found[contender.key].seconds.append(seconds)
                 progress(f"round {number + 1} of {settings.rounds}: {contender.label}: {seconds:.2f} s")
-        where = _profile(steps, contenders[-1], batches, shape.device) if settings.profile else None
+        last = [one for one in contenders if not one.checkpointed][-1]
+        where = _profile(steps, last, batches, shape.device) if settings.profile else None
     prepared = [[shape.model.prepare(sample, answer=True) for sample in batch] for batch in batches]
     examples = [example for batch in prepared for example in batch]
     result = SpeedResult(

@@ -22,7 +22,7 @@ def test_all_contenders_train_the_same_weights_from_the_same_samples(tmp_path: P
         with steps.of(contender):
             losses = [steps.run(contender, batch) for batch in shape.batches]
             found[contender.key] = torch.tensor(losses), [weight.detach().clone() for weight in steps.trainable]
-    assert set(found) == {"a", "b", "c", "d", "e"}
+    assert set(found) == {"a", "b", "c", "d", "e", "g"}
     for losses, weights in found.values():
         torch.testing.assert_close(losses, found["a"][0], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(weights, found["a"][1], rtol=1e-3, atol=1e-5)
@@ -51,7 +51,7 @@ def test_the_command_writes_table_figures_and_chart(tmp_path: Path, capsys: pyte
     assert main([*words, "--output", str(tmp_path)]) == 0
     assert "| e | + logits of answers only |" in capsys.readouterr().out
     result = json.loads((tmp_path / "tiny-float32.json").read_text())
-    assert [one["key"] for one in result["contenders"]] == ["a", "b", "c", "d", "e"]
+    assert [one["key"] for one in result["contenders"]] == ["a", "b", "c", "d", "e", "g"]
     for one in result["contenders"]:
         assert len(one["seconds"]) == 2
         assert one["samples_per_second"] > 0
