@@ -9,11 +9,13 @@ import gradio as gr
 from demo import appearance
 from demo.conversation import AttachmentError, Uploads, notice, split_turn, to_messages, user_turn
 from demo.streaming import stream_answer
+from omni.messages import SampleError
 from omni.model import OmniModel
 
 History = list[dict[str, Any]]
 DEFAULT_MAX_NEW_TOKENS = 64
 MAX_NEW_TOKENS = 1024
+UNDO = "Undo puts your question back in the box below; the bin clears the chat."
 UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 3600, 86400  # seconds: uploaded files are deleted after a day
 # of events that only change what is shown
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -26,11 +28,17 @@ class Chat:
     model: OmniModel
     uploads: Uploads
 
-    def send(self, typed: dict[str, Any], history: History, *choices: str) -> tuple[Any, History]:
-        """Move what was typed into the chat, or say what is wrong with it and leave the rest in the text box."""
+    def send(self, busy: bool, typed: dict[str, Any], history: History, *choices: str) -> tuple[bool, Any, History]:
+        """Move what was typed into the chat, or say what is wrong with it and leave the rest in the text box.
+
+        Raises:
+            gr.Error: Enter was pressed while an answer is being written. What was typed stays in the box.
+        """
+        if busy:
+            raise gr.Error("an answer is being written", print_exception=False)
         text, files = typed["text"] or "", typed["files"] or []
         if not text.strip() and not files:
-            return _idle(), history
+            return False, _idle(), history
         good: list[tuple[str, str]] = []
         errors: list[str] = []
         for path in files:
@@ -39,11 +47,9 @@ class Chat:
             except AttachmentError as error:
                 errors.append(str(error))
         if errors:
-            kept = "Your text is" if not good else f"Your text and the other {_count(len(good), 'file')} are"
-            advice = f"{kept} still in the box below: press Enter to ask without, or attach something else."
             box = _idle(value={"text": text, "files": [path for path, _ in good]})
-            return box, [*history, notice("⚠️ " + "\n\n".join([*errors, advice]))]
-        return _busy(), [*history, user_turn(text, good)]
+            return False, box, [*history, notice("⚠️ " + "\n\n".join([*errors, _advice(text, len(good))]))]
+        return True, _busy(), [*history, user_turn(text, good)]
 
     def answer(self, history: History, max_new_tokens: int, temperature: float) -> Iterator[History]:
         """Stream the answer to the last user turn into the chat; an error becomes a notice, in words."""
@@ -59,7 +65,8 @@ class Chat:
                 yield [*history, {"role": "assistant", "content": text}]
         except (ValueError, OSError, RuntimeError) as error:
             partial = [{"role": "assistant", "content": text}] if text else []
-            yield [*history, *partial, notice(f"⚠️ No answer: {error}")]
+            reason = error.reason if isinstance(error, SampleError) else error
+            yield [*history, *partial, notice(f"⚠️ No answer: {reason}\n\n{UNDO}")]
             return
         if not text.strip():
             yield [
@@ -67,16 +74,22 @@ class Chat:
                 notice("The model ended its answer before the first word. Ask in other words, or try again."),
             ]
 
+    def stopped(self, history: History) -> tuple[bool, Any, History]:
+        """Say so where an answer was stopped before its first word: retry and undo stand at the page's own turns."""
+        if history and history[-1]["role"] == "user":
+            history = [*history, notice("Stopped before the first word.")]
+        return False, _idle(), history
+
     def undo(self, history: History) -> tuple[Any, History]:
         """Take the last user turn and all after it out of the chat, back into the text box."""
         before, turn = _before_last_question(history)
         text, files = split_turn(turn) if turn else ("", [])
         return _idle(value={"text": text, "files": files}), before
 
-    def retry(self, history: History) -> tuple[Any, History]:
+    def retry(self, history: History) -> tuple[bool, Any, History]:
         """Take the answer to the last user turn out of the chat, to be answered again."""
         before, turn = _before_last_question(history)
-        return _busy(), [*before, turn] if turn else before
+        return True, _busy(), [*before, turn] if turn else before
 
 
 @dataclass
@@ -148,20 +161,21 @@ def _wire(
     chat: Chat, chatbot: gr.Chatbot, box: gr.MultimodalTextbox, choices: list[gr.Radio], settings: list[gr.Slider]
 ) -> None:
     """Connect what the user does to what happens."""
+    busy = gr.State(False)  # whether an answer is being written
     answering: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}
     answers = []
-    for start, inputs, outputs, function in (
-        (box.submit, [box, chatbot, *choices], [box, chatbot], chat.send),
-        (chatbot.retry, [chatbot], [box, chatbot], chat.retry),
+    for start, inputs, function in (
+        (box.submit, [busy, box, chatbot, *choices], chat.send),
+        (chatbot.retry, [chatbot], chat.retry),
     ):
-        answer = start(function, inputs, outputs, **QUICK).then(
+        answer = start(function, inputs, [busy, box, chatbot], **QUICK).success(
             chat.answer, [chatbot, *settings], [chatbot], **answering
         )
-        answer.then(_release, None, [box], **QUICK)
+        answer.then(_release, None, [busy, box], **QUICK)
         answers.append(answer)
-    box.stop(_release, None, [box], cancels=answers, **QUICK)
+    box.stop(chat.stopped, [chatbot], [busy, box, chatbot], cancels=answers, **QUICK)
     chatbot.undo(chat.undo, [chatbot], [box, chatbot], **QUICK)
-    chatbot.clear(_release, None, [box], cancels=answers, **QUICK)
+    chatbot.clear(_release, None, [busy, box], cancels=answers, **QUICK)
 
 
 def _example_taker(examples: Sequence[Example]) -> Callable[[gr.SelectData], Any]:
@@ -173,6 +187,20 @@ def _example_taker(examples: Sequence[Example]) -> Callable[[gr.SelectData], Any
     return take
 
 
+def _advice(text: str, num_files: int) -> str:
+    """What to do when a file was refused: `text` and `num_files` others went back into the box."""
+    others = "the other file" if num_files == 1 else f"the other {num_files} files"
+    kept = ["your text"] * bool(text.strip()) + [others] * bool(num_files)
+    if not kept:
+        return "Attach something else, or ask without."
+    things = " and ".join(kept)
+    verb = "is" if things in ("your text", "the other file") else "are"
+    return (
+        f"{things[0].upper()}{things[1:]} {verb} still in the box below: "
+        "press Enter to ask without, or attach something else."
+    )
+
+
 def _busy() -> Any:
     return gr.MultimodalTextbox(value={"text": "", "files": []}, submit_btn=False, stop_btn=True)
 
@@ -181,8 +209,8 @@ def _idle(**changes: Any) -> Any:
     return gr.MultimodalTextbox(submit_btn=True, stop_btn=False, **changes)
 
 
-def _release() -> Any:
-    return _idle()
+def _release() -> tuple[bool, Any]:
+    return False, _idle()
 
 
 def _before_last_question(history: History) -> tuple[History, dict[str, Any] | None]:
@@ -190,7 +218,3 @@ def _before_last_question(history: History) -> tuple[History, dict[str, Any] | N
         if history[index]["role"] == "user":
             return history[:index], history[index]
     return [], None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -34,13 +34,17 @@ _ICON_SVG = (
 )
 ICON_URL = "data:image/svg+xml," + quote(_ICON_SVG)
 
+# An answer is Markdown, and a model can be made to write a picture's address with what was said in it.
+_POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:; frame-src 'none'; form-action 'self'"
+
 HEAD = f"""
 <link rel="icon" type="image/svg+xml" href="{ICON_URL}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 """
 
 CSS = """
-.gradio-container { max-width: 960px !important; margin: 0 auto !important; padding: 0 !important; }
+.gradio-container { max-width: 960px !important; width: 100% !important; margin: 0 auto !important; padding: 0 !important; }
 .gradio-container .main.app { padding: 16px 20px 10px !important; max-width: 100% !important; }
 svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent); }
 #header { padding: 0; }
@@ -62,6 +66,7 @@ svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent)
 #chat .welcome .icons { font-size: 2rem; display: flex; gap: 14px; justify-content: center; }
 #chat .welcome h2 { font-size: 1.25rem; font-weight: 650; margin: 8px 0 4px; color: var(--body-text-color); }
 #chat .welcome p { color: var(--body-text-color-subdued); font-size: .92rem; line-height: 1.5; margin: 0; }
+#chat .message-buttons-right:has([aria-label="Copy message"]) { display: none; } /* it would copy character references */
 #ask { border-radius: 16px; }
 #ask textarea { font-size: 1rem; }
 .choice { border: none !important; background: transparent !important; padding: 0 4px !important; box-shadow: none !important;

@@ -1,9 +1,12 @@
 """From what the chat page holds to the messages that the model takes.
 
 It knows of Gradio only the shape of its chat history: a list of `{"role", "content", "metadata"}`, where content
-is a list of `{"type": "text", "text": ...}` and `{"type": "file", "file": {"path": ...}, "alt_text": ...}`.
+is a list of `{"type": "text", "text": ...}` and `{"type": "file", "file": {"path": ...}, "alt_text": ...}`. Gradio
+renders all text as Markdown with HTML; what the user typed is therefore kept there as character references.
 """
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,11 @@ from omni.encoders.precomputed import PrecomputedFeatures
 from omni.media.item import Media
 from omni.messages import Message, Text
 
+# What may mean something in Markdown or HTML: some characters anywhere, some at the head of a line, and in addresses.
+# Other text is left as it is, because screen readers are given the Markdown.
+_MARKUP = re.compile(
+    r"[\\`*_{}\[\]<>#|~$&@]|^ +|^[ ]*[-+=]|(?<=\d)[.)](?=\s)|:(?=//)|(?<=www)\.", re.MULTILINE | re.IGNORECASE
+)
 NOTICE = {"id": "notice"}  # metadata of what the page itself says; the model never sees such a message
 
 
@@ -71,7 +79,7 @@ class Uploads:
         candidates = self.candidates(suffix)
         if not candidates:
             kind = f"files of type {suffix.lower()}" if suffix else "files without an extension"
-            raise AttachmentError(f"**{name}**: this model does not take {kind}. It takes {self.describe()}.")
+            raise AttachmentError(f"{name}: this model does not take {kind}. It takes {self.describe()}.")
         return next((modality for modality in candidates if modality in choices), candidates[0])
 
     def describe(self) -> str:
@@ -95,8 +103,9 @@ class Uploads:
             upload.encoder.preprocess(upload.media(path))
         except (ValueError, OSError) as error:
             # Errors name the file by its path; here that is the page's own upload folder, which tells the user nothing.
-            reason = str(error).replace(path, Path(path).name)
-            raise AttachmentError(f"**{Path(path).name}** cannot be used as {modality}: {reason}") from error
+            name = Path(path).name
+            reason = str(error).replace(path, name).removeprefix(f"{modality} {name}: ")
+            raise AttachmentError(f"{name} cannot be used as {modality}: {reason}") from error
         return modality
 
 
@@ -104,18 +113,23 @@ def user_turn(text: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A new turn: `files` are (path, modality); the modality is kept, whatever the user chooses later."""
     content: list[dict[str, Any]] = [{"path": path, "alt_text": modality} for path, modality in files]
     if text.strip():
-        content.append({"type": "text", "text": text})
+        content.append({"type": "text", "text": literal(text)})
     return {"role": "user", "content": content}
+
+
+def literal(text: str) -> str:
+    """Markdown that shows `text` as it was typed; `html.unescape` gives the text again."""
+    return _MARKUP.sub(lambda match: "".join(f"&#{ord(letter)};" for letter in match.group()), text)
 
 
 def notice(text: str) -> dict[str, Any]:
     """A turn in which the page itself speaks: an error, in words."""
-    return {"role": "assistant", "content": [{"type": "text", "text": text}], "metadata": dict(NOTICE)}
+    return {"role": "assistant", "content": [{"type": "text", "text": literal(text)}], "metadata": dict(NOTICE)}
 
 
 def split_turn(turn: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Text and file paths of a turn of the chat history, to put it back where it was typed."""
-    text = "".join(part["text"] for part in turn["content"] if part["type"] == "text")
+    text = "".join(html.unescape(part["text"]) for part in turn["content"] if part["type"] == "text")
     return text, [part["file"]["path"] for part in turn["content"] if part["type"] == "file"]
 
 
@@ -129,7 +143,7 @@ def to_messages(history: Sequence[Mapping[str, Any]], uploads: Uploads) -> tuple
     for turn in history:
         if _is_notice(turn):
             continue
-        content = tuple(_part(part, uploads) for part in turn["content"])
+        content = tuple(_part(part, turn["role"], uploads) for part in turn["content"])
         if not content or (turn["role"] == "assistant" and not _has_text(content)):
             continue
         if messages and messages[-1].role == turn["role"]:
@@ -138,9 +152,9 @@ def to_messages(history: Sequence[Mapping[str, Any]], uploads: Uploads) -> tuple
     return tuple(messages)
 
 
-def _part(part: Mapping[str, Any], uploads: Uploads) -> Text | Media:
+def _part(part: Mapping[str, Any], role: str, uploads: Uploads) -> Text | Media:
     if part["type"] == "text":
-        return Text(part["text"])
+        return Text(html.unescape(part["text"]) if role == "user" else part["text"])
     path, modality = part["file"]["path"], part.get("alt_text")
     if modality not in uploads.by_modality:
         modality = uploads.modality_of(path)

@@ -33,7 +33,8 @@ def prepare_example(model: OmniModel, messages: Sample | Messages, *, answer: bo
         raise SampleError(
             sample_id,
             f"{length} tokens ({text_length} of text, up to {length - text_length} of media) are more than the "
-            f"LLM's context of {model.llm.context_length}; shorten the text or use an adapter with fewer tokens",
+            f"LLM's context of {model.llm.context_length}; shorten the text, leave out turns or media, or use an "
+            "adapter with fewer tokens",
         )
     return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
 

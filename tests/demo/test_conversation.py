@@ -1,5 +1,6 @@
 """From the chat's history to the model's messages, through Gradio's own conversion of the history."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,33 @@ def test_the_model_never_sees_notices_nor_questions_without_answer() -> None:
 def test_a_turn_taken_back_gives_text_and_files_again(tmp_path: Path) -> None:
     turn = user_turn("  two\nlines", [(str(tmp_path / "a.png"), "image")])
     assert split_turn(_through_gradio([turn])[0]) == ("  two\nlines", [str(tmp_path / "a.png")])
+
+
+TYPED = """<script>alert(1)</script> <b>not bold</b> *nor* _this_ `code` $$x^2$$
+# no heading
+    no code either, https://example.com ![no](picture.png) | & &amp; &#42; [a](b) 蛙🐸
+1. one
+2) two
++ three
+  - four, www.example.com, me@example.com
+==="""
+
+
+def test_markup_in_a_question_is_shown_as_typed_and_reaches_the_model_as_typed() -> None:
+    history = _through_gradio([user_turn(TYPED, [])])
+    shown = history[0]["content"][0]["text"]
+    assert not re.search(r"[<>*_`$\[\]|\\~@]|&(?!#\d+;)|^[# =+-]|://|www\.|^\d+[.)]", shown, re.MULTILINE)
+    assert split_turn(history[0]) == (TYPED, [])
+    assert to_messages(history, _uploads()) == (Message("user", (Text(TYPED),)),)
+
+
+def test_ordinary_words_are_kept_as_they_are() -> None:
+    question = 'What\'s this (in 3.5 words): a dog, a "cat"? - yes/no; 50% + 1 = 蛙!'
+    assert user_turn(question, [])["content"][0]["text"] == question
+
+
+def test_markup_in_what_the_page_says_of_a_file_is_shown_as_it_is() -> None:
+    assert "<" not in notice("<img src=x>.png: is empty")["content"][0]["text"]
 
 
 def test_the_users_choice_decides_between_modalities_that_share_a_file_type() -> None:
