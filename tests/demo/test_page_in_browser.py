@@ -125,26 +125,6 @@ def test_an_answer_cannot_make_the_browser_ask_another_machine_for_a_picture(pag
     assert blocked.startswith("http://192.0.2.1/")
 
 
-def test_enter_while_an_answer_comes_keeps_what_was_typed_and_stop_ends_the_answer(page: Page) -> None:
-    page.get_by_text("Settings").click()
-    page.get_by_label("number input for Longest answer").fill("480")
-    ask(page, "What is this?")
-    expect(page.locator("#ask .stop-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
-    with page.expect_response(lambda response: response.status == 500, timeout=ANSWER_MILLISECONDS):  # Gradio's refusal
-        ask(page, "And this?")
-    expect(page.locator("#ask textarea")).to_have_value("And this?")
-    page.locator("#ask .stop-button").click()
-    expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
-    expect(page.locator("#chat .bot.message")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MILLISECONDS)
-    page.get_by_role("button", name="Clear").click()  # the tiny LLM's context holds no second turn
-    expect(page.locator("#chat .message")).to_have_count(0)
-    page.press("#ask textarea", "Enter")
-    expect(page.locator("#chat .user.message")).to_have_text("And this?", timeout=ANSWER_MILLISECONDS)
-    expect(page.locator("#ask .stop-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
-    expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)
-    expect(page.locator("#chat .bot.message")).to_have_text(re.compile(r"\S"), timeout=ANSWER_MILLISECONDS)
-
-
 def test_a_question_longer_than_the_context_is_said_in_words_and_can_be_taken_back(page: Page) -> None:
     ask(page, "word " * 3000)
     expect(page.locator("#chat")).to_contain_text("more than the LLM's context", timeout=ANSWER_MILLISECONDS)
