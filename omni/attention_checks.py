@@ -97,7 +97,12 @@ def _packed_logits(model: nn.Module, samples: list[Tensor], arguments: PackArgum
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
-    """Equal but for rounding: a tenth of the spread of the logits in 16 bits, a thousandth in 32."""
-    share = 1e-3 if found.dtype == torch.float32 else 0.1
-    difference = (found.float() - expected.float()).abs().max()
-    return bool(difference <= share * expected.float().std())
+    """Equal but for rounding: to a thousandth of the spread of the logits, in 16 bits to a tenth in the square mean.
+
+    Seeing one token too many moves logits by more than half their spread. In 16 bits another kernel may move single
+    ones among millions by a tenth and more, so these do not count.
+    """
+    difference = (found.float() - expected.float()) / expected.float().std()
+    if found.dtype == torch.float32:
+        return bool(difference.abs().max() <= 1e-3)
+    return bool(difference.square().mean().sqrt() <= 0.1)

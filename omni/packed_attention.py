@@ -92,6 +92,9 @@ def split_attention(
     """
     if cu_seq_lens_q is None or cu_seq_lens_k is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    dtype = query.dtype
+    if query.device.type == "cpu" and dtype.itemsize == 2:  # whose kernels are slower in half precision
+        query, key, value = query.float(), key.float(), value.float()
     lengths = cu_seq_lens_q.diff().tolist()
     before = [keys - own for keys, own in zip(cu_seq_lens_k.diff().tolist(), lengths, strict=True)]
     parts = [*zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)]
@@ -102,7 +105,7 @@ def split_attention(
         values = torch.cat([shared_value, own_value], 2) if shared else own_value
         mask = _visible(own_query.shape[2], shared, sliding_window, query.device)
         outputs.append(sdpa_attention_forward(module, own_query, keys, values, mask, **options)[0])
-    return torch.cat(outputs, dim=1), None
+    return torch.cat(outputs, dim=1).to(dtype), None
 
 
 @functools.lru_cache(maxsize=1024)  # the same lengths come in every layer

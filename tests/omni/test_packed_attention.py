@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 from omni.attention_checks import honours_packing, honours_sharing
 from omni.batching import Example, pack
 from omni.messages import Media, Message, Text
-from omni.model import OmniModel
+from omni.model import OmniModel, build_model
 from omni.packed_attention import SPLIT, PackAttention, block_diagonal_visibility, pack_arguments, register
-from tests.tiny import MLP, RESAMPLER, sensor, tiny_llm_dir, tiny_model
+from tests.tiny import MLP, RESAMPLER, sensor, tiny_config, tiny_llm_dir, tiny_model
 
 LORA = {"r": 2, "alpha": 4, "target_modules": ["q_proj", "v_proj"]}
 WAYS: list[PackAttention] = ["reference", "mask", "split"]
@@ -74,6 +74,18 @@ def test_what_all_prompts_begin_with_is_computed_once_where_the_way_allows_it(
     apart = model.batched(model.embed_examples(batch), packed=True)
     model.llm.shares_beginnings = True
     assert apart.inputs_embeds.shape[1] - inputs.inputs_embeds.shape[1] == 3 * inputs.shared
+
+
+def test_packs_in_half_precision_give_what_padded_batches_give_up_to_rounding(tiny_llm: Path) -> None:
+    config = tiny_config(tiny_llm)
+    config.llm.dtype = "bfloat16"
+    model = build_model(config)
+    assert model.llm.pack_attention == "split"
+    assert model.llm.can_share
+    batch = [example(model, sensor("image", i, 9), "what?", answer="a frog of the drum") for i in range(3)]
+    with torch.no_grad():
+        packed, padded = model(batch, packed=True), model(batch, packed=False)
+    assert packed.item() == pytest.approx(padded.item(), rel=1e-2)
 
 
 def test_nothing_is_shared_while_lora_drops_out(tiny_llm: Path) -> None:
