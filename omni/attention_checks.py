@@ -77,6 +77,30 @@ def honours_tree_mask(model: nn.Module, embeds: Tensor) -> bool:
     return _close(tree, torch.stack(alone))
 
 
+@torch.no_grad()
+def honours_copied_cache(model: nn.Module, embeds: Tensor) -> bool:
+    """Whether the cache of a batch of prefixes can be copied row by row, and each copy go on with several tokens.
+
+    Mamba and other state-space models, and the layers of that kind in hybrids (LFM2, Qwen3-Next, Jamba), cannot.
+    """
+    prefixes, suffixes = embeds[:6].reshape(2, 3, -1), embeds[6:12].reshape(3, 2, -1)
+    rows = torch.tensor([1, 0, 1], device=embeds.device)
+    try:
+        cache = model(inputs_embeds=prefixes, use_cache=True).past_key_values
+        cache.batch_select_indices(rows)
+        found = model(
+            inputs_embeds=suffixes,
+            attention_mask=torch.ones(3, 5, dtype=torch.long, device=embeds.device),
+            position_ids=torch.tensor([[3, 4]] * 3, device=embeds.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        whole = model(inputs_embeds=torch.cat([prefixes[rows], suffixes], dim=1), use_cache=False).logits[:, 3:]
+    except (*_UNSUPPORTED, AttributeError):  # no such output, or a cache without that method
+        return False
+    return _close(found, whole)
+
+
 def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
     """True where attention may look -> 0 there and the lowest number of `dtype` elsewhere, as transformers adds it."""
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import jinja2
@@ -71,6 +72,7 @@ class ConversationEncoder:
         specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         alternatives = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True))
         self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
+        self._end_tokens = re.compile(rf"(?:{alternatives})+" if alternatives else r"(?!)")
 
     def encode(
         self,
@@ -155,16 +157,26 @@ class ConversationEncoder:
             return False
 
     def end_token_ids(self) -> list[int]:
-        """Ids of the tokens with which this template ends an answer."""
+        """Ids of the tokens with which this template ends an answer.
+
+        Where it ends the last answer with none (as GLM-4's), that of an earlier one.
+        """
         probe = [Message("user", (Text("?"),)), Message("assistant", (Text("!"),))]
-        layout = self.encode(probe, answer=True)
-        last = [label for label in layout.labels if label != IGNORED_LABEL][-1]
-        ends = {last} if str(self.tokenizer.decode([last])).strip() in self._special_texts() else set()
+        ends: set[int] = set()
+        for turns in (probe, [*probe, *probe]):
+            labels = self.encode(turns, answer=True).labels
+            last_ones = {
+                label for label, after in pairwise([*labels, IGNORED_LABEL]) if label >= 0 and after == IGNORED_LABEL
+            }
+            ends = {last for last in last_ones if self._is_special(last)}
+            if ends:
+                break
         eos = self.tokenizer.eos_token_id
         return sorted(ends | ({eos} if isinstance(eos, int) else set()))
 
-    def _special_texts(self) -> set[str]:
-        return {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+    def _is_special(self, token_id: int) -> bool:
+        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
+        return str(self.tokenizer.decode([token_id])).strip() in special
 
     def _strip(self, message: Message) -> Message:
         parts = [
@@ -305,7 +317,30 @@ class ConversationEncoder:
 
     def _past_end_token(self, text: str, end: int) -> int:
         match = self._end_token.match(text, end)
-        return match.end() if match else end
+        if match is None:
+            return end
+        eos = str(self.tokenizer.eos_token)
+        run = self._end_tokens.match(text, match.end())
+        behind = -1 if run is None or match.group().endswith(eos) else run.group().find(eos)
+        return match.end() + (behind + len(eos) if behind >= 0 and self._eos_ends_each_turn else 0)
+
+    @functools.cached_property
+    def _eos_ends_each_turn(self) -> bool:
+        """Whether the LLM's own end token stands behind another that ends the answer, and not only the last answer.
+
+        So it does in Command R7B's template: `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`. Phi-4's has one at the end of
+        everything.
+        """
+        eos = self.tokenizer.eos_token
+        if eos is None or eos == self.tokenizer.bos_token:
+            return False
+        turns = (("user", "?"), ("assistant", f"!{_ANSWER_END}"), ("user", "?"), ("assistant", "!"))
+        try:
+            _, _, rest = self._render(turns, False, "(probe)").partition(_ANSWER_END)
+        except SampleError:
+            return False
+        run = self._end_tokens.match(rest)
+        return run is not None and str(eos) in run.group()
 
     def _tokenize(
         self, text: str, answers: list[tuple[int, int]], questions: list[tuple[int, int]]

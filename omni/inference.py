@@ -103,10 +103,12 @@ def score_batch(
     embedded = model.embed_examples(prefixes)
     scores: list[Tensor] = [torch.empty(0)] * len(split)
     for group in model.lora_groups(prefixes):
-        batch = pad([embedded[i] for i in group], side="left")  # so that suffixes start at one position
-        found = score_suffixes(model.llm, batch, [split[i][1] for i in group], model.attended_media(batch))
-        for i, values in zip(group, found, strict=True):
-            scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
+        # without pads where a layer would remember them
+        for rows in [group] if model.llm.can_copy_cache else [[i] for i in group]:
+            batch = pad([embedded[i] for i in rows], side="left")  # so that suffixes start at one position
+            found = score_suffixes(model.llm, batch, [split[i][1] for i in rows], model.attended_media(batch))
+            for i, values in zip(rows, found, strict=True):
+                scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
     return torch.stack(scores)
 
 

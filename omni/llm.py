@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from omni.answer_head import AnswerHead, Contexts, find_answer_head
 from omni.attended_media import attending
-from omni.attention_checks import honours_packing, honours_sharing, honours_tree_mask
+from omni.attention_checks import honours_copied_cache, honours_packing, honours_sharing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
 from omni.losses import token_log_likelihoods
 from omni.packed_attention import SHARING, SPLIT, PackAttention, pack_arguments, register
@@ -154,10 +154,16 @@ class LanguageModel(nn.Module):
     @functools.cached_property
     def can_branch(self) -> bool:
         """Whether several continuations of one prefix can stand in one row; found out by trying."""
-        if self.config.attention == "flash_attention_2":
+        if self.config.attention == "flash_attention_2" or not self.can_copy_cache:
             return False
         with self._trial():
             return honours_tree_mask(self.model, self._sample_embeddings(12))
+
+    @functools.cached_property
+    def can_copy_cache(self) -> bool:
+        """Whether what a prefix left in the cache can serve several rows; found out by trying."""
+        with self._trial():
+            return honours_copied_cache(self.model, self._sample_embeddings(12))
 
     @functools.cached_property
     def answer_head(self) -> AnswerHead | None:
@@ -189,6 +195,13 @@ class LanguageModel(nn.Module):
         """Most tokens, media tokens included, that the LLM can read."""
         text_config = cast(Any, self.model).config.get_text_config()
         return int(getattr(text_config, "max_position_embeddings", None) or 1 << 30)
+
+    @property
+    def end_token_ids(self) -> list[int]:
+        """Those at which the LLM's own generation settings stop; some LLMs have several."""
+        settings = getattr(self.causal_lm, "generation_config", None)
+        found = None if settings is None else settings.eos_token_id
+        return [] if found is None else [found] if isinstance(found, int) else [*found]
 
     @property
     def device(self) -> torch.device:

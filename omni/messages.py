@@ -5,7 +5,7 @@ keys, two sources for one item) and liberal in the spellings of one and the same
 "image", "image": ...}`). Nothing is opened here: a missing or broken file shows when a loader of `omni.media` reads it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -32,6 +32,7 @@ __all__ = [
     "SampleError",
     "Text",
     "check_answer",
+    "check_unicode",
     "parse_messages",
     "parse_sample",
     "resolve_modality",
@@ -168,7 +169,38 @@ def parse_messages(
         )
     if any(message.role == "system" for message in parsed[1:]):
         raise SampleError(sample_id, "a system message stands after another turn; move it to the beginning")
-    return parsed
+    return check_unicode(Sample(sample_id, parsed)).messages
+
+
+def check_unicode(sample: Sample) -> Sample:
+    """The sample; SampleError if a text of it holds half a character, as JSON that was cut within an escape does.
+
+    No tokenizer takes such a text, nor can it be written to a file.
+    """
+    names = [sample.id, *(item.path for item in sample.media)]
+    texts = [*(message.text for message in sample.messages), sample.meta]
+    # names of files may hold bytes that are no text, which Python writes as halves of its own
+    for value, errors in [(name, "surrogateescape") for name in _texts(names)] + [(t, "strict") for t in _texts(texts)]:
+        try:
+            value.encode(errors=errors)
+        except UnicodeEncodeError as error:
+            half = ascii(value[error.start])
+            shown = shorten(value.encode(errors="replace").decode())
+            raise SampleError(
+                ascii(sample.id)[1:-1], f"the text {shown} holds half a character ({half}); correct or remove it"
+            ) from None
+    return sample
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 def check_answer(sample: Sample) -> None:

@@ -276,8 +276,8 @@ class OmniModel(MediaModel):
 
     @functools.cached_property
     def end_token_ids(self) -> list[int]:
-        """Ids of the tokens that end an answer."""
-        return self.conversation.end_token_ids()
+        """Ids of the tokens that end an answer: the chat template's, and those that the LLM's own settings name."""
+        return sorted({*self.conversation.end_token_ids(), *self.llm.end_token_ids})
 
     def score(self, messages: Messages | Sample, candidates: Sequence[str], normalization: str = "sum") -> Tensor:
         """Log-likelihood in nats of each candidate as the assistant's answer (end token included): [num_candidates].

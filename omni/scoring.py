@@ -2,6 +2,7 @@
 
 Where the LLM can take it, all candidates of a prefix run in one row, as a tree in which common beginnings are computed
 once and a mask keeps the branches apart; else each candidate has a row of its own behind a copy of the prefix's cache.
+An LLM whose cache cannot be copied (state-space models) reads the prefix again for each candidate.
 
 Shapes: B prefixes, P prefix length, S suffix length, N nodes of a tree, R rows, D width of the LLM, V vocabulary.
 """
@@ -66,6 +67,8 @@ def score_suffixes(
     """
     mask = batch.attention_mask
     assert mask is not None
+    if not llm.can_copy_cache:
+        return _score_whole(llm, batch, suffixes, media)
     with attending(media):
         output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
     ran = _Prefixes(output.past_key_values, mask, output.logits[:, -1], media)
@@ -184,6 +187,34 @@ def _score_rows(llm: LanguageModel, prefixes: _Prefixes, index: Tensor, suffixes
             )
         values[:, 1:][keep] = token_log_likelihoods(output.logits, targets[:, 1:][keep])
     return (values * (labels != IGNORED_LABEL)).sum(1)
+
+
+# --- the prefix again for each candidate ---
+
+
+def _score_whole(
+    llm: LanguageModel, batch: LLMInputs, suffixes: Sequence[Sequence[Suffix]], media: AttendedMedia | None
+) -> list[Tensor]:
+    prefix_mask = batch.attention_mask
+    assert prefix_mask is not None
+    scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
+    for i, found in enumerate(suffixes):
+        for j, suffix in enumerate(found):  # one by one: pads would change what a recurrent layer remembers
+            labels = suffix.labels.to(llm.device)
+            embeds = torch.cat([batch.inputs_embeds[i], llm.embed(suffix.token_ids[:-1])])
+            mask = torch.cat([prefix_mask[i], prefix_mask.new_ones(len(suffix) - 1)])[None]
+            index = torch.tensor([i], device=llm.device)
+            with attending(None if media is None else media.rows(index)):
+                logits = llm(
+                    embeds[None],
+                    len(suffix),
+                    attention_mask=mask,
+                    position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+                    use_cache=False,
+                ).logits[0]
+            counts = labels != IGNORED_LABEL
+            scores[i][j] = token_log_likelihoods(logits[counts], labels[counts]).sum()
+    return scores
 
 
 def normalize_scores(

@@ -16,7 +16,7 @@ from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
-from omni.quiet import quiet_loading
+from omni.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
 # Weights that a checkpoint may lack because hidden states do not depend on them.
@@ -70,9 +70,7 @@ class HuggingFaceEncoder(Encoder):
         self.layers = [layers] if isinstance(layers, int) else list(layers)
         with naming(resolve(name)):
             example = self._inputs(self._inputs.example())
-            with torch.device("meta"):  # shapes only: nothing is computed
-                shapes = type(self.tower)(self.tower.config).eval()
-                states = self._hidden_states(shapes, {key: value.to("meta") for key, value in example.items()})
+            states = self._example_states(example)
         self._num_prefix = _num_prefix_tokens(self.tower.config, example, states.shape[1])
         self.dim = states.shape[2]
         num_features = states.shape[1] - (0 if keep_class_token else self._num_prefix)
@@ -115,6 +113,16 @@ class HuggingFaceEncoder(Encoder):
             "model": {key: value for key, value in model.items() if key not in origin},
         }
 
+    @torch.no_grad()
+    def _example_states(self, example: dict[str, Tensor]) -> Tensor:
+        """Hidden states of the right shape."""
+        try:
+            with torch.device("meta"):  # shapes only: nothing is computed
+                shapes = type(self.tower)(self.tower.config).eval()
+                return self._hidden_states(shapes, {key: value.to("meta") for key, value in example.items()})
+        except (NotImplementedError, RuntimeError):  # what it does depends on values (CLAP's fusion, SigLIP 2's sizes)
+            return self._hidden_states(self.tower.eval(), example)
+
     def _hidden_states(self, tower: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
         """The chosen layers [B, N, D], joined by width."""
         arguments = {
@@ -138,7 +146,12 @@ class HuggingFaceEncoder(Encoder):
 def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
     """The part of a model that takes media; the rest is freed."""
     config = AutoConfig.from_pretrained(name, revision=revision)
-    with quiet_loading():
+    if config.model_type == "vit_mae":
+        raise ValueError(
+            f"{name} is a masked autoencoder, which hides three quarters of the patches by chance at every run: "
+            "load its encoder as a ViT (transformers.ViTModel.from_pretrained), save that, and name its folder here"
+        )
+    with quiet_loading(), quiet_about_keys():  # what is missing is an error below, and heads are not needed
         model, report = AutoModel.from_pretrained(name, revision=revision, dtype=dtype, output_loading_info=True)
     model = cast(PreTrainedModel, model)
     if config.is_encoder_decoder:
@@ -171,7 +184,16 @@ def _num_prefix_tokens(config: Any, inputs: dict[str, Tensor], num_positions: in
     if config.model_type == "audio-spectrogram-transformer":
         return 2
     pixels, patch_size = inputs.get("pixel_values"), settings.get("patch_size")
-    if pixels is None or pixels.ndim != 4 or not isinstance(patch_size, int):
+    tube, patch_size = _patch_extent(patch_size, settings.get("tubelet_size"))
+    if pixels is None or pixels.ndim < 4 or patch_size is None:
         return 0
-    num_patches = (pixels.shape[2] // patch_size) * (pixels.shape[3] // patch_size)
+    num_times = pixels.shape[1] // tube if pixels.ndim == 5 else 1
+    num_patches = num_times * (pixels.shape[-2] // patch_size) * (pixels.shape[-1] // patch_size)
     return max(0, num_positions - num_patches)  # fewer positions than patches: a model that merges them, without tokens
+
+
+def _patch_extent(patch_size: Any, tubelet_size: Any) -> tuple[int, int | None]:
+    """Frames and pixels of a patch: VideoMAE has `tubelet_size` 2, ViViT [2, 16, 16] and no `patch_size`."""
+    if isinstance(tubelet_size, list | tuple):
+        return tubelet_size[0], tubelet_size[1]
+    return tubelet_size or 1, patch_size if isinstance(patch_size, int) else None

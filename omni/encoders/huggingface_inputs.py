@@ -55,6 +55,14 @@ class ImageInputs:
         return Media(self.modality, data=np.zeros((64, 64, 3), dtype=np.uint8))
 
 
+class PatchInputs(ImageInputs):
+    """SigLIP 2 of any aspect ratio (NaFlex): the processor cuts the patches; the mask leaves out what fills up."""
+
+    def __call__(self, media: Media) -> dict[str, Tensor]:
+        inputs = dict(self.processor(images=load_image(media), return_tensors="pt"))
+        return inputs | {"mask": inputs["pixel_attention_mask"].bool()}
+
+
 @dataclass
 class VideoInputs:
     """Clips of `num_frames` frames, evenly spread: of the whole video, or of each part of `clip_seconds`.
@@ -271,7 +279,7 @@ def inputs_for(
             return VideoInputs(processor, config.num_frames, policy, clip_seconds)
         if clips is not None:
             raise ValueError(f"clips are of sound and video; {name} is a model of pictures")
-        return ImageInputs(processor)
+        return (PatchInputs if config.model_type == "siglip2_vision_model" else ImageInputs)(processor)
     families = {
         "whisper": WhisperInputs,
         "audio-spectrogram-transformer": AudioSpectrogramTransformerInputs,

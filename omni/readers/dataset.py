@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from omni.messages import Sample, SampleError
+from omni.messages import Sample, SampleError, check_unicode
 
 
 class SampleDataset(ABC):
@@ -25,7 +25,7 @@ class SampleDataset(ABC):
         if not -size <= index < size:
             raise IndexError(f"row {index} of a data set of {size} rows")
         try:
-            return self._read(index % size)
+            return check_unicode(self._read(index % size))
         except SampleError as error:
             # A copy without traceback and cause, which would keep the row's pictures alive.
             return SampleError(error.sample_id, error.reason)

@@ -80,7 +80,8 @@ def _media_of(
 def _message(turn: Any, sample_id: str, queue: MediaQueue) -> Message:
     if not isinstance(turn, Mapping) or not isinstance(turn.get("value"), str):
         raise SampleError(sample_id, f"a turn must be an object with 'from' and the text 'value', got {shorten(turn)}")
-    role = _ROLES.get(turn.get("from", ""))
+    speaker = turn.get("from")
+    role = _ROLES.get(speaker) if isinstance(speaker, str) else None
     if role is None:
-        raise SampleError(sample_id, f"unknown speaker {turn.get('from')!r}; allowed are {', '.join(_ROLES)}")
+        raise SampleError(sample_id, f"unknown speaker {shorten(speaker)}; allowed are {', '.join(_ROLES)}")
     return Message(cast(Role, role), split_at_marks(turn["value"], queue))

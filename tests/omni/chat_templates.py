@@ -75,6 +75,18 @@ PHI3 = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] + '<|end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}"
 )
+PHI4 = PHI3.replace("\n", "")  # with what ends everything right behind what ends the turn
+COMMAND_R7B = (  # two end tokens, the second of which is the LLM's own
+    _HEAD + "{% set role = 'CHATBOT' if m['role'] == 'assistant' else m['role'].upper() %}"
+    "{{ '<|START|><|' + role + '|>' }}{% if role == 'CHATBOT' %}"
+    "{{ '<|START_RESPONSE|>' + m['content'] + '<|END_RESPONSE|>' }}{% else %}{{ m['content'] }}{% endif %}"
+    "{{ '<|END_OF_TURN|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|START|><|CHATBOT|><|START_RESPONSE|>' }}"
+    "{% endif %}"
+)
+GLM4 = (  # a turn ends where the next one begins
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>\n' + m['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+)
 NO_END = (
     "{% for m in messages %}{{ '### ' + m['role'] + ':\n' + m['content'] + '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### assistant:\n' }}{% endif %}"
@@ -112,6 +124,21 @@ STYLES = {
     "mistral3": Style(MISTRAL3, ("</s>", "<s>"), "</s>", system=False),
     "qwen3": Style(QWEN3, ("<|im_end|>", "<|im_start|>"), "<|im_end|>"),
     "phi3": Style(PHI3, ("<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"), "<|end|>"),
+    "phi4": Style(PHI4, ("<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"), "<|end|>"),
+    "command_r7b": Style(
+        COMMAND_R7B,
+        (
+            "<|END_OF_TURN|>",
+            "<s>",
+            "<|START|>",
+            "<|CHATBOT|>",
+            "<|USER|>",
+            "<|SYSTEM|>",
+            "<|START_RESPONSE|>",
+            "<|END_RESPONSE|>",
+        ),
+        "<|END_RESPONSE|><|END_OF_TURN|>",
+    ),
     "no_end": Style(NO_END, ("</s>",), ""),
     "smolvlm": Style(SMOLVLM, ("<end_of_utterance>", "<s>"), "<end_of_utterance>", list_roles=_ALL_ROLES),
     "llava": Style(LLAVA, ("</s>", "<s>"), "", list_roles=_ALL_ROLES),

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from omni.conversation import IGNORED_LABEL, MEDIA_SLOT, PLAIN_TEMPLATE, ConversationEncoder, Layout
 from omni.messages import Media, Message, SampleError, Text
 from omni.starter import resolve
-from tests.omni.chat_templates import NO_END, STYLES, Style, styled_tokenizer
+from tests.omni.chat_templates import GLM4, NO_END, STYLES, Style, styled_tokenizer
 
 IMAGE = Media("image", data=np.zeros((1, 3), dtype=np.float32))
 SOUND = Media("sound", data=np.zeros((1, 3), dtype=np.float32))
@@ -96,7 +96,17 @@ def test_the_prompt_begins_the_layout_that_training_uses(style: str) -> None:
 def test_generation_stops_at_the_end_token_of_the_template(style: str) -> None:
     conversation = encoder(style)
     ends = {str(conversation.tokenizer.convert_ids_to_tokens(token)) for token in conversation.end_token_ids()}
-    assert ends == {STYLES[style].end.strip(), STYLES[style].specials[0]} - {""}
+    last = STYLES[style].end.strip().rpartition("<")
+    assert ends == {"".join(last[1:]), STYLES[style].specials[0]} - {""}
+
+
+def test_generation_stops_where_the_next_turn_would_begin_if_that_is_how_the_template_ends_one() -> None:
+    style = Style(GLM4, ("<|endoftext|>", "[gMASK]", "<|user|>", "<|assistant|>"), "")
+    conversation = ConversationEncoder(styled_tokenizer(style), CUES)
+    layout = conversation.encode([user("what?"), assistant("a frog")], answer=True)
+    assert labelled(conversation, layout) == ["a frog"]
+    ends = {str(conversation.tokenizer.convert_ids_to_tokens(token)) for token in conversation.end_token_ids()}
+    assert ends == {"<|endoftext|>", "<|user|>"}
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -264,7 +274,8 @@ def test_labels_of_questions_are_the_users_text_without_cues_media_and_system_me
     both = conversation.encode(messages, answer=True, questions=True)
     answers = conversation.encode(messages, answer=True)
     ended = ("chatml", "llama3", "gemma", "qwen3", "phi3", "smolvlm", "parts_of_user", "either")
-    question_end = STYLES[style].end if style in ended else ""
+    ended += ("phi4", "command_r7b")
+    question_end = STYLES[style].end.removeprefix("<|END_RESPONSE|>") if style in ended else ""
     end = STYLES[style].end
     assert labelled(conversation, both) == ["what is this" + question_end, "a frog" + end, "the dog", "a bell" + end]
     assert both.token_ids == answers.token_ids

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from omni.messages import Media, Message, Sample, SampleError, Text, check_answer
+from omni.messages import Media, Message, Sample, SampleError, Text, check_answer, parse_messages
 from omni.readers import (
     SampleDataset,
     is_test_caption,
@@ -142,6 +142,26 @@ def turns(question: str, answer: str = "A cat.") -> list[dict]:
     return [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
 
 
+def test_half_a_character_is_an_error_of_its_row_wherever_it_stands(tmp_path: Path) -> None:
+    answer = {"role": "assistant", "content": "a frog"}
+    question = {"role": "user", "content": "what?"}
+    rows = [
+        {"id": "asked", "messages": [{"role": "user", "content": "wh\ud83d"}, answer]},
+        {"id": "answered", "messages": [question, {"role": "assistant", "content": "\udc38 frog"}]},
+        {"id": "caption", "messages": [question, answer], "caption": {"of": ["a \ud83d"]}},
+        {"id": "whole", "messages": [question, {"role": "assistant", "content": "a \U0001f438"}]},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    *halves, whole = read_jsonl(tmp_path / "rows.jsonl")
+    for row, found in zip(rows, halves, strict=False):
+        assert isinstance(found, SampleError)
+        assert found.sample_id == row["id"]
+        assert "holds half a character" in found.reason
+    assert isinstance(whole, Sample)
+    with pytest.raises(SampleError, match=r"half a character \('\\ud83d'\)"):
+        parse_messages(rows[0]["messages"])
+
+
 def test_llava_marks_become_media_in_their_places(tmp_path: Path) -> None:
     dataset = write_llava(
         tmp_path,
@@ -179,6 +199,7 @@ def test_llava_marks_become_media_in_their_places(tmp_path: Path) -> None:
         ({"id": "1", "conversations": turns("<sound>")}, "1 place(s) for sound items, but the row has 0"),
         ({"id": "1", "image": "a.jpg", "conversations": turns("<video>")}, "place(s) for"),
         ({"id": "1", "conversations": [{"from": "robot", "value": "x"}]}, "unknown speaker 'robot'"),
+        ({"id": "1", "conversations": [{"from": ["human"], "value": "x"}]}, "unknown speaker ['human']"),
         ({"id": "1", "conversations": [{"from": "human"}]}, "a turn must be"),
         ({"id": "1", "conversations": [{"from": "gpt", "value": "x"}]}, "no turn from 'human'"),
         ({"id": "1"}, "'conversations' must be a list"),

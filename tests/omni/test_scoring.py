@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from transformers import MambaConfig, MambaForCausalLM
 
 import omni.scoring
 from omni.messages import Message, SampleError, Text
 from omni.model import OmniModel
 from omni.token_tree import Suffix, grow_trees
 from tests.omni.chat_templates import QWEN3
-from tests.tiny import sensor, tiny_llm_dir, tiny_model
+from tests.tiny import sensor, tiny_llm_dir, tiny_model, tiny_tokenizer
 
 CANDIDATES = ["a frog", "a frog in the drum", "the bell", "a dog", "x", "what is this sound of the dog", "a frog."]
 
@@ -46,6 +47,21 @@ CONVERSATIONS = {
     "two media": [Message("user", (sensor("image", 3), sensor("sound", 4), Text("the same?")))],
     "several turns": [*question(5), Message("assistant", (Text("a bell"),)), *question(6, "sound", text="and this?")],
 }
+
+
+def test_an_llm_whose_cache_cannot_be_copied_gives_the_scores_of_full_recompute(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    ids = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
+    config = MambaConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, state_size=4, **ids)
+    MambaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    recurrent = tiny_model(tmp_path)
+    assert not recurrent.llm.can_copy_cache
+    assert not recurrent.llm.can_branch
+    scores = recurrent.score_batch(list(CONVERSATIONS.values()), CANDIDATES)
+    for found, messages in zip(scores, CONVERSATIONS.values(), strict=True):
+        torch.testing.assert_close(found, recomputed(recurrent, messages, CANDIDATES), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("branching", [True, False])

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
 
 from omni.encoders.huggingface import HuggingFaceEncoder
 from omni.media.item import Media
-from tests.omni.encoders.tiny_families import FAMILIES, SOUNDS, items_for, join, picture, sound
+from tests.omni.encoders.tiny_families import FAMILIES, SOUNDS, VISION, items_for, join, picture, sound
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -33,9 +34,9 @@ def test_features_are_those_of_the_model_itself(family: str, folder_of: Callable
     encoder = HuggingFaceEncoder(str(folder))
     inputs = encoder.preprocess(items_for(family)[0])
     model = hf.AutoModel.from_pretrained(folder).eval()
-    tower = {"clip": "vision_model", "siglip": "vision_model", "clap": "audio_model", "whisper": "encoder"}.get(
-        family, ""
-    )
+    towers = {"clip": "vision_model", "clap": "audio_model", "whisper": "encoder", "clap with fusion": "audio_model"}
+    towers |= {"siglip": "vision_model", "siglip 2 of any size": "vision_model"}
+    tower = towers.get(family, "")
     with torch.no_grad():
         expected = model.get_submodule(tower)(**{k: v for k, v in inputs.items() if k != "mask"}).last_hidden_state
     expected = expected if expected.ndim == 3 else expected.flatten(2).transpose(1, 2)
@@ -63,7 +64,17 @@ def test_layers_that_do_not_exist_or_fit_are_errors(folder_of: Callable[[str], P
 
 @pytest.mark.parametrize(
     ("family", "num_dropped"),
-    [("clip", 1), ("siglip", 0), ("dinov2", 1), ("dinov2 with registers", 5), ("vit", 1), ("hiera", 0), ("ast", 2)],
+    [
+        ("clip", 1),
+        ("siglip", 0),
+        ("dinov2", 1),
+        ("dinov2 with registers", 5),
+        ("vit", 1),
+        ("hiera", 0),
+        ("ast", 2),
+        ("videomae", 0),
+        ("timesformer", 1),
+    ],
 )
 def test_class_token_and_registers_are_dropped_on_request(
     family: str, num_dropped: int, folder_of: Callable[[str], Path]
@@ -161,6 +172,32 @@ def test_a_checkpoint_without_the_towers_weights_is_an_error(folder_of: Callable
     model.save_pretrained(tmp_path, state_dict=state)
     processor.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="lacks the weights"):
+        HuggingFaceEncoder(str(tmp_path))
+
+
+def test_the_mask_of_siglip_2_leaves_out_what_fills_up_its_patches(folder_of: Callable[[str], Path]) -> None:
+    encoder = HuggingFaceEncoder(str(folder_of("siglip 2 of any size")), trim_padding=False)
+    strip = Media("image", data=np.zeros((8, 80, 3), dtype=np.uint8))
+    mask = encoder(encoder.preprocess(strip)).mask
+    assert mask.shape == (1, 16)
+    assert 1 < mask.sum() < 16
+
+
+def test_heads_that_are_not_needed_are_not_talked_about(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, processor = FAMILIES["vit"]()
+    hf.ViTForImageClassification(hf.ViTConfig(**VISION)).save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    capfd.readouterr()
+    HuggingFaceEncoder(str(tmp_path))
+    assert "UNEXPECTED" not in capfd.readouterr().err + caplog.text
+
+
+def test_an_encoder_that_hides_patches_by_chance_is_refused(tmp_path: Path) -> None:
+    config = hf.ViTMAEConfig(**VISION, decoder_num_hidden_layers=1, decoder_num_attention_heads=2)
+    hf.ViTMAEModel(config).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"masked autoencoder.*ViTModel"):
         HuggingFaceEncoder(str(tmp_path))
 
 

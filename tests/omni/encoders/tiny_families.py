@@ -45,7 +45,7 @@ WHISPER = {
     "eos_token_id": 2,
     "decoder_start_token_id": 1,
 }
-CLAP_AUDIO = {
+CLAP_AUDIO: dict[str, Any] = {
     "patch_embeds_hidden_size": 8,
     "hidden_size": 32,
     "depths": [1, 1],
@@ -74,10 +74,10 @@ def _wav2vec2(family: str, norm: str) -> tuple[PreTrainedModel, Any]:
     return built, hf.Wav2Vec2FeatureExtractor(return_attention_mask=stable)
 
 
-def _clap() -> tuple[PreTrainedModel, Any]:
-    model = hf.ClapModel(hf.ClapConfig(text_config=TEXT, audio_config=CLAP_AUDIO))
+def _clap(truncation: str = "rand_trunc", **audio: Any) -> tuple[PreTrainedModel, Any]:
+    model = hf.ClapModel(hf.ClapConfig(text_config=TEXT, audio_config={**CLAP_AUDIO, **audio}))
     sizes = {"feature_size": 16, "sampling_rate": 16000, "hop_length": 256, "max_length_s": 1, "fft_window_size": 512}
-    return model, hf.ClapFeatureExtractor(**sizes, truncation="rand_trunc", frequency_max=8000)
+    return model, hf.ClapFeatureExtractor(**sizes, truncation=truncation, frequency_max=8000)
 
 
 FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
@@ -92,6 +92,10 @@ FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
     "siglip": lambda: (
         hf.SiglipModel(hf.SiglipConfig(text_config=TEXT, vision_config=VISION)),
         hf.SiglipImageProcessorPil(size=SQUARE),
+    ),
+    "siglip 2 of any size": lambda: (
+        hf.Siglip2Model(hf.Siglip2Config(text_config=TEXT, vision_config=SMALL | {"patch_size": 8, "num_patches": 16})),
+        hf.Siglip2ImageProcessorPil(patch_size=8, max_num_patches=16),
     ),
     "dinov2": lambda: (
         hf.Dinov2Model(hf.Dinov2Config(**VISION)),
@@ -110,18 +114,23 @@ FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
         hf.VideoMAEModel(hf.VideoMAEConfig(**VISION, num_frames=4, tubelet_size=2)),
         hf.VideoMAEImageProcessorPil(size={"shortest_edge": 32}, crop_size=SQUARE),
     ),
+    "timesformer": lambda: (
+        hf.TimesformerModel(hf.TimesformerConfig(**VISION, num_frames=4)),
+        hf.VideoMAEImageProcessorPil(size={"shortest_edge": 32}, crop_size=SQUARE),
+    ),
     "ast": lambda: (
         hf.ASTModel(hf.ASTConfig(**AST)),
         hf.ASTFeatureExtractor(num_mel_bins=32, max_length=64),
     ),
     "clap": _clap,
+    "clap with fusion": lambda: _clap("fusion", enable_fusion=True, fusion_type="aff_2d", aff_block_r=2),
     "whisper": lambda: (hf.WhisperModel(hf.WhisperConfig(**WHISPER)), hf.WhisperFeatureExtractor()),
     "wav2vec2, group norm": lambda: _wav2vec2("Wav2Vec2", "group"),
     "wav2vec2, layer norm": lambda: _wav2vec2("Wav2Vec2", "layer"),
     "hubert": lambda: _wav2vec2("Hubert", "layer"),
 }
-PICTURES = ("clip", "clip vision", "siglip", "dinov2", "dinov2 with registers", "vit", "hiera")
-SOUNDS = ("ast", "clap", "whisper", "wav2vec2, group norm", "wav2vec2, layer norm", "hubert")
+PICTURES = ("clip", "clip vision", "siglip", "siglip 2 of any size", "dinov2", "dinov2 with registers", "vit", "hiera")
+SOUNDS = ("ast", "clap", "clap with fusion", "whisper", "wav2vec2, group norm", "wav2vec2, layer norm", "hubert")
 
 
 def picture(seed: int) -> Media:
@@ -137,7 +146,7 @@ def sound(seconds: float, seed: int = 0, rate: int = 16000) -> Media:
 def items_for(family: str) -> list[Media]:
     if family in PICTURES:
         return [picture(seed) for seed in range(3)]
-    if family == "videomae":
+    if family in ("videomae", "timesformer"):
         frames = np.random.default_rng(0).integers(0, 256, (3, 6, 40, 48, 3), dtype=np.uint8)
         return [Media("video", data=frame) for frame in frames]
     return [sound(0.4, seed) for seed in range(3)]
