@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel
+from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel, ViTImageProcessorPil
 
 from omni.encoders.clip_pixels import without_ends
 from omni.encoders.sound_windows import overlapping_windows, spread_windows
@@ -268,8 +268,7 @@ def inputs_for(
             f"clip_seconds is {clip_seconds}; it is above 0, and for video models together with clips only"
         )
     if tower.main_input_name == "pixel_values":
-        # "pil": the other backend needs torchvision.
-        processor = AutoImageProcessor.from_pretrained(name, backend="pil", **download)
+        processor = _image_processor(config.model_type, name, **download)
         if is_video:
             if clips is None:
                 return VideoInputs(processor, config.num_frames)
@@ -294,3 +293,17 @@ def inputs_for(
             "Subclass HuggingFaceEncoder and override preprocess for another"
         )
     return family(AutoFeatureExtractor.from_pretrained(name, **download), max_seconds, config, clips)
+
+
+def _image_processor(model_type: str, name: str, **download: Any) -> Any:
+    """The processor of an encoder of pictures in its form that needs no torchvision."""
+    # DINOv3's has no such form. It is that of ViT but for where it rounds: within one step of 8 bits.
+    chosen = ViTImageProcessorPil if model_type == "dinov3_vit" else AutoImageProcessor
+    options = {} if chosen is ViTImageProcessorPil else {"backend": "pil"}
+    try:
+        return chosen.from_pretrained(name, **options, **download)
+    except ImportError as error:
+        raise ValueError(
+            f"{name} is a {model_type!r}, whose pictures transformers prepares with torchvision only, which is not "
+            "used here; subclass HuggingFaceEncoder and override preprocess"
+        ) from error

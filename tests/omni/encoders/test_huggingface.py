@@ -1,5 +1,7 @@
 """Every family with a tiny random model, saved and loaded as a user's local folder would be."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_layers_that_do_not_exist_or_fit_are_errors(folder_of: Callable[[str], P
         ("siglip", 0),
         ("dinov2", 1),
         ("dinov2 with registers", 5),
+        ("dinov3", 5),
         ("vit", 1),
         ("hiera", 0),
         ("ast", 2),
@@ -222,3 +225,27 @@ def test_whisper_tiny_batched_equals_single_and_tells_prompts_apart() -> None:
         torch.testing.assert_close(alone.values[0], together.values[index, :length], atol=1e-4, rtol=0)
         means.append(alone.values[0].mean(dim=0))
     assert torch.cosine_similarity(means[0], means[1], dim=0) < 0.999
+
+
+def test_a_published_dinov3_is_given_pictures_without_torchvision(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folder_of("dinov3"), tmp_path / "dinov3")
+    settings = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 32, "width": 32}}
+    statistics = {"image_mean": [0.4] * 3, "image_std": [0.2] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings | statistics))
+    item = picture(0)
+    pixels = HuggingFaceEncoder(str(folder)).preprocess(item)["pixel_values"]
+    values = torch.from_numpy(np.asarray(item.data)).permute(2, 0, 1)[None] / 255
+    resized = torch.nn.functional.interpolate(values, (32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(pixels, (resized - 0.4) / 0.2, atol=1.01 / 255 / 0.2, rtol=0)
+
+
+def test_pictures_that_only_torchvision_prepares_are_an_error_in_words(
+    folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folder_of("vit"), tmp_path / "other")
+    for kind in ("DINOv3ViTImageProcessor", "DINOv3ViTImageProcessorFast"):
+        (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": kind}))
+        with pytest.raises(ValueError, match=r"other.* torchvision"):
+            HuggingFaceEncoder(str(folder))

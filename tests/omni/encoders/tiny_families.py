@@ -105,6 +105,10 @@ FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
         hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**VISION)),
         hf.BitImageProcessorPil(size={"shortest_edge": 32}, crop_size=SQUARE),
     ),
+    "dinov3": lambda: (
+        hf.DINOv3ViTModel(hf.DINOv3ViTConfig(**VISION, num_register_tokens=4)),
+        hf.ViTImageProcessorPil(size=SQUARE),
+    ),
     "vit": lambda: (hf.ViTModel(hf.ViTConfig(**VISION)), hf.ViTImageProcessorPil(size=SQUARE)),
     "hiera": lambda: (
         hf.HieraModel(hf.HieraConfig(**HIERA)),
@@ -129,7 +133,17 @@ FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, Any]]] = {
     "wav2vec2, layer norm": lambda: _wav2vec2("Wav2Vec2", "layer"),
     "hubert": lambda: _wav2vec2("Hubert", "layer"),
 }
-PICTURES = ("clip", "clip vision", "siglip", "siglip 2 of any size", "dinov2", "dinov2 with registers", "vit", "hiera")
+PICTURES = (
+    "clip",
+    "clip vision",
+    "siglip",
+    "siglip 2 of any size",
+    "dinov2",
+    "dinov2 with registers",
+    "dinov3",
+    "vit",
+    "hiera",
+)
 SOUNDS = ("ast", "clap", "clap with fusion", "whisper", "wav2vec2, group norm", "wav2vec2, layer norm", "hubert")
 
 
