@@ -5,17 +5,15 @@ each answer. The text between two media is then tokenised in one piece, so the i
 own text, and the marks only tell, by character offsets, where media stand and which tokens are answers.
 """
 
-import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-import jinja2
 from transformers import PreTrainedTokenizerBase
 
-from omni.media.item import shorten
+from omni.chat_template import ChatTemplate, with_marks
 from omni.messages import Media, Message, SampleError, Text
 
 _MAX_REMEMBERED = 200_000  # tokens of laid out conversations: some 20 MB
@@ -28,18 +26,6 @@ _MEDIA_MARK, _ANSWER_START, _ANSWER_END = "\ue000", "\ue001", "\ue002"
 _QUESTION_START, _QUESTION_END = "\ue003", "\ue004"
 _MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}{_QUESTION_START}{_QUESTION_END}]")
 _QUESTION_MARKS = re.compile(f"[{_QUESTION_START}{_QUESTION_END}]")
-_PROBE = "PROBE"  # a text to look for in what a template makes of it
-
-_REFUSALS = (jinja2.TemplateError, ValueError, TypeError)  # what a template raises on turns that it does not take
-
-# For a base LLM without a chat template.
-PLAIN_TEMPLATE = (
-    "{{ bos_token or '' }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}Assistant: {{ message['content'] }}{{ eos_token or '' }}\n"
-    "{% elif message['role'] == 'user' %}User: {{ message['content'] }}\n"
-    "{% else %}{{ message['content'] }}\n{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
-)
 
 
 @dataclass(frozen=True)
@@ -64,15 +50,11 @@ class ConversationEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, cues: dict[str, str], system: str | None = None) -> None:
         self.tokenizer = tokenizer
+        self.template = ChatTemplate(tokenizer)
         self.cues = cues
         self.system = system
         self._remembered: dict[Any, tuple[list[int], list[int], int]] = {}
         self._num_remembered = 0
-        specials = {str(token) for token in tokenizer.all_special_tokens}
-        specials |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-        alternatives = "|".join(re.escape(token) for token in sorted(specials, key=len, reverse=True))
-        self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
-        self._end_tokens = re.compile(rf"(?:{alternatives})+" if alternatives else r"(?!)")
 
     def encode(
         self,
@@ -120,7 +102,7 @@ class ConversationEncoder:
         key = (turns, generation)
         if key not in self._remembered:
             plain = tuple((role, _QUESTION_MARKS.sub("", content)) for role, content in turns)
-            self._check_all_is_said(plain, generation, sample_id)
+            self.template.check_all_is_said(plain, generation, sample_id)
             text, answers = self._mark_answers(plain, generation, sample_id)
             questions = [] if plain == turns else self._find_questions(turns, text, generation, sample_id)
             found = self._tokenize(text, answers, questions)
@@ -138,23 +120,11 @@ class ConversationEncoder:
         """
         if self.system is not None and messages and messages[0].role != "system":
             messages = [Message("system", (Text(self.system),)), *messages]
-        if [message.role for message in messages[:2]] != ["system", "user"] or self._has_system_role:
+        if [message.role for message in messages[:2]] != ["system", "user"] or self.template.has_system_role:
             return messages
         head = [part for part in messages[0].content if not isinstance(part, Text) or part.text.strip()]
         gap = [Text("\n\n")] if head else []
         return [Message("user", (*head, *gap, *messages[1].content)), *messages[2:]]
-
-    @functools.cached_property
-    def _has_system_role(self) -> bool:
-        """Whether a system message is laid out both when an answer is asked for and when it is there.
-
-        Mistral's template of version 0.3 shows it in front of the last turn, but only if that is the user's.
-        """
-        turns = (("system", _PROBE), ("user", "?"), ("assistant", "!"))
-        try:
-            return all(_PROBE in self._render(turns[:end], end == 2, "(probe)") for end in (2, 3))
-        except SampleError:
-            return False
 
     def end_token_ids(self) -> list[int]:
         """Ids of the tokens with which this template ends an answer.
@@ -168,15 +138,11 @@ class ConversationEncoder:
             last_ones = {
                 label for label, after in pairwise([*labels, IGNORED_LABEL]) if label >= 0 and after == IGNORED_LABEL
             }
-            ends = {last for last in last_ones if self._is_special(last)}
+            ends = {last for last in last_ones if self.template.is_special(last)}
             if ends:
                 break
         eos = self.tokenizer.eos_token_id
         return sorted(ends | ({eos} if isinstance(eos, int) else set()))
-
-    def _is_special(self, token_id: int) -> bool:
-        special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
-        return str(self.tokenizer.decode([token_id])).strip() in special
 
     def _strip(self, message: Message) -> Message:
         parts = [
@@ -200,65 +166,16 @@ class ConversationEncoder:
             previous = part
         return content
 
-    def _render(
-        self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str, thinking: bool = False
-    ) -> str:
-        try:
-            return self._apply_template(turns, generation, thinking, self._list_roles)
-        except _REFUSALS as error:
-            roles = [role for role, _ in turns]
-            raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
-
-    @functools.cached_property
-    def _list_roles(self) -> frozenset[str]:
-        """The roles whose content the template takes only as a list of parts; found out by trying.
-
-        So do the templates of many vision-language models and of MiniMax-Text-01: a plain string they lose in silence.
-        """
-        probes = {
-            "user": (("user", _PROBE),),
-            "assistant": (("user", "?"), ("assistant", _PROBE)),
-            "system": (("system", _PROBE), ("user", "?")),
-        }
-        found: frozenset[str] = frozenset()
-        for role, turns in probes.items():
-            if not self._shows_probe(turns, found) and self._shows_probe(turns, found | {role}):
-                found |= {role}
-        return found
-
-    def _shows_probe(self, turns: Sequence[tuple[str, str]], list_roles: frozenset[str]) -> bool:
-        try:
-            text = self._apply_template(turns, turns[-1][0] == "user", False, list_roles)
-        except _REFUSALS:
-            return False
-        return _PROBE in text and str(_parts(_PROBE)) not in text  # as opposed to a list that is printed as it is
-
-    def _apply_template(
-        self, turns: Sequence[tuple[str, str]], generation: bool, thinking: bool, list_roles: frozenset[str]
-    ) -> str:
-        plain = [
-            {"role": role, "content": _parts(content) if role in list_roles else content} for role, content in turns
-        ]
-        # without enable_thinking=False, Qwen3 asks for a chain of thought where its training layout has an empty one
-        options: dict[str, Any] = {
-            "tokenize": False,
-            "add_generation_prompt": generation,
-            "enable_thinking": thinking,
-        }
-        if self.tokenizer.chat_template is None:
-            options["chat_template"] = PLAIN_TEMPLATE
-        return str(self.tokenizer.apply_chat_template(plain, **options))
-
     def _mark_answers(
         self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str
     ) -> tuple[str, list[tuple[int, int]]]:
         """The rendered text and the character spans of its answers, end tokens included."""
-        text = self._render(turns, generation, sample_id)
+        text = self.template.render(turns, generation, sample_id)
         answers = [index for index, (role, _) in enumerate(turns) if role == "assistant"]
         marked = [
             (role, _ANSWER_START + content + _ANSWER_END if role == "assistant" else content) for role, content in turns
         ]
-        marked_text = self._render(marked, generation, sample_id)
+        marked_text = self.template.render(marked, generation, sample_id)
         if re.sub(f"[{_ANSWER_START}{_ANSWER_END}]", "", marked_text) == text:
             spans = _marked_spans(marked_text, _ANSWER_START, _ANSWER_END)
             if len(spans) == len(answers):
@@ -267,40 +184,26 @@ class ConversationEncoder:
                     for index, (start, _) in zip(answers, spans, strict=True)
                 ]
                 return text, [
-                    (start, self._past_end_token(text, end)) for start, (_, end) in zip(starts, spans, strict=True)
+                    (start, self.template.past_end_token(text, end))
+                    for start, (_, end) in zip(starts, spans, strict=True)
                 ]
         return text, [self._span_by_prefix(turns, index, text, sample_id) for index in answers]
-
-    def _check_all_is_said(self, turns: Sequence[tuple[str, str]], generation: bool, sample_id: str) -> None:
-        """Raise SampleError if the text of a turn is lost, or cut.
-
-        A template may change what stands within it, and drop the thoughts at the head of an answer.
-        """
-        for index, (role, content) in enumerate(turns):
-            marked = (*turns[:index], (role, _with_marks(content)), *turns[index + 1 :])
-            text = self._render(marked, generation, sample_id) if content.strip() else _QUESTION_START + _QUESTION_END
-            if _QUESTION_END not in text or (_QUESTION_START not in text and role != "assistant"):
-                raise SampleError(
-                    sample_id,
-                    f"the LLM's chat template loses what turn {index + 1} ({role}) says, {shorten(content.strip())}; "
-                    "give the LLM's tokenizer another chat_template",
-                )
 
     def _find_questions(
         self, turns: Sequence[tuple[str, str]], text: str, generation: bool, sample_id: str
     ) -> list[tuple[int, int]]:
         """The character spans in `text` of what is marked as a question in `turns`, end tokens included."""
-        marked_text = self._render(turns, generation, sample_id)
+        marked_text = self.template.render(turns, generation, sample_id)
         spans = _marked_spans(marked_text, _QUESTION_START, _QUESTION_END)
         expected = sum(content.count(_QUESTION_END) for _, content in turns)
         if _QUESTION_MARKS.sub("", marked_text) != text or len(spans) != expected:
             raise SampleError(sample_id, "cannot tell where the LLM's chat template puts the user's text")
-        return [(start, self._past_end_token(text, end)) for start, end in spans if start is not None]
+        return [(start, self.template.past_end_token(text, end)) for start, end in spans if start is not None]
 
     def _start_by_prefix(self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str) -> int:
         """Where a template rewrites answers: the answer starts where the text before it, asking for it, ends."""
         for thinking in (False, True):
-            before = self._render(turns[:index], True, sample_id, thinking)
+            before = self.template.render(turns[:index], True, sample_id, thinking)
             if text.startswith(before):
                 return len(before)
         raise SampleError(sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}")
@@ -308,39 +211,12 @@ class ConversationEncoder:
     def _span_by_prefix(
         self, turns: Sequence[tuple[str, str]], index: int, text: str, sample_id: str
     ) -> tuple[int, int]:
-        following = self._render(turns[: index + 1], False, sample_id).rstrip()
+        following = self.template.render(turns[: index + 1], False, sample_id).rstrip()
         if not text.startswith(following):
             raise SampleError(
                 sample_id, f"cannot tell where the LLM's chat template ends the answer of turn {index + 1}"
             )
         return self._start_by_prefix(turns, index, text, sample_id), len(following)
-
-    def _past_end_token(self, text: str, end: int) -> int:
-        match = self._end_token.match(text, end)
-        if match is None:
-            return end
-        eos = str(self.tokenizer.eos_token)
-        run = self._end_tokens.match(text, match.end())
-        behind = -1 if run is None or match.group().endswith(eos) else run.group().find(eos)
-        return match.end() + (behind + len(eos) if behind >= 0 and self._eos_ends_each_turn else 0)
-
-    @functools.cached_property
-    def _eos_ends_each_turn(self) -> bool:
-        """Whether the LLM's own end token stands behind another that ends the answer, and not only the last answer.
-
-        So it does in Command R7B's template: `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`. Phi-4's has one at the end of
-        everything.
-        """
-        eos = self.tokenizer.eos_token
-        if eos is None or eos == self.tokenizer.bos_token:
-            return False
-        turns = (("user", "?"), ("assistant", f"!{_ANSWER_END}"), ("user", "?"), ("assistant", "!"))
-        try:
-            _, _, rest = self._render(turns, False, "(probe)").partition(_ANSWER_END)
-        except SampleError:
-            return False
-        run = self._end_tokens.match(rest)
-        return run is not None and str(eos) in run.group()
 
     def _tokenize(
         self, text: str, answers: list[tuple[int, int]], questions: list[tuple[int, int]]
@@ -382,10 +258,6 @@ class ConversationEncoder:
         return [*spans]
 
 
-def _parts(content: str) -> list[dict[str, str]]:
-    return [{"type": "text", "text": content}]
-
-
 def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:
     """Parts without white space at either end; texts next to each other become one."""
     joined: list[Text | Media] = []
@@ -406,16 +278,11 @@ def _mark_questions(message: Message) -> Message:
     """The message with marks around the texts of a user turn, inside the white space that templates may strip."""
     if message.role != "user":
         return message
-    parts = [replace(part, text=_with_marks(part.text)) if isinstance(part, Text) else part for part in message.content]
+    parts = [
+        replace(part, text=with_marks(part.text, _QUESTION_START, _QUESTION_END)) if isinstance(part, Text) else part
+        for part in message.content
+    ]
     return Message(message.role, tuple(parts))
-
-
-def _with_marks(text: str) -> str:
-    core = text.strip()
-    if not core:
-        return text
-    start = text.index(core)
-    return f"{text[:start]}{_QUESTION_START}{core}{_QUESTION_END}{text[start + len(core) :]}"
 
 
 def _marked_spans(marked_text: str, start_mark: str, end_mark: str) -> list[tuple[int | None, int]]:

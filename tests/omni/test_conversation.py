@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
-from omni.conversation import IGNORED_LABEL, MEDIA_SLOT, PLAIN_TEMPLATE, ConversationEncoder, Layout
+from omni.chat_template import PLAIN_TEMPLATE
+from omni.conversation import IGNORED_LABEL, MEDIA_SLOT, ConversationEncoder, Layout
 from omni.messages import Media, Message, SampleError, Text
 from omni.starter import resolve
 from tests.omni.chat_templates import GLM4, NO_END, STYLES, Style, styled_tokenizer
