@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omni.config import LLMConfig, LoRAConfig, ModalityConfig, ModelConfig
     from omni.joint_space import JointSpace
-    from omni.llm import LanguageModel, load_llm
+    from omni.llm import LanguageModel
+    from omni.llm_loading import load_llm
     from omni.messages import Media, Message, Sample, Text
     from omni.modality import Modality
     from omni.model import OmniModel, build_model
@@ -33,7 +34,8 @@ __all__ = [
 _MODULES = {
     "omni.config": ("LLMConfig", "LoRAConfig", "ModalityConfig", "ModelConfig"),
     "omni.joint_space": ("JointSpace",),
-    "omni.llm": ("LanguageModel", "load_llm"),
+    "omni.llm": ("LanguageModel",),
+    "omni.llm_loading": ("load_llm",),
     "omni.messages": ("Media", "Message", "Sample", "Text"),
     "omni.modality": ("Modality",),
     "omni.model": ("OmniModel", "build_model"),

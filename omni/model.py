@@ -27,7 +27,8 @@ from omni.config import ModelConfig, PromptConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
 from omni.inference import embed_conversations, generate, score_batch
-from omni.llm import SHARED_LORA, LanguageModel, load_llm
+from omni.llm import SHARED_LORA, LanguageModel
+from omni.llm_loading import load_llm
 from omni.media_model import MediaModel, media_places
 from omni.messages import Sample
 from omni.modality import Modality, build_modality, share_adapters

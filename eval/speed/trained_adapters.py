@@ -26,7 +26,8 @@ from omni.device import default_device
 from omni.expert_balance import expert_balance, update_usage
 from omni.expert_routing import log_routing
 from omni.feature_cache import FeatureCache
-from omni.llm import LanguageModel, load_llm
+from omni.llm import LanguageModel
+from omni.llm_loading import load_llm
 from omni.messages import Media, Message, Sample, SampleError, Text
 from omni.modality import Modality, build_adapter, build_encoder
 from omni.model import OmniModel

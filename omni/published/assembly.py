@@ -16,7 +16,7 @@ from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
 from omni.encoders.base import Encoder
 from omni.encoders.eva_clip_names import lavis_name, transformers_name
 from omni.encoders.weights import KeyMismatchError
-from omni.llm import HELD_PREFIX, load_llm
+from omni.llm_loading import HELD_PREFIX, load_llm
 from omni.modality import Modality, build_encoder
 from omni.model import OmniModel
 from omni.model_card import ModelCard, PublishedWeights

@@ -16,7 +16,7 @@ from eval.speed.trained_adapters import (
 )
 from omni.components import ComponentConfig
 from omni.config import LLMConfig
-from omni.llm import load_llm
+from omni.llm_loading import load_llm
 from omni.media.item import Media
 
 WORDS = ["frog", "dog", "drum", "bell", "sound", "picture", "image", "user", "system", "assistant"]

@@ -10,7 +10,8 @@ import transformers
 from transformers.utils import logging
 
 from omni.config import LLMConfig, from_dict
-from omni.llm import LanguageModel, load_llm
+from omni.llm import LanguageModel
+from omni.llm_loading import load_llm
 from omni.messages import Message, Text
 from omni.model import OmniModel, build_model
 from tests.tiny import MLP, sensor, tiny_config, tiny_llm_dir, tiny_model, tiny_tokenizer

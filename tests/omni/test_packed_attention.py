@@ -194,8 +194,11 @@ def test_split_is_what_auto_takes_on_a_cpu_and_generating_is_as_before(tmp_path:
 
 
 def test_a_way_that_the_llm_cannot_take_is_an_error(model: OmniModel) -> None:
+    model.llm.use_pack_attention("split")
     with pytest.raises(ValueError, match=r"'varlen' does not keep samples apart.*attention: sdpa"):
         model.llm.use_pack_attention("varlen")
+    assert model.llm.pack_attention == "split"
+    assert model.llm.can_share
 
 
 def test_measured_lengths_are_those_of_prepared_examples(model: OmniModel) -> None:

@@ -10,7 +10,7 @@ import yaml
 from accelerate.commands.launch import launch_command_parser
 
 from omni.config import LLMConfig
-from omni.llm import load_llm
+from omni.llm_loading import load_llm
 from tests.tiny import tiny_model
 from train.strategies.launch import Launch, plain_processes, read_launch
 from train.strategies.sharded_llm import find_layers, shard_llm

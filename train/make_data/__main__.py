@@ -66,7 +66,7 @@ def _make_rest(
 ) -> None:
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
     from omni.config import LLMConfig
-    from omni.llm import load_llm
+    from omni.llm_loading import load_llm
     from omni.model import OmniModel
 
     model = OmniModel(load_llm(LLMConfig(options.llm, dtype=options.dtype), options.device), {})

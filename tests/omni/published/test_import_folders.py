@@ -16,7 +16,7 @@ from torch import Tensor
 from omni.__main__ import main
 from omni.config import LLMConfig
 from omni.encoders import EvaClipEncoder
-from omni.llm import load_llm
+from omni.llm_loading import load_llm
 from omni.media.item import Media
 from omni.messages import Message, Text
 from omni.model import OmniModel
