@@ -138,7 +138,7 @@ def naming(source: str | Path) -> Iterator[None]:
         yield
     except (OSError, MemoryError):
         raise
-    except Exception as error:
+    except Exception as error:  # what libraries raise for damaged files has no common class
         if type(error) is ValueError and str(source) in str(error):
             raise
         reason = str(error).strip() or "no reason given"
