@@ -39,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made
             Trainer(recipe).run()
     except RunInterruptedError as interrupted:
-        print(interrupted, file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # all processes stopped after the same step
+            print(interrupted, file=sys.stderr)
         return 128 + interrupted.signal_number
     except KeyboardInterrupt:
         print("stopped at once; what was not saved yet is lost. The same command continues from last/", file=sys.stderr)

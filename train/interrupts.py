@@ -31,10 +31,10 @@ class Interrupts:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, self._previous[signal.SIGINT])
-        if self.signal_number == 0:
+        if self.signal_number == 0 and os.environ.get("LOCAL_RANK", "0") == "0":  # once on each machine
             # One write, no print: a handler may interrupt a print that holds the lock of the stream.
             sys.stderr.write("\nstopping after this step and saving; Ctrl-C once more stops at once, without saving\n")
-            self.signal_number = number
+        self.signal_number = self.signal_number or number
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

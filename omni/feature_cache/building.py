@@ -19,6 +19,7 @@ from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_
 from omni.encoders.base import Encoder
 from omni.feature_cache.cache import FeatureCache
 from omni.feature_cache.recipe import CacheRecipe
+from omni.meeting import meet_other_processes
 from omni.messages import Media, SampleError
 from omni.modality import build_encoder, encode_items
 from omni.parameter_names import matches
@@ -156,6 +157,7 @@ def build_cache(recipe: CacheRecipe, *, batch_size: int, num_workers: int) -> tu
 
 
 def _processes() -> PartialState:
+    meet_other_processes()
     if torch.accelerator.is_available():
         return PartialState()
     # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
