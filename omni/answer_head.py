@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from omni.fast_linear import FastLinear, linear
 from omni.losses import token_log_likelihoods
 
 CHUNK_ELEMENTS = 1 << 26  # logits in memory at once: 256 MiB in float32
@@ -120,7 +120,7 @@ def _is_frozen_linear(head: nn.Module) -> bool:
     Sharding strategies leave a piece (FSDP2: a DTensor; ZeRO-3: an empty tensor) and fetch the rest when the module is
     called, so their heads have to be called.
     """
-    if type(head) is not nn.Linear or type(head.weight) is not nn.Parameter or head.weight.ndim != 2:
+    if type(head) not in (nn.Linear, FastLinear) or type(head.weight) is not nn.Parameter or head.weight.ndim != 2:
         return False
     return head.weight.numel() > 0 and not any(parameter.requires_grad for parameter in head.parameters())
 
@@ -140,15 +140,13 @@ class _FrozenLinearLogLikelihoods(torch.autograd.Function):
         size = rows_of_a_chunk(len(weight))
         for start in range(0, len(hidden), size):
             rows, target = slice(start, start + size), targets[start : start + size, None]
-            logits = transform(F.linear(hidden[rows], weight, bias))
-            values = logits.float()
-            totals = values.logsumexp(-1, keepdim=True)
-            found[rows] = (values.gather(1, target) - totals)[:, 0]
+            logits = transform(linear(hidden[rows], weight, bias))
+            values = logits.log_softmax(-1, dtype=torch.float32)
+            found[rows] = values.gather(1, target)[:, 0]
             if gradients is not None:
-                # in place, but for the soft cap's slope, which needs the logits again
-                gradient = (values - totals if transform.softcap else values.sub_(totals)).exp_().neg_()
-                gradient.scatter_add_(1, target, gradient.new_ones(target.shape))
-                gradients[rows] = transform.chain(gradient, logits).to(weight.dtype) @ weight
+                gradient = values.exp_()
+                gradient.scatter_add_(1, target, gradient.new_full(target.shape, -1.0))  # p - y
+                gradients[rows] = linear(transform.chain(gradient, logits).to(weight.dtype), weight.t(), None).neg_()
         if gradients is not None:
             ctx.save_for_backward(gradients)
         return found

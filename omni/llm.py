@@ -20,6 +20,7 @@ from omni.answer_head import AnswerHead, Contexts, find_answer_head
 from omni.attended_media import attending
 from omni.attention_checks import honours_copied_cache, honours_packing, honours_sharing, honours_tree_mask
 from omni.config import LLMConfig, LoRAConfig
+from omni.fast_linear import speed_up_linears
 from omni.losses import token_log_likelihoods
 from omni.packed_attention import SHARING, SPLIT, PackAttention, pack_arguments, register
 
@@ -44,6 +45,7 @@ class LanguageModel(nn.Module):
         self._sharing_works = False  # in the way of packing that was chosen
         self.fused_loss = False  # the loss through Liger Kernel; see omni.answer_head.check_fused_loss
         model.requires_grad_(False)
+        speed_up_linears(model)
         self.train(False)
 
     @property

@@ -18,6 +18,7 @@ from omni.batching import Example, MediaInput
 from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.encoders.base import Features
 from omni.expert_routing import RoutingLog
+from omni.fast_linear import speed_up_linears
 from omni.feature_cache import FeatureCache
 from omni.messages import Media
 from omni.modality import EncodedModality
@@ -35,6 +36,7 @@ class MediaModel(nn.Module):
     def __init__(self, modalities: Mapping[str, EncodedModality], card: ModelCard | None = None) -> None:
         super().__init__()
         self.modalities = nn.ModuleDict(modalities)
+        speed_up_linears(self.modalities)
         self.card = card or ModelCard()
         self.feature_cache: FeatureCache | None = None
         self.encoder_fingerprints = PinnedFingerprints()

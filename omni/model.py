@@ -26,6 +26,7 @@ from omni.checkpoint import combine_models, load_model, save_model, write_model
 from omni.config import ModelConfig, PromptConfig
 from omni.conversation import MEDIA_SLOT, ConversationEncoder
 from omni.encoders.base import tensor_bytes
+from omni.fast_linear import speed_up_linears
 from omni.inference import embed_conversations, generate, score_batch
 from omni.llm import SHARED_LORA, LanguageModel
 from omni.llm_loading import load_llm
@@ -101,6 +102,7 @@ class OmniModel(MediaModel):
 
     def add(self, name: str, modality: Modality) -> None:
         """Take in a new modality."""
+        speed_up_linears(modality)
         self.modalities[name] = modality
         if not modality.adapter.in_sequence:
             attended_media.insert(self.llm)

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from omni.batching import Example
 from omni.conversation import IGNORED_LABEL, MEDIA_SLOT
+from omni.fast_linear import slow_down_linears, speed_up_linears
 from omni.feature_cache import FeatureCache
 from omni.llm import LanguageModel
 from omni.llm_layers import checkpoint_layers, compile_layers
@@ -69,6 +70,8 @@ class Steps:
                 parameter.copy_(value)
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
         self.model.feature_cache = self.cache if contender.cached else None
+        if contender.plain:
+            slow_down_linears(self.model)
         if contender.compiled:
             self._switch_on(compile_layers)
         if contender.checkpointed:
@@ -77,6 +80,7 @@ class Steps:
             yield
         finally:
             self.model.feature_cache = None
+            speed_up_linears(self.model)
             self.model.llm.recomputes_layers = False
             for layer in {layer for forwards in self._forwards.values() for layer in forwards}:
                 layer.__dict__.pop("forward", None)
