@@ -4,8 +4,9 @@ Four ways that compute the same:
 
 - `reference`: the block-diagonal mask written out and handed to the LLM. Slow and obvious; the others are held to it.
 - `mask`: transformers finds the samples by their positions, which start again at 0, and makes the mask itself.
-- `split`: every layer cuts the row into its samples and attends within each. No mask, so the cost grows with the sum of
-  the squares of the samples' lengths and not with the square of the pack's.
+- `split`: every layer cuts the row into its samples and attends within each, so that the cost grows with the sum of the
+  squares of the samples' lengths and not with the square of the pack's. Short samples are padded to one batch there
+  (`omni.padded_attention`); otherwise each is attended to alone, without a mask.
 - `varlen`: cumulative lengths go to a kernel that does the same in one call: flash-attn's where the LLM was loaded with
   `attention: flash_attention_2`.
 
@@ -23,6 +24,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from omni import padded_attention
 from omni.attention_checks import additive_mask
 
 PackAttention = Literal["reference", "mask", "split", "varlen"]
@@ -97,15 +99,29 @@ def split_attention(
         query, key, value = query.float(), key.float(), value.float()
     lengths = cu_seq_lens_q.diff().tolist()
     before = [keys - own for keys, own in zip(cu_seq_lens_k.diff().tolist(), lengths, strict=True)]
+    shared = before[-1]  # of the first part, which all others look at
+    own = tuple(lengths[1:] if shared else lengths)
+    if query.device.type == "cpu" and padded_attention.suits(own, shared) and _is_plain(module, options):
+        layout = padded_attention.layout_of(own, shared, sliding_window)
+        scale = options.get("scaling") or query.shape[-1] ** -0.5
+        return padded_attention.attend(query, key, value, layout, scale).to(dtype), None
     parts = [*zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)]
-    _, shared_key, shared_value = parts[0]  # what is shared is the first part, which all others look at
+    _, shared_key, shared_value = parts[0]
     outputs = []
-    for (own_query, own_key, own_value), shared in zip(parts, before, strict=True):
-        keys = torch.cat([shared_key, own_key], 2) if shared else own_key
-        values = torch.cat([shared_value, own_value], 2) if shared else own_value
-        mask = _visible(own_query.shape[2], shared, sliding_window, query.device)
+    for (own_query, own_key, own_value), earlier in zip(parts, before, strict=True):
+        keys = torch.cat([shared_key, own_key], 2) if earlier else own_key
+        values = torch.cat([shared_value, own_value], 2) if earlier else own_value
+        mask = _visible(own_query.shape[2], earlier, sliding_window, query.device)
         outputs.append(sdpa_attention_forward(module, own_query, keys, values, mask, **options)[0])
     return torch.cat(outputs, dim=1).to(dtype), None
+
+
+def _is_plain(module: nn.Module, options: dict[str, Any]) -> bool:
+    """Whether transformers' sdpa would do no more than softmax of scaled products behind a causal mask."""
+    causal = options.get("is_causal")
+    more = [options.get(name) for name in ("position_bias", "softcap", "cache")]
+    is_causal = getattr(module, "is_causal", True) if causal is None else causal
+    return is_causal and not options.get("dropout") and all(one is None for one in more)
 
 
 @functools.lru_cache(maxsize=1024)  # the same lengths come in every layer

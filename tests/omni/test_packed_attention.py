@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
+from omni import padded_attention
 from omni.attention_checks import honours_packing, honours_sharing
 from omni.batching import Example, pack
 from omni.messages import Media, Message, Text
@@ -50,6 +51,15 @@ def loss_and_gradients(model: OmniModel, batch: list[Example], way: PackAttentio
     return loss.detach(), found
 
 
+@pytest.fixture(params=["all samples at once", "sample by sample"])
+def split_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The two things that `split` does, for short and for long samples; the second is made to take short ones."""
+    if request.param == "sample by sample":
+        monkeypatch.setattr(padded_attention, "MAX_LENGTH", 0)
+    return request.param
+
+
+@pytest.mark.usefixtures("split_of")
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_gives_the_loss_and_the_gradients_of_padded_batches(
     model: OmniModel, batch: list[Example], way: PackAttention
@@ -76,6 +86,7 @@ def test_what_all_prompts_begin_with_is_computed_once_where_the_way_allows_it(
     assert apart.inputs_embeds.shape[1] - inputs.inputs_embeds.shape[1] == 3 * inputs.shared
 
 
+@pytest.mark.usefixtures("split_of")
 def test_packs_in_half_precision_give_what_padded_batches_give_up_to_rounding(tiny_llm: Path) -> None:
     config = tiny_config(tiny_llm)
     config.llm.dtype = "bfloat16"
@@ -95,6 +106,7 @@ def test_nothing_is_shared_while_lora_drops_out(tiny_llm: Path) -> None:
     assert model.eval().llm.can_share
 
 
+@pytest.mark.usefixtures("split_of")
 @pytest.mark.parametrize("way", WAYS)
 def test_changing_a_sample_changes_nothing_for_its_neighbours(model: OmniModel, way: PackAttention) -> None:
     model.llm.use_pack_attention(way)
@@ -134,6 +146,7 @@ def test_the_written_out_mask_lets_all_samples_see_what_they_share() -> None:
     ]
 
 
+@pytest.mark.usefixtures("split_of")
 def test_split_keeps_sliding_windows_of_long_samples() -> None:
     torch.manual_seed(0)
     config = MistralConfig(
