@@ -94,15 +94,16 @@ def split_attention(
     """
     if cu_seq_lens_q is None or cu_seq_lens_k is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    dtype = query.dtype
-    if query.device.type == "cpu" and dtype.itemsize == 2:  # whose kernels are slower in half precision
-        query, key, value = query.float(), key.float(), value.float()
     lengths = cu_seq_lens_q.diff().tolist()
     before = [keys - own for keys, own in zip(cu_seq_lens_k.diff().tolist(), lengths, strict=True)]
     shared = before[-1]  # of the first part, which all others look at
-    own = tuple(lengths[1:] if shared else lengths)
-    if query.device.type == "cpu" and padded_attention.suits(own, shared) and _is_plain(module, options):
-        layout = padded_attention.layout_of(own, shared, sliding_window)
+    samples = tuple(lengths[1:] if shared else lengths)
+    dtype, is_on_cpu = query.dtype, query.device.type == "cpu"
+    is_padded = is_on_cpu and padded_attention.suits(samples, shared) and _is_plain(module, options)
+    if is_on_cpu and dtype.itemsize == 2 and not (is_padded and dtype == torch.bfloat16):
+        query, key, value = query.float(), key.float(), value.float()  # kernels are slower in half precision
+    if is_padded:
+        layout = padded_attention.layout_of(samples, shared, sliding_window)
         scale = options.get("scaling") or query.shape[-1] ** -0.5
         return padded_attention.attend(query, key, value, layout, scale).to(dtype), None
     parts = [*zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)]
