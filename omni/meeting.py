@@ -36,14 +36,15 @@ def meet_other_processes() -> None:
     Raises:
         TimeoutError: not all processes came within five minutes; says which are missing.
     """
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or dist.is_initialized():
-        return
+    if "TORCHELASTIC_RESTART_COUNT" not in os.environ or dist.is_initialized():
+        return  # not started by torch's elastic launcher, which accelerate's is made of
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     several_machines = int(os.environ["LOCAL_WORLD_SIZE"]) < world_size
     if not several_machines and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         return
     host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = TCPStore(host, port, is_master=False, timeout=timedelta(seconds=_TIMEOUT))
+    owns_store = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    store = TCPStore(host, port, is_master=owns_store, timeout=timedelta(seconds=_TIMEOUT), multi_tenant=True)
     here = _address_towards(host)
     name, addresses = agree_on_name(store, rank, world_size, here, _TIMEOUT)
     if several_machines and _GLOO_INTERFACE not in os.environ:

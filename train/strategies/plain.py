@@ -38,6 +38,12 @@ class PlainStrategy:
             # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
             warnings.simplefilter("ignore", FutureWarning)
             self._wrapped_step = accelerator.prepare_model(training_step, device_placement=False)
+        if accelerator.num_processes > 1:
+            # After its first backward pass DistributedDataParallel puts gradients into its buckets in another order,
+            # and more than two processes then add them up in another order. A run that goes on would round its first
+            # step otherwise than one that never stopped, so that first pass is none of the steps.
+            self.forward_backward([], 1, is_last=True)
+            self.discard_gradients()
 
     def forward_backward(
         self, batch: Sequence[Example], num_answer_tokens: int, *, is_last: bool
