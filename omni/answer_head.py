@@ -74,6 +74,8 @@ class AnswerHead:
 
     def fused_nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Summed negative log-likelihood in nats through Liger Kernel's CUDA kernel; see `check_fused_loss`."""
+        if len(targets) == 0:
+            return hidden.float().sum()  # 0; the kernel would divide by their number
         from liger_kernel.transformers import (  # pyright: ignore[reportMissingImports]
             LigerFusedLinearCrossEntropyLoss,
         )

@@ -228,7 +228,10 @@ def _load_loras(model: OmniModel, directory: Path) -> None:
 
 
 def _llm_config(config: ModelConfig, dtype: str | None) -> Any:
-    return config.llm if dtype is None else from_dict(type(config.llm), to_dict(config.llm) | {"dtype": dtype}, "llm")
+    changes = {} if dtype is None else {"dtype": dtype}
+    if config.llm.attention == "flash_attention_2" and not torch.cuda.is_available():
+        changes["attention"] = "sdpa"  # which computes the same: a folder may come from a machine with GPUs
+    return from_dict(type(config.llm), to_dict(config.llm) | changes, "llm") if changes else config.llm
 
 
 def _modalities_of_folders(

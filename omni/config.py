@@ -53,10 +53,18 @@ class LLMConfig:
     quantization: Literal["nf4", "int8"] | None = None
     # low-rank adaptation; null = the LLM stays exactly as it is
     lora: LoRAConfig | None = None
-    # transformers' attention implementation; sdpa means eager for architectures that have no sdpa
+    # transformers' attention implementation; sdpa means eager for architectures that have no sdpa; flash_attention_2 is
+    # for CUDA devices, and computes in 16 bits only
     attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     # licence for the model card, where the LLM's own card does not state it
     licence: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.attention == "flash_attention_2" and self.dtype == "float32":
+            raise ValueError(
+                "llm.attention: flash_attention_2 takes no float32 weights; set llm.dtype to bfloat16 or float16, or "
+                "llm.attention to sdpa"
+            )
 
 
 @dataclass

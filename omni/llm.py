@@ -122,8 +122,9 @@ class LanguageModel(nn.Module):
         register()
         _set_attention(model, wanted)
         embeds = self._sample_embeddings(12)
-        with self._trial():
-            honoured = honours_packing(model, embeds, lambda lengths: self._arguments_of(way, lengths))
+        tried: PackAttention = "split" if way == "varlen" and self._waits_for_gpu else way  # which take the same
+        with self._trial(SPLIT if tried == "split" else "sdpa"):
+            honoured = honours_packing(model, embeds, lambda lengths: self._arguments_of(tried, lengths))
             sharing = way in SHARING and honours_sharing(
                 model, embeds, lambda lengths, shared: self._arguments_of(way, lengths, shared)
             )
@@ -141,7 +142,9 @@ class LanguageModel(nn.Module):
         if way == "varlen":
             return self.config.attention == "flash_attention_2"
         if way == "reference":
-            return self.attention_window is None  # the one mask is for all layers, so it has no windows
+            # The one mask is for all layers, so it has no windows; flash-attn takes no such mask, and what transformers
+            # makes of it would index out of bounds, after which a GPU computes nothing more.
+            return self.attention_window is None and implementation != "flash_attention_2"
         if way == "split":
             # chunks of attention would be lost: only the mask that transformers makes knows of them
             text_config = cast(Any, self.model).config.get_text_config()
@@ -252,18 +255,27 @@ class LanguageModel(nn.Module):
             self._lora.set_dropout(self.model, mode)
         return self
 
+    @property
+    def _waits_for_gpu(self) -> bool:
+        """Whether it is on the CPU, where flash-attn takes nothing, before it is spread over GPUs."""
+        return cast(Any, self.model).config._attn_implementation == "flash_attention_2" and self.device.type == "cpu"
+
     @contextmanager
-    def _trial(self) -> Iterator[None]:
+    def _trial(self, instead: str = "sdpa") -> Iterator[None]:
         """Two runs are to agree, and to leave torch's random state as it is for the forward pass after.
 
-        They may come in the midst of a forward pass, whose media are not theirs.
+        They may come in the midst of a forward pass, whose media are not theirs. `instead`: the attention that stands
+        in for one that only GPUs have.
         """
-        before = self._drops_out
+        before, implementation = self._drops_out, cast(Any, self.model).config._attn_implementation
         self.train(False)
+        if self._waits_for_gpu:
+            _set_attention(self.model, instead)
         try:
             with attending(None):
                 yield
         finally:
+            _set_attention(self.model, implementation)
             self.train(before)
 
     @functools.cached_property

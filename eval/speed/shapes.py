@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, ViTConfig, ViTModel
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, ViTConfig, ViTModel
 
 from adapters import PooledMLP, QFormer
 from omni.config import LLMConfig, ModelConfig, from_dict
@@ -128,7 +128,7 @@ def _random(name: str, dtype: torch.dtype, device: torch.device, batch_size: int
     sizes = RANDOM_SHAPES[name]
     with torch.device(device):
         config = LlamaConfig(**cast(dict[str, Any], sizes.llm), pad_token_id=0, bos_token_id=1, eos_token_id=2)
-        llm = cast(nn.Module, LlamaForCausalLM(config)).to(dtype)
+        llm = cast(nn.Module, AutoModelForCausalLM.from_config(config, dtype=dtype))  # never whole in float32
         encoder = RandomViT(sizes.vision).to(dtype)
         width = sizes.llm["hidden_size"]
         adapter = (

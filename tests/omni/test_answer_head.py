@@ -178,6 +178,15 @@ def test_fused_loss_and_gradient_equal_the_chunked_ones() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_batch_without_answers_has_a_fused_loss_of_zero() -> None:
+    head = AnswerHead(causal_lm("Llama"), LogitTransform())
+    hidden = torch.zeros(0, 32, requires_grad=True)
+    loss = head.fused_nll(hidden, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0
+    assert hidden.grad is not None
+
+
 def test_asking_for_the_fused_loss_without_its_package_names_the_extra() -> None:
     with pytest.raises(
         ValueError, match=r"train\.fused_loss (needs liger-kernel: pip install 'omni\[flash\]'|runs on CUDA)"
