@@ -44,30 +44,44 @@ def slow_down_linears(network: nn.Module) -> None:
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """[..., K], [N, K], [N] -> [..., N], with gradients of whatever needs one."""
-    if _suits_onednn(inputs, weight):
+    if _suits_onednn(inputs, weight, bias):
         return cast(Tensor, _OnednnLinear.apply(inputs, weight, bias))
     return functional.linear(inputs, weight, bias)
 
 
 def linear_gelu(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """`linear`, then exact GELU; in one pass where oneDNN does both and nothing needs a gradient."""
-    if _suits_onednn(inputs, weight) and not torch.is_grad_enabled():
+    if _suits_onednn(inputs, weight, bias) and not torch.is_grad_enabled():
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "gelu", [], "none")
     return functional.gelu(linear(inputs, weight, bias))
 
 
-def _suits_onednn(inputs: Tensor, weight: Tensor) -> bool:
+def _suits_onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     if inputs.device.type != "cpu" or not inputs.dtype == weight.dtype == torch.float32:
         return False
+    if not _HAS_ONEDNN or not (_is_dense(inputs) and _is_dense(weight)) or _is_transformed():
+        return False
     if (
-        not _HAS_ONEDNN
-        or weight.numel() == 0
+        weight.numel() == 0
         or inputs.shape[-1] != weight.shape[-1]
+        or (bias is not None and (bias.dtype != torch.float32 or bias.shape != weight.shape[:1]))
         or torch.is_autocast_enabled("cpu")
     ):
         return False
     rows = inputs.numel() // inputs.shape[-1]
     return rows >= MIN_ROWS or (rows > 0 and weight.numel() >= MIN_WEIGHTS)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether it is no distributed, nested or sparse tensor, nor one that only records what is done with it."""
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided
+
+
+def _is_transformed() -> bool:
+    """Whether torch.func's transforms or torch.jit's tracing look on, which need torch's own operator."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
 
 
 class _OnednnLinear(torch.autograd.Function):

@@ -24,7 +24,9 @@ class OffloadActivations(torch.autograd.graph.saved_tensors_hooks):
             return None, tensor
         if not tensor.is_cuda:
             return tensor.device, tensor.detach().to("cpu", copy=True)
-        stream = self._streams.setdefault(tensor.device, torch.cuda.Stream(tensor.device))
+        if tensor.device not in self._streams:
+            self._streams[tensor.device] = torch.cuda.Stream(tensor.device)
+        stream = self._streams[tensor.device]
         stream.wait_stream(torch.cuda.current_stream(tensor.device))
         with torch.cuda.stream(stream):
             copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)

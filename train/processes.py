@@ -4,7 +4,7 @@ import os
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import gather_object
 
 from omni.meeting import meet_other_processes
@@ -21,8 +21,7 @@ def from_all(accelerator: Accelerator, value: Value) -> list[Value]:
 def make_accelerator(precision: str) -> Accelerator:
     """Accelerate for this machine; what else the launcher asks for is up to `train.strategies`."""
     has_device = torch.accelerator.is_available()
-    # Buffers are frozen and equal everywhere. Broadcasting them would also make encoders hash their weights again.
-    handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    handlers: list[Any] = []
     if not has_device and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
         handlers.append(InitProcessGroupKwargs(backend="gloo"))

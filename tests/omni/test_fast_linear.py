@@ -1,8 +1,12 @@
+import re
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Replicate, distribute_module, distribute_tensor
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from omni.fast_linear import FastLinear, linear, linear_gelu, slow_down_linears, speed_up_linears
 
@@ -102,6 +106,44 @@ def test_automatic_mixed_precision_still_computes_in_bfloat16() -> None:
 def test_inputs_of_another_width_are_torchs_own_error() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         FastLinear(24, 40)(random(8, 25))
+
+
+@pytest.mark.parametrize("bias", [random(1), random(40).double(), random(39)])
+def test_odd_biases_are_torchs_to_take_or_refuse(bias: Tensor) -> None:
+    layer, plain, inputs = FastLinear(24, 40), nn.Linear(24, 40), random(8, 24)
+    for one in (layer, plain):
+        one.weight, one.bias = nn.Parameter(random(40, 24)), nn.Parameter(bias)
+    try:
+        expected = plain(inputs)
+    except RuntimeError as error:
+        with pytest.raises(RuntimeError, match=re.escape(str(error))):
+            layer(inputs)
+    else:
+        torch.testing.assert_close(layer(inputs), expected, atol=1e-6, rtol=0)
+
+
+def test_function_transforms_tracing_and_sparse_or_nested_inputs_are_left_to_torch() -> None:
+    layer, inputs = FastLinear(24, 40), random(8, 24)
+    expected = layer(inputs)
+    jacobian = torch.func.vmap(torch.func.jacrev(layer))(inputs)
+    torch.testing.assert_close(jacobian, layer.weight.expand(8, 40, 24), atol=1e-6, rtol=0)
+    traced: Any = torch.jit.trace(layer, inputs)
+    nested: Any = torch.nested.nested_tensor([inputs[:3], inputs[3:]], layout=torch.jagged)
+    for found in (traced(inputs), layer(inputs.to_sparse()), layer(nested).values()):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+def test_weights_that_are_spread_over_processes_are_left_to_torch() -> None:
+    torch.distributed.init_process_group("fake", rank=0, world_size=1, store=FakeStore())
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        layer, inputs = FastLinear(24, 40), random(8, 24)
+        expected = layer(inputs)
+        distribute_module(layer, mesh)
+        found = layer(distribute_tensor(inputs, mesh, [Replicate()]))
+        torch.testing.assert_close(found.to_local(), expected, atol=1e-6, rtol=0)
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def test_plain_layers_are_changed_and_others_are_not() -> None:

@@ -33,11 +33,15 @@ class PlainStrategy:
         frozen = [name for name, parameter in training_step.named_parameters() if not parameter.requires_grad]
         frozen += [name for name, _ in training_step.named_buffers()]
         torch.nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(training_step, frozen)
-        # The model was built on its device; moving it again is not possible for quantised ones.
-        with warnings.catch_warnings():
-            # torch 2.13 renames broadcast_buffers, but accelerate 1.15 does not know the new name yet.
-            warnings.simplefilter("ignore", FutureWarning)
-            self._wrapped_step = accelerator.prepare_model(training_step, device_placement=False)
+        # Accelerate adds automatic mixed precision only: the model was built on its device, and on GPUs it refuses to
+        # wrap one of which a part is spread over processes, though DistributedDataParallel does not look at that part.
+        step = accelerator.prepare_model(training_step, device_placement=False, evaluation_mode=True)
+        if accelerator.num_processes > 1:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 renames broadcast_buffers
+                # Broadcasting buffers would also make encoders hash their weights again.
+                step = torch.nn.parallel.DistributedDataParallel(step, broadcast_buffers=False)
+        self._wrapped_step = step
         if accelerator.num_processes > 1:
             # After its first backward pass DistributedDataParallel puts gradients into its buckets in another order,
             # and more than two processes then add them up in another order. A run that goes on would round its first
