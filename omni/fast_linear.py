@@ -81,7 +81,7 @@ def _is_transformed() -> bool:
     """Whether torch.func's transforms or torch.jit's tracing look on, which need torch's own operator."""
     if torch.compiler.is_compiling():
         return False
-    return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
+    return torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None
 
 
 class _OnednnLinear(torch.autograd.Function):
