@@ -57,24 +57,22 @@ def linear_gelu(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _suits_onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    if inputs.device.type != "cpu" or not inputs.dtype == weight.dtype == torch.float32:
+    """Cheapest first, and few rows before the rest: generating asks this for every layer and token."""
+    if not _HAS_ONEDNN or inputs.device.type != "cpu" or not inputs.dtype == weight.dtype == torch.float32:
         return False
-    if not _HAS_ONEDNN or not (_is_dense(inputs) and _is_dense(weight)) or _is_transformed():
-        return False
-    if (
-        weight.numel() == 0
-        or inputs.shape[-1] != weight.shape[-1]
-        or (bias is not None and (bias.dtype != torch.float32 or bias.shape != weight.shape[:1]))
-        or torch.is_autocast_enabled("cpu")
-    ):
+    if not (_is_dense(inputs) and _is_dense(weight)) or weight.numel() == 0 or inputs.shape[-1] != weight.shape[-1]:
         return False
     rows = inputs.numel() // inputs.shape[-1]
-    return rows >= MIN_ROWS or (rows > 0 and weight.numel() >= MIN_WEIGHTS)
+    if rows < MIN_ROWS and (rows == 0 or weight.numel() < MIN_WEIGHTS):
+        return False
+    if bias is not None and (bias.dtype != torch.float32 or bias.shape != weight.shape[:1]):
+        return False
+    return not torch.is_autocast_enabled("cpu") and not _is_transformed()
 
 
 def _is_dense(tensor: Tensor) -> bool:
     """Whether it is no distributed, nested or sparse tensor, nor one that only records what is done with it."""
-    return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided
+    return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _is_transformed() -> bool:

@@ -129,7 +129,13 @@ def test_function_transforms_tracing_and_sparse_or_nested_inputs_are_left_to_tor
     torch.testing.assert_close(jacobian, layer.weight.expand(8, 40, 24), atol=1e-6, rtol=0)
     traced: Any = torch.jit.trace(layer, inputs)
     nested: Any = torch.nested.nested_tensor([inputs[:3], inputs[3:]], layout=torch.jagged)
-    for found in (traced(inputs), layer(inputs.to_sparse()), layer(nested).values()):
+    strided: Any = torch.nested.nested_tensor([inputs[:3], inputs[3:]])  # which has no shape
+    for found in (
+        traced(inputs),
+        layer(inputs.to_sparse()),
+        layer(nested).values(),
+        torch.cat(layer(strided).unbind()),
+    ):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
