@@ -209,6 +209,8 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, key)
     if origin is Literal:
+        if value is False and "no" in arguments:  # YAML 1.1, which PyYAML reads, takes a bare `no` for false
+            value = "no"
         if value not in arguments:
             raise ValueError(f"{key}: {value!r} is not one of {list(arguments)}")
         return value

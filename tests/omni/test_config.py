@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from omni.config import ModelConfig, from_dict, to_dict
+from omni.yaml_text import read_yaml
+from train.config import TrainConfig
 
 PART = {"class_path": "adapters.MLP", "init_args": {"hidden_dim": 8}}
 FULL: dict[str, Any] = {
@@ -22,6 +24,13 @@ def test_a_config_goes_to_yaml_and_back_unchanged() -> None:
     assert (config.llm.lora.r, config.llm.lora.alpha, config.llm.lora.mode) == (4, 16, "shared")
     assert config.modalities["image"].adapter.init_args == {"hidden_dim": 8}
     assert config.system == ""
+
+
+def test_a_bare_no_is_the_word_where_that_is_allowed() -> None:
+    read = from_dict(TrainConfig, read_yaml("{output_dir: runs/a, steps: 1, precision: no}", "text"), "train")
+    assert read.precision == "no"
+    with pytest.raises(ValueError, match="precision: True is not one of"):
+        from_dict(TrainConfig, read_yaml("{output_dir: runs/a, steps: 1, precision: yes}", "text"), "train")
 
 
 def test_an_integer_is_taken_where_a_number_is_meant() -> None:
