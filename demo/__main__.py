@@ -94,12 +94,12 @@ def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read while gradio is imported
     with ThreadPoolExecutor(1) as pool:
         importing = pool.submit(__import__, "gradio")
-        from demo.loading import load
+        from demo.chat.loading import load
 
         loaded = load(directory)
         importing.result()
-    from demo.app import build_page
-    from demo.examples import starter_examples
+    from demo.chat.app import build_page
+    from demo.chat.examples import starter_examples
 
     examples = starter_examples(list(loaded.uploads.by_modality))
     page = build_page(loaded.model, loaded.uploads, loaded.llm, loaded.licence, examples)
@@ -107,7 +107,7 @@ def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
 
 
 def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[str], started: float) -> None:
-    from demo import appearance
+    from demo.chat import appearance
 
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that starts jobs has SIGINT ignored

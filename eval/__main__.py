@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from eval.ask import NothingAnsweredError
-from eval.intervals import Estimate
 from eval.report import markdown_report, sections_of, write_report
 from eval.report.words import bad_items_warning, figure, interval
-from eval.results import RunResult, save_results, write_text_atomically
-from eval.runner import evaluate, missing_modalities, missing_modality_message
-from eval.suites import SUITES, get_tasks
+from eval.run.ask import NothingAnsweredError
+from eval.run.results import RunResult, save_results, write_text_atomically
+from eval.run.runner import evaluate, missing_modalities, missing_modality_message
+from eval.statistics.intervals import Estimate
 from eval.task import Task
 from eval.tasks import TASKS
-from omni.device import default_device
+from eval.tasks.suites import SUITES, get_tasks
 from omni.model import OmniModel
+from omni.runtime.device import default_device
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -69,7 +69,7 @@ class Task:
         modalities: which media of an item are shown, in the item's own order. All must be in the model.
         prompt: the user's text after the media; None = the item's own text.
         kind: `Choose`, `Generate` or `Match`.
-        scorer: name and version of the scorer (`eval.scorers.SCORERS`).
+        scorer: name and version of the scorer (`eval.scorers.scorers.SCORERS`).
         target: where the right answer is: `answer` = the assistant's text, `meta:KEY` = that key of the row.
         clusters: what makes items dependent: the same `media`, the same `answer` text (of the assistant).
         only: extra conditions in which only these modalities are shown, such as `(("image",), ("sound",))`.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omni.config import LLMConfig, LoRAConfig, ModalityConfig, ModelConfig
     from omni.joint_space import JointSpace
-    from omni.llm import LanguageModel
-    from omni.llm_loading import load_llm
-    from omni.messages import Media, Message, Sample, Text
-    from omni.modality import Modality
-    from omni.model import OmniModel, build_model
+    from omni.llm.language_model import LanguageModel
+    from omni.llm.loading import load_llm
+    from omni.model.modality import Modality
+    from omni.model.omni_model import OmniModel, build_model
+    from omni.samples.messages import Media, Message, Sample, Text
 
 __all__ = [
     "JointSpace",
@@ -34,10 +34,10 @@ __all__ = [
 _MODULES = {
     "omni.config": ("LLMConfig", "LoRAConfig", "ModalityConfig", "ModelConfig"),
     "omni.joint_space": ("JointSpace",),
-    "omni.llm": ("LanguageModel",),
-    "omni.llm_loading": ("load_llm",),
-    "omni.messages": ("Media", "Message", "Sample", "Text"),
-    "omni.modality": ("Modality",),
+    "omni.llm.language_model": ("LanguageModel",),
+    "omni.llm.loading": ("load_llm",),
+    "omni.samples.messages": ("Media", "Message", "Sample", "Text"),
+    "omni.model.modality": ("Modality",),
     "omni.model": ("OmniModel", "build_model"),
 }
 

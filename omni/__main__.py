@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from omni import cache_command, center_command, import_command
+from omni.commands import cache, center, importing
 from omni.starter import command as fetch_command
 
 
@@ -20,13 +20,9 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "fetch": Command("fetch starter weights and data", fetch_command.add_arguments, fetch_command.run),
-    "cache": Command("the feature cache: show, prune, build", cache_command.add_arguments, cache_command.run),
-    "import": Command(
-        "published checkpoints into a model or a joint space", import_command.add_arguments, import_command.run
-    ),
-    "center": Command(
-        "measure the centres of a joint space's modalities", center_command.add_arguments, center_command.run
-    ),
+    "cache": Command("the feature cache: show, prune, build", cache.add_arguments, cache.run),
+    "import": Command("published checkpoints into a model or a joint space", importing.add_arguments, importing.run),
+    "center": Command("measure the centres of a joint space's modalities", center.add_arguments, center.run),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from omni.components import ComponentConfig, build
+from omni.config.components import ComponentConfig, build
 from omni.media.image import load_image
 from omni.media.item import Media
 from omni.media.sound import load_sound

@@ -9,11 +9,11 @@ import pytest
 
 import adapters
 import omni.encoders
-from eval.scorers import SCORERS
+from eval.scorers.scorers import SCORERS
 from eval.tasks import TASKS
+from omni.recipe.instructions import INSTRUCTIONS
 from omni.starter import ASSETS
 from tests.documents import DOCUMENTS, REPOSITORY, Block, blocks, extras, first_cells, headings, inline_code
-from train.instructions import INSTRUCTIONS
 from train.recipe import RECIPES
 
 

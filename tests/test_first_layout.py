@@ -12,15 +12,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from omni.augmentation import AugmentationDraw, RandomVersions
-from omni.components import ComponentConfig, build
+from omni.config.components import ComponentConfig, build
 from omni.feature_cache import FeatureCache
 from omni.joint_space import EmbeddingIndex, JointSpace
 from omni.media.item import Media
-from omni.messages import Message, Text
 from omni.model import OmniModel
+from omni.samples.messages import Message, Text
 from tests.golden_numbers import Golden
-from train.loop import Trainer
 from train.recipe import load_recipe
+from train.run.loop import Trainer
 
 FOLDER = Path(__file__).parent / "golden/first_layout"
 FACTS: dict[str, Any] = json.loads((FOLDER / "facts.json").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.demo.chat import ANSWER_MILLISECONDS, CHROMIUM, ask, attach, browse, serve
+from tests.demo.chat.chat import ANSWER_MILLISECONDS, CHROMIUM, ask, attach, browse, serve
 from tests.train.runs import REPOSITORY, environment
 
 EXAMPLE = REPOSITORY / "docs/examples/motion_sensor"

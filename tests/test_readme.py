@@ -19,24 +19,24 @@ from torch import Tensor, nn
 
 import demo.__main__
 import eval.__main__
-import eval.retrieval
+import eval.retrieval.retrieval
 import eval.speed.__main__
 import omni.__main__
 import omni.encoders
 import train.__main__
 import train.make_data.__main__
-from eval.suites import get_tasks
+from eval.tasks.suites import get_tasks
 from omni import starter
-from omni.components import build, import_class
 from omni.config import JointSpaceConfig, ModelConfig, from_dict, to_dict
+from omni.config.components import build, import_class
 from omni.encoders import Encoder, Features
 from omni.joint_space import build_space
 from omni.media.image import load_image
 from omni.media.sound import load_sound
-from omni.messages import Media, Message, Text, parse_sample
 from omni.model import OmniModel, build_model
-from omni.preferences import parse_preference
 from omni.readers import open_dataset, read_llava
+from omni.samples.messages import Media, Message, Text, parse_sample
+from omni.samples.preferences import parse_preference
 from omni.starter import ASSETS
 from omni.starter.locations import stamp_of
 from tests.documents import REPOSITORY, Block, blocks, extras, inline_code
@@ -46,7 +46,7 @@ from train.recipe import DRY_RUN, RECIPES, describe_keys, load_recipes
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,
-    "eval.retrieval": eval.retrieval,
+    "eval.retrieval": eval.retrieval.retrieval,
     "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
     "train": train.__main__,

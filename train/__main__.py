@@ -25,15 +25,15 @@ def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a recipe may name classes of the user's own files
 
     if is_dry_run:
-        from train.preflight import preflight
+        from train.preflight.checks import preflight
 
         return DONE if preflight(recipes) else FAILED
 
     # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
-    from train.bad_samples import TooManyBadSamplesError
-    from train.loop import Trainer
-    from train.run_state import NonFiniteLossError, RunInterruptedError
-    from train.writing import SaveError
+    from train.data.bad_samples import TooManyBadSamplesError
+    from train.run.loop import Trainer
+    from train.run.run_state import NonFiniteLossError, RunInterruptedError
+    from train.run.save_errors import SaveError
 
     try:
         for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made

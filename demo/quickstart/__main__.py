@@ -158,10 +158,10 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     # Imported late: these load torch and transformers, and the steps before take no notice of them.
     from demo.quickstart.page import write_page
     from eval.__main__ import summary
-    from eval.results import save_results
-    from eval.runner import evaluate
-    from omni.messages import Message, Text
+    from eval.run.results import save_results
+    from eval.run.runner import evaluate
     from omni.model import OmniModel
+    from omni.samples.messages import Message, Text
 
     step(3, f"Combining {' and '.join(folders)}, without more training")
     model = OmniModel.combine(folders)

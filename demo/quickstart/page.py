@@ -7,8 +7,8 @@ from pathlib import Path
 
 from demo.quickstart.plan import Plan, describe_media
 from eval.report import AnswerSection, CurveSection, Section, TableSection, sections_of, write_report
-from eval.results import RunResult
-from omni.checkpoint import read_config
+from eval.run.results import RunResult
+from omni.model.checkpoint import read_config
 
 
 def write_page(

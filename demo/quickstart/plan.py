@@ -8,17 +8,15 @@ from typing import Any
 
 from rich.progress import track
 
-from eval.suites import get_tasks
 from eval.task import Choose, Task
+from eval.tasks.suites import get_tasks
 from omni.media.errors import MediaError
 from omni.media.image import load_image
 from omni.media.sound import load_sound
-from omni.messages import Media, Sample, SampleError, check_answer
 from omni.readers import open_dataset, split_by_caption, write_manifest
+from omni.samples.messages import Media, Sample, SampleError, check_answer
 from omni.starter import GROUPS
-from train.recipe import load_recipe
-
-RECIPES = Path(__file__).parents[2] / "train" / "recipes"
+from train.recipe import RECIPES, load_recipe
 
 # modality -> the recipe whose model it is trained with, and the prompt
 RECIPE_OF = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from eval.intervals import Estimate
+from eval.statistics.intervals import Estimate
 
 WIDTH, LABEL_WIDTH, VALUE_WIDTH = 760, 150, 190
 ROW_HEIGHT, BAR_HEIGHT = 30, 16

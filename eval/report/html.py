@@ -21,7 +21,7 @@ from eval.report.sections import (
     TextSection,
 )
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
-from eval.results import ItemAnswer, TaskResult, write_text_atomically
+from eval.run.results import ItemAnswer, TaskResult, write_text_atomically
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
 MEDIA_BUDGET = 7_000_000

@@ -1,7 +1,7 @@
 """`results.md`: the figures as tables."""
 
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
-from eval.results import RunResult, TaskResult
+from eval.run.results import RunResult, TaskResult
 
 
 def markdown_report(run: RunResult) -> str:

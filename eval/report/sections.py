@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eval.results import RunResult, TaskResult
+from eval.run.results import RunResult, TaskResult
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import math
 
-from eval.intervals import Estimate
-from eval.results import TaskResult
+from eval.run.results import TaskResult
+from eval.statistics.intervals import Estimate
 
 CONDITION_LABELS = {
     "own": "own media",

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import torch
 
-from omni.batching import MediaInput
-from omni.cached_encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
-from omni.components import ComponentConfig
 from omni.config import ModalityConfig
+from omni.config.components import ComponentConfig
 from omni.encoders.base import Encoder, Features
 from omni.feature_cache import FeatureCache
-from omni.messages import Media, SampleError
-from omni.modality import build_encoder, encode_items
+from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.model.batch import MediaInput
+from omni.model.modality import build_encoder, encode_items
 from omni.readers import open_dataset
+from omni.samples.messages import Media, SampleError
 
 BATCH_SIZE = 16  # items that are encoded at once
 

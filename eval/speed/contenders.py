@@ -14,14 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from omni.batching import Example
-from omni.conversation import IGNORED_LABEL, MEDIA_SLOT
-from omni.fast_linear import slow_down_linears, speed_up_linears
 from omni.feature_cache import FeatureCache
-from omni.llm import LanguageModel
-from omni.llm_layers import checkpoint_layers, compile_layers
-from omni.messages import Sample
+from omni.llm.language_model import LanguageModel
+from omni.llm.layers import checkpoint_layers, compile_layers
 from omni.model import OmniModel
+from omni.model.batch import Example
+from omni.prompts.chat_layout import IGNORED_LABEL, MEDIA_SLOT
+from omni.runtime.fast_linear import slow_down_linears, speed_up_linears
+from omni.samples.messages import Sample
 
 
 @dataclass(frozen=True)

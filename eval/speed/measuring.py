@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile
 from eval.speed.contenders import CONTENDERS, Contender, Steps
 from eval.speed.shapes import Shape
 from eval.speed.work import matmul_peak, needed_flops, shared_tokens, synchronize
-from omni.messages import Sample
+from omni.samples.messages import Sample
 
 LOSS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}  # relative, of the first step
 

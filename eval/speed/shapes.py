@@ -15,14 +15,14 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 
 from adapters import PooledMLP, QFormer
 from omni.config import LLMConfig, ModelConfig, from_dict
-from omni.device import default_device
 from omni.encoders.base import Encoder, Features
-from omni.llm import LanguageModel
+from omni.llm.language_model import LanguageModel
 from omni.media.item import Media
-from omni.messages import Message, Sample, Text
-from omni.modality import Modality
 from omni.model import OmniModel, build_model
+from omni.model.modality import Modality
 from omni.readers import open_dataset
+from omni.runtime.device import default_device
+from omni.samples.messages import Message, Sample, Text
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -18,20 +18,20 @@ from typing import Any
 
 import torch
 
-from eval.intervals import wilson
 from eval.speed.measuring import PeakMemory
-from omni.components import ComponentConfig
+from eval.statistics.intervals import wilson
 from omni.config import LLMConfig, ModalityConfig
-from omni.device import default_device
-from omni.expert_balance import expert_balance, update_usage
-from omni.expert_routing import log_routing
+from omni.config.components import ComponentConfig
 from omni.feature_cache import FeatureCache
-from omni.llm import LanguageModel
-from omni.llm_loading import load_llm
-from omni.messages import Media, Message, Sample, SampleError, Text
-from omni.modality import Modality, build_adapter, build_encoder
+from omni.llm.language_model import LanguageModel
+from omni.llm.loading import load_llm
 from omni.model import OmniModel
+from omni.model.expert_balance import expert_balance, update_usage
+from omni.model.expert_routing import log_routing
+from omni.model.modality import Modality, build_adapter, build_encoder
 from omni.readers import open_dataset
+from omni.runtime.device import default_device
+from omni.samples.messages import Media, Message, Sample, SampleError, Text
 
 PROMPT = "Describe the picture in a few words."
 NUM_CANDIDATES = 10

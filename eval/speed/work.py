@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import torch
 
-from omni.batching import Example, pack
-from omni.fast_linear import linear
 from omni.model import OmniModel
+from omni.model.batch import Example, pack
+from omni.runtime.fast_linear import linear
 
 MATRIX = {"cpu": 2048, "cuda": 8192}
 REPEATS = 10

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from eval.task import Task
 from eval.tasks import image, joint, sound, speech, three_d, video
-from omni.user_modules import load_file, load_module
+from omni.config.user_modules import load_file, load_module
 
 _MODULES = (image, sound, speech, video, three_d, joint)
 TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in module.TASKS}

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from omni.encoders.layers import LAST, run_blocks
-from omni.fast_linear import linear, linear_gelu
+from omni.runtime.fast_linear import linear, linear_gelu
 
 PATCH = 16  # frames and bands of a patch
 GATE_WIDTH = 8  # of which each half is summed to one gate

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omni.components import build
+from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
-from omni.model_card import effective_licence
+from omni.model.card import effective_licence
 
 Mix = Literal["channel", "interleave"]
 

@@ -16,7 +16,7 @@ from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
-from omni.quiet import quiet_about_keys, quiet_loading
+from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
 # Weights that a checkpoint may lack because hidden states do not depend on them.

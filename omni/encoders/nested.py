@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from omni.components import build
+from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.rendering import render_views
 from omni.media.clips import Clips

@@ -14,7 +14,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from omni.components import build
+from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.onnx_graph import has_fixed_batch, weight_files, with_free_batch
 from omni.encoders.weights import find_weights, naming

@@ -15,7 +15,7 @@ from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.text import load_text
-from omni.quiet import quiet_loading
+from omni.runtime.quiet import quiet_loading
 from omni.starter import resolve
 
 _MOST_CHARACTERS = 100_000  # of a text, of which at most `max_tokens` are read

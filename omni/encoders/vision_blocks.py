@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from omni.fast_linear import linear, linear_gelu
+from omni.runtime.fast_linear import linear, linear_gelu
 
 
 class Attention(nn.Module):

@@ -15,12 +15,12 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from omni.checkpoint import FORMAT_VERSION, load_trained_state, read_config_file, read_unfrozen, trained_state
 from omni.config import JointSpaceConfig, from_dict, to_dict
-from omni.files import recover_directory, refuse_foreign, replace_directory
 from omni.joint_space.card import render_space_card
 from omni.joint_space.index import EmbeddingIndex
-from omni.model_card import ModelCard
+from omni.model.card import ModelCard
+from omni.model.checkpoint import FORMAT_VERSION, load_trained_state, read_config_file, read_unfrozen, trained_state
+from omni.runtime.files import recover_directory, refuse_foreign, replace_directory
 
 if TYPE_CHECKING:
     from omni.joint_space.space import JointSpace

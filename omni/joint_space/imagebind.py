@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from omni.components import ComponentConfig
 from omni.config import JointSpaceConfig, SpaceModalityConfig
+from omni.config.components import ComponentConfig
 from omni.encoders.imagebind import ImageBindSizes
 from omni.joint_space.space import JointSpace, build_space
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omni.files import recover_directory, refuse_foreign, replace_directory
+from omni.runtime.files import recover_directory, refuse_foreign, replace_directory
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 64 * 2**20  # of embeddings that are in memory at once while a saved index is searched

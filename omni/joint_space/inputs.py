@@ -10,7 +10,7 @@ from torch import Tensor
 
 from omni.media.errors import MediaError
 from omni.media.item import Media, media_from_value, shorten
-from omni.messages import Sample
+from omni.samples.messages import Sample
 
 TEXT = "text"
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from omni.augmentation import RandomVersions
-from omni.components import build
 from omni.config import SpaceModalityConfig
+from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.joint_space.heads import Head
-from omni.modality import EncodedModality, build_encoder
+from omni.model.modality import EncodedModality, build_encoder
 
 
 class SpaceModality(EncodedModality):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from omni.joint_space.inputs import TEXT, text_media, text_of
 from omni.media.item import Media
-from omni.messages import Sample, SampleError
+from omni.samples.messages import Sample, SampleError
 
 if TYPE_CHECKING:
     from omni.joint_space.space import JointSpace

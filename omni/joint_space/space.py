@@ -23,15 +23,15 @@ from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
 from omni.joint_space.modality import SpaceModality, build_space_modality
 from omni.media.item import Media
-from omni.media_model import MediaModel
-from omni.messages import resolve_modality
-from omni.model_card import ModelCard
+from omni.model.card import ModelCard
+from omni.model.encoder_stack import EncoderStack
+from omni.samples.messages import resolve_modality
 
 LARGEST_LOGIT_SCALE = 100.0  # as in CLIP (Radford et al. 2021) and ImageBind
 Query = Any  # a media item, a text, an embedding, or {modality: items}; see JointSpace.embed_query
 
 
-class JointSpace(MediaModel):
+class JointSpace(EncoderStack):
     """Encoders and heads whose embeddings lie in one space: what means the same is near, whatever its modality.
 
     Args:

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from omni.extras import import_extra
 from omni.media.errors import MediaError
 from omni.media.plane import read_npy
 from omni.media.source import content_of, describe_source, what_it_looks_like
+from omni.runtime.extras import import_extra
 
 CHANNELS = ("accelerometer x", "accelerometer y", "accelerometer z", "gyroscope x", "gyroscope y", "gyroscope z")
 MOST_ROWS = 4_000_000  # of a table: 2.8 hours at 400 Hz, 0.3 GB in the memory

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from omni.extras import import_extra
 from omni.media.errors import MediaError
 from omni.media.image import check_pixels, open_image, upright
 from omni.media.source import Source, content_of, describe_source, option, what_it_looks_like
+from omni.runtime.extras import import_extra
 
 PLANE_EXTENSIONS = (".png", ".tif", ".tiff", ".exr", ".npy", ".pgm", ".jpg", ".jpeg")
 

@@ -10,16 +10,16 @@ from torch import nn
 from transformers import AutoConfig
 
 from adapters import QFormer
-from omni.components import build
 from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
+from omni.config.components import build
 from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
 from omni.encoders.base import Encoder
 from omni.encoders.eva_clip_names import lavis_name, transformers_name
 from omni.encoders.weights import KeyMismatchError
-from omni.llm_loading import HELD_PREFIX, load_llm
-from omni.modality import Modality, build_encoder
-from omni.model import OmniModel
-from omni.model_card import ModelCard, PublishedWeights
+from omni.llm.loading import HELD_PREFIX, load_llm
+from omni.model.card import ModelCard, PublishedWeights
+from omni.model.modality import Modality, build_encoder
+from omni.model.omni_model import OmniModel
 from omni.published.files import TRANSFORMERS_BLIP, PublishedFile
 from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA

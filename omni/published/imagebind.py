@@ -9,7 +9,7 @@ import torch
 from omni.encoders.imagebind import ImageBindEncoder, ImageBindNetwork, ImageBindSizes
 from omni.encoders.weights import KeyMismatchError, check_keys
 from omni.joint_space import IMAGEBIND_MODALITIES, JointSpace, imagebind_space
-from omni.model_card import ModelCard
+from omni.model.card import ModelCard
 from omni.published.files import IMAGEBIND, PublishedFile, only, read_files, refuse
 from omni.published.key_report import FileReport, check
 from omni.published.settings import Settings, apply_overrides

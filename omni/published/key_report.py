@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omni.parameter_names import matches
+from omni.runtime.parameter_names import matches
 
 # Buffers of frozen parts: LAVIS leaves frozen parameters out of its files, but not buffers.
 _FROZEN_BUFFERS = re.compile(

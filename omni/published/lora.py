@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from omni.config import LoRAConfig
-from omni.llm import SHARED_LORA, LanguageModel
+from omni.llm.language_model import SHARED_LORA, LanguageModel
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport
 

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from adapters import QFormer
 from adapters.qformer_keys import is_needed, load_qformer_weights, published_qformer_keys, rename_qformer_keys
-from omni.components import build
 from omni.config import ModalityConfig
+from omni.config.components import build
 from omni.encoders.eva_clip_names import POST_NORM
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from omni.media.item import Media
-from omni.messages import Message, Sample, SampleError, Text
 from omni.readers.dataset import SampleDataset
 from omni.readers.webdataset import ShardDataset
+from omni.samples.messages import Message, Sample, SampleError, Text
 
 
 class AnswersAsMedia(SampleDataset):

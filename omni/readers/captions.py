@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omni.messages import SampleError
+from omni.samples.messages import SampleError
 
 # Tables that a folder may hold, the first one found is used; those named metadata are of Hugging Face's imagefolder.
 TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".csv", ".tsv", ".jsonl"))

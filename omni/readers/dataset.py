@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from omni.messages import Sample, SampleError, check_unicode
+from omni.samples.messages import Sample, SampleError, check_unicode
 
 
 class SampleDataset(ABC):

@@ -8,10 +8,10 @@ from omni.media.frames import VIDEO_EXTENSIONS
 from omni.media.image import IMAGE_EXTENSIONS
 from omni.media.mesh import MESH_EXTENSIONS
 from omni.media.sound import SOUND_EXTENSIONS
-from omni.messages import Media, Message, Sample, SampleError, Text
 from omni.readers.captions import TABLE_NAMES, CaptionRow, caption_from_name, caption_from_sidecar, read_table
 from omni.readers.dataset import PreparedDataset, SampleDataset
 from omni.readers.jsonl import read_jsonl
+from omni.samples.messages import Media, Message, Sample, SampleError, Text
 
 MANIFEST_NAME = "manifest.jsonl"
 # Later ones win: .webm is a video here.

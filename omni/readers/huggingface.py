@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni.media.item import Media, media_from_value, shorten
-from omni.messages import Message, Sample, SampleError, Text, parse_sample, resolve_modality
-from omni.preference_rows import split_prompt
 from omni.readers.dataset import SampleDataset
 from omni.readers.placeholders import MediaQueue
+from omni.samples.messages import Message, Sample, SampleError, Text, parse_sample, resolve_modality
+from omni.samples.preference_rows import split_prompt
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -160,7 +160,8 @@ def read_datasets(
         config: the configuration's name (the hub calls it subset).
         modalities: the modalities that are allowed; None allows any.
 
-    Columns `chosen` and `rejected`, without conversations or captions, make it preference data (`omni.preferences`).
+    Columns `chosen` and `rejected`, without conversations or captions, make it preference data
+    (`omni.samples.preferences`).
 
     Raises:
         ValueError: it cannot be opened, or has no such split or column.

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from omni.messages import Sample, SampleError, parse_sample
 from omni.readers.dataset import InMemoryDataset, SampleDataset
+from omni.samples.messages import Sample, SampleError, parse_sample
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

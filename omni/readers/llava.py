@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from omni.media.item import media_from_value, shorten
-from omni.messages import Media, Message, Role, Sample, SampleError, resolve_modality
 from omni.readers.dataset import InMemoryDataset, SampleDataset
 from omni.readers.jsonl import JsonlDataset, existing_file, load_json_list
 from omni.readers.placeholders import MARKS, MediaQueue, split_at_marks
+from omni.samples.messages import Media, Message, Role, Sample, SampleError, resolve_modality
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 # Row key -> modality: image, images, audio, sounds, ...

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from omni.files import write_atomically
-from omni.messages import Media, Sample, Text
+from omni.runtime.files import write_atomically
+from omni.samples.messages import Media, Sample, Text
 
 
 def write_manifest(path: str | Path, samples: Iterable[Sample]) -> int:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from omni.messages import Media, SampleError, Text
+from omni.samples.messages import Media, SampleError, Text
 
 # Mark in a text -> modality. `<audio>` and `<sound>` are two spellings of one.
 MARKS = {

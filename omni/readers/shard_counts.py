@@ -9,9 +9,9 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from omni.files import write_atomically
 from omni.readers.shard_names import is_command
 from omni.readers.tar_shard import count_samples
+from omni.runtime.files import write_atomically
 from omni.starter import home
 
 _COUNTERS = 8  # shards counted at once; it helps where reading waits for a network

@@ -13,13 +13,13 @@ import safetensors.numpy
 from PIL import Image
 
 from omni.media.item import Media, shorten
-from omni.messages import Message, Sample, SampleError, Text, parse_sample
 from omni.readers.captions import CAPTION_COLUMNS
 from omni.readers.dataset import SampleDataset
 from omni.readers.folder import MODALITY_OF_EXTENSION
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
 from omni.readers.tar_shard import RawSample, ShardError, read_samples
+from omni.samples.messages import Message, Sample, SampleError, Text, parse_sample
 
 CAPTION_EXTENSIONS = ("txt", "caption", "text", "cap")
 Entry = RawSample | SampleError

@@ -11,21 +11,21 @@ import torch
 from PIL import Image
 
 from omni.augmentation import AugmentationDraw, RandomGainAndShift, RandomResizedCrop, RandomVersions
-from omni.batching import Example
-from omni.components import ComponentConfig
 from omni.config import from_dict
+from omni.config.components import ComponentConfig
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.retention import list_shards
 from omni.media.image import load_image
 from omni.media.item import Media
 from omni.media.sound import load_sound
-from omni.messages import Message, Text
 from omni.model import OmniModel, build_model
+from omni.model.batch import Example
+from omni.samples.messages import Message, Text
 from tests.tiny import recording, tiny_config
 from tests.train.runs import row, write_manifest, write_recipe
-from train.feature_caching import attach_feature_cache
-from train.loop import Trainer
+from train.feature_cache.release import attach_feature_cache
 from train.recipe import load_recipe
+from train.run.loop import Trainer
 
 
 class Noise:

@@ -10,12 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from omni.messages import Message, Sample, SampleError, Text
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.manifest import sample_to_row
+from omni.samples.messages import Message, Sample, SampleError, Text
 from train.make_data.questions import KEPT, MadeQuestions, QuestionSettings, ask_model, make_questions
 from train.make_data.resumable import ResumableOutput, delete_output
-from train.writing import SaveError
+from train.run.save_errors import SaveError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
@@ -66,7 +66,7 @@ def _make_rest(
 ) -> None:
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
     from omni.config import LLMConfig
-    from omni.llm_loading import load_llm
+    from omni.llm.loading import load_llm
     from omni.model import OmniModel
 
     model = OmniModel(load_llm(LLMConfig(options.llm, dtype=options.dtype), options.device), {})

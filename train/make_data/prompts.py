@@ -1,6 +1,6 @@
 """What the language model is asked, after examples that stand as earlier turns: base and chat models follow them."""
 
-from omni.messages import Message, Text
+from omni.samples.messages import Message, Text
 
 _CAPTIONS = (
     "A brown dog runs along the beach.",

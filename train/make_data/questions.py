@@ -13,8 +13,8 @@ from difflib import SequenceMatcher
 
 import torch
 
-from omni.messages import Message
 from omni.model import OmniModel
+from omni.samples.messages import Message
 from train.make_data.prompts import answer_question, ask_for, propose_answers
 
 AskModel = Callable[[Sequence[list[Message]]], list[str]]

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
-from omni.batching import Example
-from omni.conversation import IGNORED_LABEL
 from omni.model import OmniModel
-from omni.quiet import quiet_loading
+from omni.model.batch import Example
+from omni.prompts.chat_layout import IGNORED_LABEL
+from omni.runtime.quiet import quiet_loading
 
 
 class AlignObjective(nn.Module):

@@ -5,8 +5,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from omni.batching import Example
-from omni.messages import Sample
+from omni.model.batch import Example
+from omni.samples.messages import Sample
 
 
 class Objective(Protocol):

@@ -16,14 +16,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from omni.batching import Example, MediaInput
-from omni.components import build
+from omni.config.components import build
 from omni.joint_space import JointSpace
 from omni.joint_space.inputs import text_of
 from omni.joint_space.rows import items_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
-from omni.media_model import MediaModel
-from omni.messages import Sample, SampleError
+from omni.model.batch import Example, MediaInput
+from omni.model.encoder_stack import EncoderStack
+from omni.samples.messages import Sample, SampleError
 
 _FEWEST_ROWS = 2  # below, there is nothing to tell apart
 
@@ -122,7 +122,7 @@ class BindObjective(nn.Module):
 
     # --- samples ---
 
-    def begin_run(self, model: MediaModel) -> None:
+    def begin_run(self, model: EncoderStack) -> None:
         """See `train.objectives.SampleObjective`: check that the model is a space with the anchors."""
         if not isinstance(model, JointSpace):
             raise ValueError("objective: BindObjective trains a joint space: the recipe needs joint_space, not model")

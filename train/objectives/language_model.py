@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from omni.batching import Example
 from omni.model import OmniModel
+from omni.model.batch import Example
 
 
 class LanguageModelObjective:

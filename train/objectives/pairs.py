@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from omni.batching import Example
-from omni.conversation import IGNORED_LABEL
-from omni.messages import Message, Sample, SampleError
 from omni.model import OmniModel
-from omni.preferences import parse_preference
+from omni.model.batch import Example
+from omni.prompts.chat_layout import IGNORED_LABEL
+from omni.samples.messages import Message, Sample, SampleError
+from omni.samples.preferences import parse_preference
 
 
 class PairLogLikelihoods(NamedTuple):

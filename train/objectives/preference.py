@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from omni.batching import Example
-from omni.messages import Sample
 from omni.model import OmniModel
+from omni.model.batch import Example
+from omni.samples.messages import Sample
 from train.objectives.pairs import PairLogLikelihoods, pair_log_likelihoods, prepare_pair
 from train.objectives.reference import ReferenceWeights
 

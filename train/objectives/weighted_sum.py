@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omni.batching import Example
-from omni.components import build
+from omni.config.components import build
 from omni.model import OmniModel
+from omni.model.batch import Example
 from train.objectives.base import Objective, runs_llm
 
 

@@ -7,9 +7,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from omni.batching import Example
-from train.config import TrainConfig
-from train.step import TrainingStep
+from omni.model.batch import Example
+from omni.recipe.schema import TrainConfig
+from train.run.step import TrainingStep
 from train.strategies.launch import CONFIGS, Launch, read_launch
 from train.strategies.lockstep import Lockstep
 from train.strategies.plain import PlainStrategy

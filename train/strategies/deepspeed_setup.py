@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import torch
 
-from omni.quiet import quiet_loading
+from omni.runtime.quiet import quiet_loading
 
 
 def start_deepspeed(device: torch.device) -> Any:

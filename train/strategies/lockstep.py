@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from omni.attended_media import attending
+from omni.llm.cross_attention import attending
 
 _DONE, _WITHOUT_GRADIENT, _WITH_GRADIENT = 0, 1, 2
 

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from omni.batching import Example
-from train.step import TrainingStep
+from omni.model.batch import Example
+from train.run.step import TrainingStep
 from train.strategies.lockstep import Lockstep
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from omni.llm import LanguageModel
+from omni.llm.language_model import LanguageModel
 from train.strategies.deepspeed_setup import start_deepspeed
 from train.strategies.launch import CONFIGS, Launch
 from train.strategies.lockstep import Lockstep

@@ -12,8 +12,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from omni.batching import Example
-from train.step import TrainingStep
+from omni.model.batch import Example
+from train.run.step import TrainingStep
 from train.strategies.deepspeed_setup import start_deepspeed
 from train.strategies.launch import CONFIGS, Launch
 from train.strategies.lockstep import Lockstep

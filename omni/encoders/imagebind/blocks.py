@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from omni.encoders.imagebind.sizes import TrunkSize
 from omni.encoders.layers import LAST, run_blocks
-from omni.fast_linear import linear, linear_gelu
+from omni.runtime.fast_linear import linear, linear_gelu
 
 BLOCK_NORM_EPSILON = 1e-6  # of blocks, the norm before them, and heads; the stems have 1e-5
 MLP_RATIO = 4

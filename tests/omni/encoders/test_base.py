@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from omni.components import build
+from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
 

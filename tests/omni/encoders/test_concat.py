@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from omni.batching import MediaInput
-from omni.cached_encoding import encode_with_cache, prepare_with_cache
 from omni.encoders import Concat, Encoder, Features
 from omni.feature_cache import FeatureCache
+from omni.feature_cache.encoding import encode_with_cache, prepare_with_cache
 from omni.media.item import Media
-from omni.modality import encode_items
+from omni.model.batch import MediaInput
+from omni.model.modality import encode_items
 from tests.tiny import SensorEncoder, recording
 
 

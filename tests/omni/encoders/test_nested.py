@@ -11,7 +11,7 @@ from omni.encoders.efficientnet import EfficientNetLite
 from omni.encoders.nested import FrameEncoder, MultiViewEncoder, SensorPictureEncoder, sinusoidal_positions
 from omni.media.errors import MediaError
 from omni.media.item import Media
-from omni.messages import parse_messages
+from omni.samples.messages import parse_messages
 from omni.starter import resolve
 from tests.omni.encoders.tiny_networks import efficientnet_state
 

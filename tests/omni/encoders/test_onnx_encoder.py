@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from omni.components import build
+from omni.config.components import build
 from omni.encoders.onnx_encoder import OnnxEncoder
 from omni.media.item import Media
 

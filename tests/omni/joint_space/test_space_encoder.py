@@ -9,15 +9,15 @@ from torch import Tensor
 
 import adapters
 from omni.__main__ import main
-from omni.batching import MediaInput
-from omni.components import ComponentConfig
 from omni.config import ModalityConfig
+from omni.config.components import ComponentConfig
 from omni.joint_space import JointSpace, SpaceEncoder, measure_centers
 from omni.joint_space.inputs import text_media
 from omni.media.item import Media
-from omni.messages import SampleError, parse_sample
-from omni.modality import Modality, encode_items
 from omni.model import OmniModel
+from omni.model.batch import MediaInput
+from omni.model.modality import Modality, encode_items
+from omni.samples.messages import SampleError, parse_sample
 from tests.tiny import SensorEncoder, recording
 from tests.tiny_space import tiny_space
 from tests.train.runs import row, run, write_manifest

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from omni.media.errors import MediaError
 from omni.media.features import load_features
-from omni.messages import Media
+from omni.samples.messages import Media
 
 TABLE = np.arange(24, dtype=np.float32).reshape(4, 6)
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.frames import load_frames
-from omni.messages import Media
+from omni.samples.messages import Media
 
 
 def shade(index: int) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.image import PIXEL_LIMIT_VARIABLE, load_image
-from omni.messages import Media
+from omni.samples.messages import Media
 
 
 def encode(image: Image.Image, format: str = "PNG", **options) -> bytes:

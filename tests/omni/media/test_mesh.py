@@ -9,7 +9,7 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.mesh import Mesh, load_mesh, load_points, sample_points, to_unit_sphere
-from omni.messages import Media
+from omni.samples.messages import Media
 
 
 @pytest.mark.parametrize("kind", ["obj", "ply", "stl", "glb", "off"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from omni.media.errors import MediaError
 from omni.media.sound import load_sound
-from omni.messages import Media
+from omni.samples.messages import Media
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:

@@ -10,13 +10,13 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from omni.__main__ import main
-from omni.batching import EmbeddedExample, pad
 from omni.config import PromptConfig
-from omni.conversation import MEDIA_SLOT
 from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
-from omni.messages import Message, Text
 from omni.model import OmniModel
+from omni.model.batch import EmbeddedExample, pad
+from omni.prompts.chat_layout import MEDIA_SLOT
+from omni.samples.messages import Message, Text
 from tests.golden_numbers import TOLERANCE, Golden
 from tests.omni.published.table_tokenizer import save_table_tokenizer
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from eval.__main__ import main as evaluate
 from omni.config import PromptConfig
 from omni.media.item import Media
-from omni.messages import Message, Text
 from omni.model import OmniModel
+from omni.samples.messages import Message, Text
 from tests.omni.published import checkpoints
 from tests.omni.published.workspace import NAMES, SETTINGS, Files
 from tests.train.runs import row, run, weights, write_recipe

@@ -16,10 +16,10 @@ from torch import Tensor
 from omni.__main__ import main
 from omni.config import LLMConfig
 from omni.encoders import EvaClipEncoder
-from omni.llm_loading import load_llm
+from omni.llm.loading import load_llm
 from omni.media.item import Media
-from omni.messages import Message, Text
 from omni.model import OmniModel
+from omni.samples.messages import Message, Text
 from tests.golden_numbers import TOLERANCE
 from tests.tiny import tiny_tokenizer
 

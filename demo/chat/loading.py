@@ -1,0 +1,40 @@
+"""Load a saved model and say what the page has to show of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.chat.conversation import Upload, Uploads
+from omni.model import OmniModel
+from omni.model.card import model_licence
+from omni.runtime.device import default_device
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model and its description."""
+
+    model: OmniModel
+    uploads: Uploads
+    llm: str
+    licence: str
+
+
+def load(directory: Path) -> Loaded:
+    """Load the model in `directory`.
+
+    Raises:
+        FileNotFoundError, ValueError: it cannot be loaded; the message says why.
+    """
+    return describe(OmniModel.load(directory, device=default_device()))
+
+
+def describe(model: OmniModel) -> Loaded:
+    """What the page shows of a model."""
+    uploads = []
+    for name in model.modalities:
+        modality = model.modality(name)
+        extensions = tuple(suffix.lower() for suffix in modality.encoder.file_extensions)
+        uploads.append(Upload(name, extensions, modality.cue, modality.encoder))
+    name = model.llm.config.name
+    shown = Path(name).name if Path(name).is_dir() else name.removeprefix("starter:")
+    return Loaded(model, Uploads(uploads), shown, model_licence(model))

@@ -1,0 +1,1 @@
+"""Retrieval across a joint space."""

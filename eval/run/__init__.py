@@ -1,0 +1,1 @@
+"""One evaluation: plan it, ask the model, score the answers."""

@@ -1,0 +1,157 @@
+"""Results of tasks: what `results.json` holds and the report shows."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eval.statistics.intervals import Estimate
+
+# Rises when the form of results.json changes.
+RESULTS_VERSION = 1
+
+
+@dataclass
+class ItemAnswer:
+    """How one item went.
+
+    Attributes:
+        media: JSON parts (`{"type": modality, "path": ...}`), as far as the media are files.
+        right: credit in [0, 1] for the task's primary metric; a shared first place gives a share.
+        top: the likeliest candidates with their probability under the primary score; empty for generated answers.
+    """
+
+    id: str
+    media: list[dict[str, Any]]
+    question: str
+    target: str
+    answer: str
+    right: float
+    top: list[tuple[str, float]] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass
+class TaskResult:
+    """One task's result; `status` is `computed` or `not computed` (then `reason` says why).
+
+    Attributes:
+        metric: the primary metric, a key of `scores["own"]`.
+        percent: the primary metric is a share and is shown in percent.
+        chance: what guessing gives on the primary metric; None where that has no meaning.
+        scores: condition -> metric -> estimate; the conditions are those of `eval.run.conditions`.
+        control_metric: condition -> the metric that stands beside the primary one, where it is another
+            (a blank prompt has no pointwise mutual information with itself).
+        difference: own minus shuffled on the primary metric, paired by item.
+        not_computed: part -> reason.
+        settings: everything else that the figures depend on.
+    """
+
+    name: str
+    version: int
+    description: str
+    scorer: str
+    metric: str
+    status: str = "computed"
+    reason: str = ""
+    percent: bool = True
+    chance: float | None = None
+    scores: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    control_metric: dict[str, str] = field(default_factory=dict)
+    difference: Estimate | None = None
+    probe: Estimate | None = None
+    not_computed: dict[str, str] = field(default_factory=dict)
+    num_items: int = 0
+    num_rows: int = 0
+    bad: list[dict[str, str]] = field(default_factory=list)
+    items: list[ItemAnswer] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Estimate | None:
+        """The score on the primary metric with the item's own media."""
+        return self.estimate("own")
+
+    def estimate(self, condition: str) -> Estimate | None:
+        """The estimate of a condition that stands beside the primary one."""
+        return self.scores.get(condition, {}).get(self.control_metric.get(condition, self.metric))
+
+    @property
+    def bad_share(self) -> float:
+        """Share of items that could not be used or answered."""
+        return len(self.bad) / max(1, self.num_items + len(self.bad))
+
+
+@dataclass
+class RunResult:
+    """The results of one `python -m eval`."""
+
+    suite: str
+    model: dict[str, Any]
+    tasks: list[TaskResult]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def not_computed(name: str, version: int, description: str, scorer: str, reason: str) -> TaskResult:
+    """The result of a task that could not run."""
+    return TaskResult(name, version, description, scorer, metric="", status="not computed", reason=reason)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write a file such that a crash leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_results(run: RunResult, path: Path) -> None:
+    """Write `results.json`."""
+    content = {"version": RESULTS_VERSION, **asdict(run)}
+    write_text_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=True) + "\n")
+
+
+def load_results(path: Path) -> RunResult:
+    """Read `results.json` (or the folder that holds it).
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it was written by another version.
+    """
+    path = path / "results.json" if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no results at {path}; run `python -m eval SUITE --model DIR --output {path.parent}` first"
+        )
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.pop("version", None) != RESULTS_VERSION:
+        raise ValueError(f"{path} was written by another version; run the evaluation again (answers are cached)")
+    tasks = [_task_from_json(task) for task in content.pop("tasks")]
+    return RunResult(tasks=tasks, **content)
+
+
+def _task_from_json(values: dict[str, Any]) -> TaskResult:
+    values["scores"] = {
+        condition: {metric: Estimate(**estimate) for metric, estimate in metrics.items()}
+        for condition, metrics in values["scores"].items()
+    }
+    for name in ("difference", "probe"):
+        values[name] = None if values[name] is None else Estimate(**values[name])
+    values["items"] = [
+        ItemAnswer(**{**item, "top": [(text, probability) for text, probability in item["top"]]})
+        for item in values["items"]
+    ]
+    return TaskResult(**values)
+
+
+def find(tasks: Sequence[TaskResult], name: str) -> TaskResult | None:
+    """The result of the task of that name, or None."""
+    return next((task for task in tasks if task.name == name), None)

@@ -1,0 +1,1 @@
+"""The frozen language model: loading, LoRA, what it can do, and the attention of packs."""

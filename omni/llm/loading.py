@@ -1,0 +1,87 @@
+"""Load a causal language model of transformers, in a format of bitsandbytes if asked for."""
+
+import importlib.util
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+from omni.config import LLMConfig
+from omni.llm.language_model import LanguageModel
+from omni.runtime.quiet import quiet_about_keys, quiet_loading
+from omni.starter import resolve
+
+_HOLDERS = ("instructblip", "blip-2")  # models of transformers with an LLM inside
+HELD_PREFIX = "language_model."  # of that LLM's names
+
+
+def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> LanguageModel:
+    """Load the LLM that `config` names, without its LoRA; of a whole BLIP-2 or InstructBLIP its LLM alone.
+
+    Raises:
+        FileNotFoundError: a folder or starter asset that is not there.
+        ValueError: no causal LM, weights that lack some of it, a format that needs a missing package, or quantisation
+            without bitsandbytes.
+    """
+    name = resolve(config.name)
+    _check_extras(config)
+    try:
+        found = AutoConfig.from_pretrained(name)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
+            f"gives ({str(error).splitlines()[0]})"
+        ) from error
+    options: dict[str, Any] = {"dtype": getattr(torch, config.dtype)}
+    if config.attention != "sdpa":  # which transformers takes by itself where the architecture has it; BLOOM has not
+        options["attn_implementation"] = config.attention
+    if config.quantization is not None:
+        options["quantization_config"] = _quantization(config)
+        options["device_map"] = {"": device or "cpu"}
+    with quiet_loading():
+        if found.model_type in _HOLDERS:
+            model = _load_held(name, found.text_config, options)
+        else:
+            model = AutoModelForCausalLM.from_pretrained(name, **options)
+    if config.quantization is None and device is not None:
+        model = cast(nn.Module, model).to(device)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not tokenizer.is_fast:
+        raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
+    return LanguageModel(model, tokenizer, config)
+
+
+def _load_held(name: str, text_config: Any, options: dict[str, Any]) -> nn.Module:
+    """The LLM inside a larger model, whose other parts are not read."""
+    with quiet_about_keys():  # those of the other parts are not expected
+        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
+            name, config=text_config, key_mapping={rf"^{HELD_PREFIX}": ""}, output_loading_info=True, **options
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise ValueError(f"the LLM in {name} lacks the weights {', '.join(missing[:5])}{more}: download it again")
+    return model
+
+
+def _check_extras(config: LLMConfig) -> None:
+    needs = []
+    if config.quantization is not None:
+        needs.append(("bitsandbytes", "quantization", f"quantization: {config.quantization}"))
+    if config.attention == "flash_attention_2":
+        needs.append(("flash_attn", "flash", "attention: flash_attention_2"))
+    for package, extra, key in needs:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"model.llm.{key} needs {package}: pip install 'omni[{extra}]'")
+
+
+def _quantization(config: LLMConfig) -> BitsAndBytesConfig:
+    if config.quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, config.dtype),
+    )

@@ -1,0 +1,237 @@
+"""Log-likelihoods of candidate answers: the prefix runs once, all candidates share its keys and values.
+
+Where the LLM can take it, all candidates of a prefix run in one row, as a tree in which common beginnings are computed
+once and a mask keeps the branches apart; else each candidate has a row of its own behind a copy of the prefix's cache.
+An LLM whose cache cannot be copied (state-space models) reads the prefix again for each candidate.
+
+Shapes: B prefixes, P prefix length, S suffix length, N nodes of a tree, R rows, D width of the LLM, V vocabulary.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from omni.llm.capabilities import additive_mask
+from omni.llm.cross_attention import AttendedMedia, attending
+from omni.llm.language_model import LanguageModel
+from omni.losses import token_log_likelihoods
+from omni.model.batch import LLMInputs
+from omni.model.token_tree import ROOT, Suffix, TokenTree, grow_trees
+from omni.prompts.chat_layout import IGNORED_LABEL
+
+NORMALIZATIONS = ("sum", "mean", "bytes")
+_MAX_TOKENS = 1024  # suffix tokens in one forward pass, whose logits are in memory at once
+_MAX_NODES = 512  # of one tree: the attention of a row grows with the square of it
+_LOGIT_ROWS = 128  # rows of the vocabulary's width that are in float32 at once
+
+
+@dataclass(frozen=True)
+class _Prefixes:
+    """What running the prefixes left behind; all end at the same position."""
+
+    cache: Any  # keys and values of transformers
+    mask: Tensor  # [B, P] int64
+    logits: Tensor  # [B, V] at their last positions
+    media: AttendedMedia | None  # what the layers look at
+
+    def attending(self, rows: Tensor) -> AbstractContextManager[None]:
+        """Inside, row r of the LLM looks at the media of prefix `rows[r]`."""
+        return attending(None if self.media is None else self.media.rows(rows))
+
+    def cache_of(self, rows: Tensor) -> Any:
+        """A cache with the keys and values of prefix `rows[r]` in row r; the original stays as it is."""
+        simple = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.cache.layers)
+        if simple:  # these replace their tensors and never write into them
+            cache = copy.copy(self.cache)
+            cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+        else:
+            cache = copy.deepcopy(self.cache)
+        if rows.tolist() != [*range(len(self.mask))]:
+            cache.batch_select_indices(rows)
+        return cache
+
+
+def score_suffixes(
+    llm: LanguageModel, batch: LLMInputs, suffixes: Sequence[Sequence[Suffix]], media: AttendedMedia | None = None
+) -> list[Tensor]:
+    """Summed log-likelihood in nats of each suffix after its prefix: for each prefix float32 [num_suffixes].
+
+    `batch` holds the prefixes, padded on the left so that all end together; `media` what the layers look at.
+    """
+    mask = batch.attention_mask
+    assert mask is not None
+    if not llm.can_copy_cache:
+        return _score_whole(llm, batch, suffixes, media)
+    with attending(media):
+        output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
+    ran = _Prefixes(output.past_key_values, mask, output.logits[:, -1], media)
+    window = llm.attention_window
+    fits = window is None or ran.mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
+    return (_score_trees if fits and llm.can_branch else _score_apart)(llm, ran, suffixes)
+
+
+# --- all candidates of a prefix in one row ---
+
+
+@dataclass(frozen=True)
+class _Row:
+    prefix: int
+    members: list[int]  # indices of the prefix's suffixes
+    tree: TokenTree
+
+
+def _score_trees(llm: LanguageModel, prefixes: _Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
+    scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
+    rows = [_Row(i, *grown) for i, found in enumerate(suffixes) for grown in grow_trees(found, _MAX_NODES)]
+    rows.sort(key=lambda row: len(row.tree), reverse=True)
+    for chunk in _chunks(rows):
+        for row, values in zip(chunk, _score_tree_rows(llm, prefixes, chunk), strict=True):
+            scores[row.prefix][row.members] = values
+    return scores
+
+
+def _chunks(rows: list[_Row]) -> Iterator[list[_Row]]:
+    """Rows, the largest first, in parts whose padded size is within bounds."""
+    while rows:
+        count = max(1, _MAX_TOKENS // max(1, len(rows[0].tree)))
+        yield rows[:count]
+        rows = rows[count:]
+
+
+def _score_tree_rows(llm: LanguageModel, prefixes: _Prefixes, rows: Sequence[_Row]) -> list[Tensor]:
+    index = torch.tensor([row.prefix for row in rows], device=llm.device)
+    size = len(rows[0].tree)
+    if size == 0:  # every candidate is a single token: the prefix's own logits say it all
+        return [_path_sums(row.tree, prefixes.logits[row.prefix][None]) for row in rows]
+    token_ids = torch.zeros(len(rows), size, dtype=torch.long)
+    depths = torch.zeros(len(rows), size, dtype=torch.long)
+    visible = torch.zeros(len(rows), size, size, dtype=torch.bool)
+    for r, row in enumerate(rows):
+        count = len(row.tree)
+        token_ids[r, :count] = torch.tensor(row.tree.token_ids, dtype=torch.long)
+        depths[r, :count] = torch.tensor(row.tree.depths, dtype=torch.long)
+        visible[r, :count, :count] = row.tree.ancestors()
+    mask = prefixes.mask[index].bool()
+    visible = torch.cat([mask[:, None].expand(-1, size, -1), visible.to(llm.device)], dim=2)
+    keep = torch.arange(size, device=llm.device) < torch.tensor([[len(row.tree)] for row in rows], device=llm.device)
+    with prefixes.attending(index):
+        logits = llm(
+            llm.embed(token_ids),
+            keep,
+            attention_mask=additive_mask(visible, llm.dtype)[:, None],
+            position_ids=mask.sum(1, keepdim=True) + depths.to(llm.device),
+            past_key_values=prefixes.cache_of(index),
+            use_cache=True,
+        ).logits
+    nodes = logits.split([len(row.tree) for row in rows])
+    return [
+        _path_sums(row.tree, torch.cat([prefixes.logits[row.prefix][None], found]))
+        for row, found in zip(rows, nodes, strict=True)
+    ]
+
+
+def _path_sums(tree: TokenTree, logits: Tensor) -> Tensor:
+    """Log-likelihood of each suffix of a tree, given the logits [1 + N, V] of the root and of the nodes."""
+    totals = torch.cat([rows.float().logsumexp(-1) for rows in logits.split(_LOGIT_ROWS)])
+    steps = [(i, node - ROOT, token_id) for i, path in enumerate(tree.paths) for node, token_id in path]
+    suffix, row, token_id = torch.tensor(steps, device=logits.device).reshape(-1, 3).T
+    values = logits[row, token_id].float() - totals[row]
+    return values.new_zeros(len(tree.paths)).index_add_(0, suffix, values)
+
+
+# --- a row for each candidate ---
+
+
+def _score_apart(llm: LanguageModel, prefixes: _Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
+    scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
+    rows = [(i, j) for i, found in enumerate(suffixes) for j in range(len(found))]
+    rows.sort(key=lambda row: len(suffixes[row[0]][row[1]]), reverse=True)
+    while rows:
+        count = max(1, _MAX_TOKENS // max(1, len(suffixes[rows[0][0]][rows[0][1]])))
+        chunk, rows = rows[:count], rows[count:]
+        index = torch.tensor([i for i, _ in chunk], device=llm.device)
+        found = _score_rows(llm, prefixes, index, [suffixes[i][j] for i, j in chunk])
+        for (i, j), value in zip(chunk, found, strict=True):
+            scores[i][j] = value
+    return scores
+
+
+def _score_rows(llm: LanguageModel, prefixes: _Prefixes, index: Tensor, suffixes: Sequence[Suffix]) -> Tensor:
+    """Scores [R] of suffix r behind prefix `index[r]`."""
+    token_ids = pad_sequence([suffix.token_ids for suffix in suffixes], batch_first=True).to(llm.device)
+    labels = pad_sequence([suffix.labels for suffix in suffixes], batch_first=True, padding_value=IGNORED_LABEL)
+    labels = labels.to(llm.device)
+    targets = labels.clamp(min=0)
+    values = torch.zeros(labels.shape, device=llm.device)
+    values[:, 0] = token_log_likelihoods(prefixes.logits[index], targets[:, 0])
+    if token_ids.shape[1] > 1:
+        real = pad_sequence([torch.ones(len(suffix), dtype=torch.long) for suffix in suffixes], batch_first=True)
+        prefix_mask = prefixes.mask[index]
+        mask = torch.cat([prefix_mask, real[:, :-1].to(llm.device)], dim=1)
+        keep = labels[:, 1:] != IGNORED_LABEL
+        with prefixes.attending(index):
+            output = llm(
+                llm.embed(token_ids[:, :-1]),
+                keep,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1)[:, prefix_mask.shape[1] :],
+                past_key_values=prefixes.cache_of(index),
+                use_cache=True,
+            )
+        values[:, 1:][keep] = token_log_likelihoods(output.logits, targets[:, 1:][keep])
+    return (values * (labels != IGNORED_LABEL)).sum(1)
+
+
+# --- the prefix again for each candidate ---
+
+
+def _score_whole(
+    llm: LanguageModel, batch: LLMInputs, suffixes: Sequence[Sequence[Suffix]], media: AttendedMedia | None
+) -> list[Tensor]:
+    prefix_mask = batch.attention_mask
+    assert prefix_mask is not None
+    scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
+    for i, found in enumerate(suffixes):
+        for j, suffix in enumerate(found):  # one by one: pads would change what a recurrent layer remembers
+            labels = suffix.labels.to(llm.device)
+            embeds = torch.cat([batch.inputs_embeds[i], llm.embed(suffix.token_ids[:-1])])
+            mask = torch.cat([prefix_mask[i], prefix_mask.new_ones(len(suffix) - 1)])[None]
+            index = torch.tensor([i], device=llm.device)
+            with attending(None if media is None else media.rows(index)):
+                logits = llm(
+                    embeds[None],
+                    len(suffix),
+                    attention_mask=mask,
+                    position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+                    use_cache=False,
+                ).logits[0]
+            counts = labels != IGNORED_LABEL
+            scores[i][j] = token_log_likelihoods(logits[counts], labels[counts]).sum()
+    return scores
+
+
+def normalize_scores(
+    scores: Tensor, suffixes: Sequence[Suffix], candidates: Sequence[str], normalization: str
+) -> Tensor:
+    """Scores by `sum`, per answer token (`mean`) or per UTF-8 byte of the candidate (`bytes`)."""
+    check_normalization(normalization)
+    if normalization == "sum":
+        return scores
+    if normalization == "mean":
+        counts = [suffix.num_counted for suffix in suffixes]
+    else:
+        counts = [len(candidate.encode()) for candidate in candidates]
+    return scores / scores.new_tensor(counts).clamp(min=1)
+
+
+def check_normalization(normalization: str) -> None:
+    """Raise ValueError unless `normalize_scores` knows `normalization`."""
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"normalization {normalization!r} is unknown; choose one of {list(NORMALIZATIONS)}")

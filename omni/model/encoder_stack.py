@@ -1,0 +1,132 @@
+"""What every model here has: modalities with encoders, and the way of media from an item to its features.
+
+`OmniModel` adds a language model to it, `JointSpace` a shared space of embeddings.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from omni.augmentation import AugmentationDraw
+from omni.encoders.base import Features
+from omni.feature_cache import FeatureCache
+from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.model.batch import Example, MediaInput
+from omni.model.card import ModelCard
+from omni.model.expert_routing import RoutingLog
+from omni.model.modality import EncodedModality
+from omni.runtime.fast_linear import speed_up_linears
+from omni.samples.messages import Media
+
+
+class EncoderStack(nn.Module):
+    """Modalities, the cache of their features, and what is known of their training.
+
+    Args:
+        modalities: name -> encoder with what is trained behind it.
+        card: what is known of its training, for the model card.
+    """
+
+    def __init__(self, modalities: Mapping[str, EncodedModality], card: ModelCard | None = None) -> None:
+        super().__init__()
+        self.modalities = nn.ModuleDict(modalities)
+        speed_up_linears(self.modalities)
+        self.card = card or ModelCard()
+        self.feature_cache: FeatureCache | None = None
+        self.encoder_fingerprints = PinnedFingerprints()
+        # frozen weights that were trained all the same, by plain name: they are saved with the model
+        self.unfrozen: set[str] = set()
+        self._augmentation_draw: AugmentationDraw | None = None
+        self.routing_log: RoutingLog | None = None  # where it is kept which experts media go to
+
+    def modality(self, name: str) -> EncodedModality:
+        """The modality `name`; ValueError lists those that there are."""
+        if name not in self.modalities:
+            raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
+        return cast(EncodedModality, self.modalities[name])
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        raise NotImplementedError
+
+    def write(self, directory: Path) -> None:
+        """Write the files of the model into an existing folder."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def augmented(self, draw: AugmentationDraw | None) -> Iterator[None]:
+        """Inside, media are changed by their modality's augmentation, as training does; None = they are not."""
+        before, self._augmentation_draw = self._augmentation_draw, draw
+        try:
+            yield
+        finally:
+            self._augmentation_draw = before
+
+    def prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
+        """Preprocess a media item, the `index`-th of its sample, or take its features from the cache.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        modality = self.modality(media.modality)
+        encoder, augmentation, draw = modality.encoder, modality.augmentation, self._augmentation_draw
+        if self.feature_cache is not None and not encoder.is_trained:
+            fingerprint = self.encoder_fingerprints.of(encoder)
+            return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
+        if augmentation is not None and draw is not None:
+            media = augmentation.of_sample(media, draw, sample_id, index)
+        return MediaInput(media.modality, encoder.preprocess(media), None)
+
+    def encode_media(self, examples: Sequence[Example]) -> list[Example]:
+        """The same examples with all media encoded, and the features put into the cache if there is one."""
+        media = [[*example.media] for example in examples]
+        for name, places in media_places(examples).items():
+            items = [examples[i].media[j] for i, j in places]
+            found = self.encode_items(name, items)
+            for (i, j), item, features in zip(places, items, found, strict=True):
+                media[i][j] = replace(item, inputs=None, features=features)
+        return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
+
+    def encode_items(self, name: str, items: Sequence[MediaInput]) -> list[Features]:
+        """The features of media items of one modality, [C, N, F] and [C, N] each; kept in the cache if there is one."""
+        modality = self.modality(name)
+        if self.feature_cache is None or modality.encoder.is_trained:
+            return modality.encode(items)
+        fingerprint = self.encoder_fingerprints.of(modality.encoder)
+        return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+
+    def trained_names(self) -> list[str]:
+        """Plain names of all weights and buffers that a checkpoint holds: what is trained behind the encoders, the
+        encoders that are made to be trained, and what was unfrozen."""
+        names = [*self.unfrozen]
+        for name in self.modalities:
+            modality = self.modality(name)
+            trained = f"modalities.{name}.{modality.trained_part_name}"
+            names += [f"{trained}.{weight}" for weight in modality.trained_part.state_dict()]
+            if modality.encoder.trainable:
+                names += [f"modalities.{name}.encoder.{weight}" for weight in modality.encoder.state_dict()]
+        return sorted(names)
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """Name -> parameter of everything that is trained."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def trainable_state_dict(self) -> dict[str, Tensor]:
+        """Name -> detached copy on the CPU of everything that is trained."""
+        return {name: value.detach().cpu().clone() for name, value in self.trainable_parameters().items()}
+
+
+def media_places(examples: Sequence[Example]) -> dict[str, list[tuple[int, int]]]:
+    """Modality -> where its media are: (index of the example, index among its media)."""
+    places: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        for j, item in enumerate(example.media):
+            places[item.modality].append((i, j))
+    return places

@@ -1,0 +1,143 @@
+"""What a trained model is for: answers, scores of candidate answers, and embeddings of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from omni.llm.cross_attention import attending
+from omni.model.batch import EmbeddedExample, pad
+from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
+from omni.model.candidates import split_candidates
+from omni.model.preparation import Messages, is_single, parse_conversation
+from omni.samples.messages import Message, Sample, SampleError, Text
+
+if TYPE_CHECKING:
+    from omni.model.omni_model import OmniModel
+
+
+@torch.no_grad()
+def generate(
+    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], streamer: Any, **generation_config: Any
+) -> Any:
+    """See `OmniModel.generate`."""
+    single = is_single(messages)
+    conversations = cast(Any, [messages] if single else messages)
+    if streamer is not None and len(conversations) != 1:
+        raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
+    options = _generation_options(model, generation_config)
+    if not conversations:
+        return []
+    examples = [model.prepare(one) for one in conversations]
+    embedded = model.embed_examples(examples)
+    answers = [""] * len(examples)
+    for group in model.lora_groups(examples):
+        for rows, limit in _rows_by_limit(model, embedded, group, options["max_new_tokens"]):
+            inputs = pad([embedded[i] for i in rows], side="left")
+            with attending(model.attended_media(inputs)):
+                generated = cast(Any, model.llm.model).generate(
+                    inputs_embeds=inputs.inputs_embeds,
+                    attention_mask=inputs.attention_mask,
+                    streamer=streamer,
+                    **options | {"max_new_tokens": limit},
+                )
+            texts = model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True)
+            for i, text in zip(rows, texts, strict=True):
+                answers[i] = text.strip()
+    return answers[0] if single else answers
+
+
+def _generation_options(model: OmniModel, given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, over the defaults; ValueError for what would give something else than one text an answer."""
+    defaults = {"max_new_tokens": 64, "do_sample": False}
+    options = defaults | {"eos_token_id": model.end_token_ids, "pad_token_id": model.end_token_ids[0]} | given
+    if options.get("num_return_sequences", 1) != 1 or options.get("return_dict_in_generate"):
+        raise ValueError(
+            "generate gives one text for each conversation, so num_return_sequences must be 1 and "
+            "return_dict_in_generate off; for several answers give the same conversation several times"
+        )
+    return options
+
+
+def _rows_by_limit(
+    model: OmniModel, embedded: Sequence[EmbeddedExample], group: Sequence[int], wanted: int
+) -> list[tuple[list[int], int]]:
+    """Rows of `group` with the most tokens that their answers may have: those wanted, or what the context has left.
+
+    Rows with different limits go apart, so that an answer does not depend on what else is in the batch.
+    """
+    rows: dict[int, list[int]] = {}
+    for i in group:
+        left = max(1, model.llm.context_length - len(embedded[i].labels))
+        rows.setdefault(min(wanted, left), []).append(i)
+    return [(found, limit) for limit, found in rows.items()]
+
+
+@torch.no_grad()
+def score_batch(
+    model: OmniModel,
+    messages: Sequence[Messages | Sample],
+    candidates: Sequence[str] | Sequence[Sequence[str]],
+    normalization: str,
+) -> Tensor:
+    """See `OmniModel.score_batch`."""
+    if candidates and isinstance(candidates[0], str):
+        candidates = [cast(Sequence[str], candidates)] * len(messages)
+    per_item = cast(Sequence[Sequence[str]], candidates)
+    are_texts = all(isinstance(text, str) for found in per_item for text in found)
+    lengths = {len(found) for found in per_item}
+    if len(per_item) != len(messages) or len(lengths) != 1 or 0 in lengths or not are_texts:
+        raise ValueError(
+            "score_batch needs for each conversation a list of candidates, texts, all lists of one length above 0"
+        )
+    check_normalization(normalization)
+    split = []
+    for one, found in zip(messages, per_item, strict=True):
+        sample_id, parsed = parse_conversation(one, [*model.modalities])
+        prefix = model.prepare(Sample(sample_id, parsed))
+        split.append(split_candidates(model.conversation, parsed, prefix, found, model.llm.context_length))
+    prefixes = [prefix for prefix, _ in split]
+    embedded = model.embed_examples(prefixes)
+    scores: list[Tensor] = [torch.empty(0)] * len(split)
+    for group in model.lora_groups(prefixes):
+        # without pads where a layer would remember them
+        for rows in [group] if model.llm.can_copy_cache else [[i] for i in group]:
+            batch = pad([embedded[i] for i in rows], side="left")  # so that suffixes start at one position
+            found = score_suffixes(model.llm, batch, [split[i][1] for i in rows], model.attended_media(batch))
+            for i, values in zip(rows, found, strict=True):
+                scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
+    return torch.stack(scores)
+
+
+@torch.no_grad()
+def embed_conversations(
+    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], prompt: str | None = None
+) -> Tensor:
+    """See `OmniModel.embed`."""
+    conversations = cast(Any, [messages] if is_single(messages) else messages)
+    if prompt is not None:
+        conversations = [_with_prompt(one, prompt, [*model.modalities]) for one in conversations]
+    found = torch.zeros(len(conversations), model.llm.hidden_size, device=model.device)
+    if not conversations:
+        return found
+    examples = [model.prepare(one) for one in conversations]
+    embedded = model.embed_examples(examples)
+    for group in model.lora_groups(examples):
+        inputs = pad([embedded[i] for i in group], side="left")
+        hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]
+        found[group] = hidden[:, -1].float()
+    return found
+
+
+def _with_prompt(conversation: Messages | Sample, prompt: str, modalities: list[str]) -> Sample:
+    """The conversation with `prompt` at the end of its last turn, which must be the user's."""
+    sample_id, messages = parse_conversation(conversation, modalities)
+    last = messages[-1]
+    if last.role != "user":
+        raise SampleError(sample_id, f"a prompt goes to the end of the user's last turn, but the {last.role}'s is last")
+    gap = "\n" if isinstance(last.content[-1], Text) else ""
+    turn = Message(last.role, (*last.content, Text(gap + prompt)))
+    return Sample(sample_id, (*messages[:-1], turn))

@@ -1,0 +1,170 @@
+"""What an LLM's chat template makes of turns, and what it takes: found out by trying, for templates differ widely.
+
+A turn is its role and its text.
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from omni.media.item import shorten
+from omni.samples.messages import SampleError
+
+Turn = tuple[str, str]
+
+_PROBE = "PROBE"  # a text to look for in what a template makes of it
+_PROBE_END = "\ue002"  # a private-use character
+_FIRST_MARK = 0x100000  # the last private-use plane: two characters for each turn
+
+_REFUSALS = (jinja2.TemplateError, ValueError, TypeError)  # what a template raises on turns that it does not take
+
+# For a base LLM without a chat template.
+PLAIN_TEMPLATE = (
+    "{{ bos_token or '' }}{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}Assistant: {{ message['content'] }}{{ eos_token or '' }}\n"
+    "{% elif message['role'] == 'user' %}User: {{ message['content'] }}\n"
+    "{% else %}{{ message['content'] }}\n{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer, or a plain one where it has none."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+        self._special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        special = self._special | {str(token) for token in tokenizer.all_special_tokens}
+        alternatives = "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True))
+        self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
+        self._end_tokens = re.compile(rf"(?:{alternatives})+" if alternatives else r"(?!)")
+
+    def render(self, turns: Sequence[Turn], generation: bool, sample_id: str, thinking: bool = False) -> str:
+        """The template's text of these turns, asking for an answer with `generation`.
+
+        Raises:
+            SampleError: it refuses them.
+        """
+        try:
+            return self._apply_template(turns, generation, thinking, self._list_roles)
+        except _REFUSALS as error:
+            roles = [role for role, _ in turns]
+            raise SampleError(sample_id, f"the LLM's chat template refuses the turns {roles}: {error}") from error
+
+    @functools.cached_property
+    def _list_roles(self) -> frozenset[str]:
+        """The roles whose content the template takes only as a list of parts; found out by trying.
+
+        So do the templates of many vision-language models and of MiniMax-Text-01: a plain string they lose in silence.
+        """
+        probes = {
+            "user": (("user", _PROBE),),
+            "assistant": (("user", "?"), ("assistant", _PROBE)),
+            "system": (("system", _PROBE), ("user", "?")),
+        }
+        found: frozenset[str] = frozenset()
+        for role, turns in probes.items():
+            if not self._shows_probe(turns, found) and self._shows_probe(turns, found | {role}):
+                found |= {role}
+        return found
+
+    def _shows_probe(self, turns: Sequence[Turn], list_roles: frozenset[str]) -> bool:
+        try:
+            text = self._apply_template(turns, turns[-1][0] == "user", False, list_roles)
+        except _REFUSALS:
+            return False
+        return _PROBE in text and str(_parts(_PROBE)) not in text  # as opposed to a list that is printed as it is
+
+    def _apply_template(
+        self, turns: Sequence[Turn], generation: bool, thinking: bool, list_roles: frozenset[str]
+    ) -> str:
+        plain = [
+            {"role": role, "content": _parts(content) if role in list_roles else content} for role, content in turns
+        ]
+        # without enable_thinking=False, Qwen3 asks for a chain of thought where its training layout has an empty one
+        options: dict[str, Any] = {
+            "tokenize": False,
+            "add_generation_prompt": generation,
+            "enable_thinking": thinking,
+        }
+        if self.tokenizer.chat_template is None:
+            options["chat_template"] = PLAIN_TEMPLATE
+        return str(self.tokenizer.apply_chat_template(plain, **options))
+
+    @functools.cached_property
+    def has_system_role(self) -> bool:
+        """Whether a system message is laid out both when an answer is asked for and when it is there.
+
+        Mistral's template of version 0.3 shows it in front of the last turn, but only if that is the user's.
+        """
+        turns = (("system", _PROBE), ("user", "?"), ("assistant", "!"))
+        try:
+            return all(_PROBE in self.render(turns[:end], end == 2, "(probe)") for end in (2, 3))
+        except SampleError:
+            return False
+
+    def check_all_is_said(self, turns: Sequence[Turn], generation: bool, sample_id: str) -> None:
+        """Raise SampleError if the text of a turn is lost, or cut.
+
+        A template may change what stands within it, and drop the thoughts at the head of an answer.
+        """
+        marks = [(chr(_FIRST_MARK + 2 * index), chr(_FIRST_MARK + 2 * index + 1)) for index in range(len(turns))]
+        said = [bool(content.strip()) for _, content in turns]
+        marked = [(role, with_marks(content, *pair)) for (role, content), pair in zip(turns, marks, strict=True)]
+        text = self.render(marked, generation, sample_id)
+        for index, ((role, content), (start, end)) in enumerate(zip(turns, marks, strict=True)):
+            if said[index] and (end not in text or (start not in text and role != "assistant")):
+                raise SampleError(
+                    sample_id,
+                    f"the LLM's chat template loses what turn {index + 1} ({role}) says, {shorten(content.strip())}; "
+                    "give the LLM's tokenizer another chat_template",
+                )
+
+    def past_end_token(self, text: str, end: int) -> int:
+        """Where the tokens that end a turn end, in a rendered text whose turn's own text ends at `end`."""
+        match = self._end_token.match(text, end)
+        if match is None:
+            return end
+        eos = str(self.tokenizer.eos_token)
+        run = self._end_tokens.match(text, match.end())
+        behind = -1 if run is None or match.group().endswith(eos) else run.group().find(eos)
+        return match.end() + (behind + len(eos) if behind >= 0 and self._eos_ends_each_turn else 0)
+
+    @functools.cached_property
+    def _eos_ends_each_turn(self) -> bool:
+        """Whether the LLM's own end token stands behind another that ends the answer, and not only the last answer.
+
+        So it does in Command R7B's template: `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`. Phi-4's has one at the end of
+        everything.
+        """
+        eos = self.tokenizer.eos_token
+        if eos is None or eos == self.tokenizer.bos_token:
+            return False
+        turns = (("user", "?"), ("assistant", f"!{_PROBE_END}"), ("user", "?"), ("assistant", "!"))
+        try:
+            _, _, rest = self.render(turns, False, "(probe)").partition(_PROBE_END)
+        except SampleError:
+            return False
+        run = self._end_tokens.match(rest)
+        return run is not None and str(eos) in run.group()
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether this is a token of the chat's layout."""
+        return str(self.tokenizer.decode([token_id])).strip() in self._special
+
+
+def with_marks(text: str, start: str, end: str) -> str:
+    """The text with a mark at either end, inside the white space that templates may strip."""
+    core = text.strip()
+    if not core:
+        return text
+    first = text.index(core)
+    return f"{text[:first]}{start}{core}{end}{text[first + len(core) :]}"
+
+
+def _parts(content: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": content}]

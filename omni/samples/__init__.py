@@ -1,0 +1,1 @@
+"""What a conversation is: messages, samples, and preference pairs."""

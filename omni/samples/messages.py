@@ -1,0 +1,365 @@
+"""Samples in the *messages* form of Hugging Face chat templates: what every reader gives and the model takes.
+
+A part of a message is text or one media item. Parsing is strict where a mistake would train on the wrong thing (unknown
+keys, two sources for one item) and liberal in the spellings of one and the same thing that are in use (`{"type":
+"image", "image": ...}`). Nothing is opened here: a missing or broken file shows when a loader of `omni.media` reads it.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+
+from omni.media.item import (
+    Media,
+    as_array,
+    as_sampling_rate,
+    decode_bytes,
+    local_path,
+    media_from_value,
+    shorten,
+)
+from omni.samples.preference_rows import is_preference_row, split_prompt
+
+__all__ = [
+    "ROLES",
+    "Media",
+    "Message",
+    "Role",
+    "Sample",
+    "SampleError",
+    "Text",
+    "check_answer",
+    "check_unicode",
+    "parse_messages",
+    "parse_sample",
+    "resolve_modality",
+]
+
+Role = Literal["system", "user", "assistant"]
+ROLES: tuple[str, ...] = get_args(Role)
+
+# OpenAI's and Hugging Face's names of part types, to the key that holds the content.
+_TEXT_TYPES = ("text", "input_text", "output_text")
+_URL_TYPES = {"image_url": "image", "audio_url": "audio", "video_url": "video", "input_image": "image"}
+_SOURCE_KEYS = ("path", "bytes", "data", "features", "url", "base64")
+_DETAIL_KEYS = ("sampling_rate", "row", "options")
+
+
+class SampleError(ValueError):
+    """One sample cannot be used; `sample_id` names it and `reason` says why and what to do. Picklable."""
+
+    def __init__(self, sample_id: str, reason: str) -> None:
+        super().__init__(sample_id, reason)
+        self.sample_id = sample_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"sample {self.sample_id!r}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A piece of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: tuple[Text | Media, ...]
+
+    @property
+    def text(self) -> str:
+        """All text of the turn, joined without separators."""
+        return "".join(part.text for part in self.content if isinstance(part, Text))
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of the turn in order."""
+        return tuple(part for part in self.content if isinstance(part, Media))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a data set: a conversation with its id; `meta` holds the row's other keys (caption, category, ...)."""
+
+    id: str
+    messages: tuple[Message, ...]
+    meta: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def media(self) -> tuple[Media, ...]:
+        """The media of all turns in order."""
+        return tuple(media for message in self.messages for media in message.media)
+
+
+def parse_sample(
+    row: Mapping[str, Any],
+    base: Path | str | None = None,
+    modalities: Collection[str] | None = None,
+    *,
+    default_id: str | None = None,
+) -> Sample:
+    """Make a `Sample` of one row `{"id": ..., "messages": [...], ...}`.
+
+    A row of preference data may have `prompt` in place of `messages`, or only `chosen` and `rejected` conversations.
+
+    Args:
+        row: the row; keys other than `id`, `messages` and `meta` join the sample's `meta`.
+        base: folder that relative paths start from (the manifest's); None leaves them as they are.
+        modalities: the modalities that are allowed; None allows any.
+        default_id: the id of a row that has none.
+
+    Raises:
+        SampleError: the row cannot be used, with the reason and the way out.
+    """
+    if not isinstance(row, Mapping):
+        raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {shorten(row)}")
+    sample_id = row.get("id", default_id)
+    if sample_id is None or sample_id == "" or not isinstance(sample_id, str | int) or isinstance(sample_id, bool):
+        raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {shorten(row.get('id'))}")
+    sample_id = str(sample_id)
+    if row.get("messages") is None and is_preference_row(row):
+        try:
+            row = split_prompt(row)
+        except ValueError as error:
+            raise SampleError(sample_id, str(error)) from error
+    if row.get("messages") is None:
+        found = ", ".join(map(str, row)) or "no keys at all"
+        raise SampleError(sample_id, f"the key 'messages' is missing; found {found}")
+    messages = parse_messages(row["messages"], base, modalities, sample_id=sample_id)
+    meta = row.get("meta")
+    if meta is not None and not isinstance(meta, Mapping):
+        raise SampleError(sample_id, f"'meta' must be an object, got {shorten(meta)}")
+    rest = {key: value for key, value in row.items() if key not in ("id", "messages", "meta")}
+    return Sample(sample_id, messages, {**(meta or {}), **rest})
+
+
+def parse_messages(
+    messages: Sequence[Mapping[str, Any]] | Sequence[Message],
+    base: Path | str | None = None,
+    modalities: Collection[str] | None = None,
+    *,
+    sample_id: str = "(conversation)",
+    allow_paths: bool = True,
+) -> tuple[Message, ...]:
+    """Make `Message`s of a conversation; content is a string or a list of parts, and `Message`s pass through.
+
+    A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes`
+    (bytes or base64 text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also
+    taken as key, as are the part types of Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set
+    `allow_paths=False` for input of strangers (a server): local files are refused.
+
+    Raises:
+        SampleError: with `sample_id`, what is wrong, and what to do.
+    """
+    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence | np.ndarray):
+        raise SampleError(sample_id, f"'messages' must be a list of turns, got {shorten(messages)}")
+    parser = _Parser(sample_id, None if base is None else Path(base), modalities, allow_paths)
+    parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
+    if not any(message.role == "user" for message in parsed):
+        raise SampleError(
+            sample_id, "there is no user turn; a conversation needs at least one message with role 'user'"
+        )
+    if any(message.role == "system" for message in parsed[1:]):
+        raise SampleError(sample_id, "a system message stands after another turn; move it to the beginning")
+    return check_unicode(Sample(sample_id, parsed)).messages
+
+
+def check_unicode(sample: Sample) -> Sample:
+    """The sample; SampleError if a text of it holds half a character, as JSON that was cut within an escape does.
+
+    No tokenizer takes such a text, nor can it be written to a file.
+    """
+    names = [sample.id, *(item.path for item in sample.media)]
+    texts = [*(message.text for message in sample.messages), sample.meta]
+    # names of files may hold bytes that are no text, which Python writes as halves of its own
+    for value, errors in [(name, "surrogateescape") for name in _texts(names)] + [(t, "strict") for t in _texts(texts)]:
+        try:
+            value.encode(errors=errors)
+        except UnicodeEncodeError as error:
+            half = ascii(value[error.start])
+            shown = shorten(value.encode(errors="replace").decode())
+            raise SampleError(
+                ascii(sample.id)[1:-1], f"the text {shown} holds half a character ({half}); correct or remove it"
+            ) from None
+    return sample
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def check_answer(sample: Sample) -> None:
+    """Check that a sample can be trained on: every assistant turn has text, and the last turn is the assistant's.
+
+    Raises:
+        SampleError: there is no answer or an empty one.
+    """
+    answers = [message for message in sample.messages if message.role == "assistant"]
+    if not answers:
+        raise SampleError(sample.id, "there is no assistant turn, so nothing to learn; add the answer as one")
+    if not all(answer.text.strip() for answer in answers):
+        raise SampleError(sample.id, "the answer is empty: an assistant turn has no text; fill it in or remove the row")
+    if sample.messages[-1].role != "assistant":
+        raise SampleError(sample.id, "the last turn is not the assistant's; add its answer or remove the turn")
+
+
+def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
+    """The modality that a part type means: itself, or for `audio` (Hugging Face's word) the allowed one of sound and
+    speech.
+
+    Raises:
+        ValueError: `name` is not among `modalities`, or `audio` could mean either of two.
+    """
+    if modalities is None or name in modalities:
+        return name
+    if name == "audio":
+        matches = [modality for modality in ("sound", "speech") if modality in modalities]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ValueError("'audio' could mean 'sound' or 'speech' here; write which one as the part's type")
+    allowed = ", ".join(sorted(map(repr, {"text", *modalities})))
+    raise ValueError(f"unknown modality or part type {name!r}; allowed are {allowed}")
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """Parses the turns of one sample; every error leaves as a SampleError that says where in the sample it is."""
+
+    sample_id: str
+    base: Path | None
+    modalities: Collection[str] | None
+    allow_paths: bool
+
+    def message(self, message: Mapping[str, Any] | Message, index: int) -> Message:
+        where = f"message {index + 1}"
+        if isinstance(message, Message):
+            return Message(message.role, tuple(self._checked(part, where) for part in message.content))
+        if not isinstance(message, Mapping):
+            raise SampleError(
+                self.sample_id, f"{where} must be an object with 'role' and 'content', got {shorten(message)}"
+            )
+        role, content = message.get("role"), message.get("content")
+        if role not in ROLES:
+            raise SampleError(self.sample_id, f"{where} has the unknown role {role!r}; allowed are {', '.join(ROLES)}")
+        if isinstance(content, str):
+            return Message(cast(Role, role), (Text(content),))
+        if not isinstance(content, list | tuple | np.ndarray):
+            raise SampleError(
+                self.sample_id, f"'content' of {where} must be a string or a list of parts, got {shorten(content)}"
+            )
+        if len(content) == 0 and role != "assistant":
+            raise SampleError(self.sample_id, f"'content' of {where} ({role}) is empty; give it text or media")
+        return Message(
+            cast(Role, role), tuple(self._part(part, f"{where}, part {i + 1}") for i, part in enumerate(content))
+        )
+
+    def _part(self, part: Any, where: str) -> Text | Media:
+        if isinstance(part, str):
+            return Text(part)
+        if isinstance(part, Text | Media):
+            return self._checked(part, where)
+        if not isinstance(part, Mapping):
+            raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {shorten(part)}")
+        # Tables (parquet, arrow) give every part all keys of all parts, None where they do not apply.
+        part = {str(key): value for key, value in part.items() if value is not None}
+        kind = part.pop("type", None)
+        if not isinstance(kind, str) or not kind:
+            raise SampleError(self.sample_id, f"{where} has no 'type'; write 'text' or a modality such as 'image'")
+        if kind in _TEXT_TYPES:
+            if not isinstance(part.get("text"), str) or len(part) > 1:
+                raise SampleError(self.sample_id, f"{where} must hold only 'text', a string; got {shorten(part)}")
+            return Text(part["text"])
+        try:
+            media = self._media(kind, part)
+        except (ValueError, TypeError) as error:
+            raise SampleError(self.sample_id, f"{where}: {error}") from error
+        if not self.allow_paths and (media.path is not None or isinstance(media.features, str)):
+            raise SampleError(self.sample_id, f"{where}: local files are not allowed here; send the content itself")
+        return media
+
+    def _media(self, kind: str, part: dict[str, Any]) -> Media:
+        if kind == "input_audio":
+            part = {"base64": _require_mapping(part, "input_audio").get("data")}
+        elif kind in _URL_TYPES:
+            url = part.get(kind, part.get("image_url"))
+            part = {"url": url.get("url") if isinstance(url, Mapping) else url}
+        modality = resolve_modality("audio" if kind == "input_audio" else _URL_TYPES.get(kind, kind), self.modalities)
+        # The modality's own name is a key too: {"type": "image", "image": ...}; "audio" may have become "sound" above.
+        own_keys = {kind, modality} - set(_SOURCE_KEYS)
+        unknown = set(part) - own_keys - set(_SOURCE_KEYS) - set(_DETAIL_KEYS)
+        if unknown:
+            allowed = ", ".join(["type", *_SOURCE_KEYS, *sorted(own_keys), *_DETAIL_KEYS])
+            raise ValueError(f"unknown key {_names(unknown)} in a part of type {kind!r}; allowed are {allowed}")
+        sources = [key for key in part if key in own_keys or key in _SOURCE_KEYS]
+        if len(sources) != 1:
+            found = f"has both {' and '.join(map(repr, sources))}" if sources else "has no content"
+            raise ValueError(f"a part of type {kind!r} {found}; give exactly one of path, bytes, data and features")
+        media = _media_from_source(modality, sources[0], part[sources[0]], self.base, part.get("sampling_rate"))
+        return _with_details(media, part)
+
+    def _checked(self, part: Text | Media, where: str) -> Text | Media:
+        """A part that is parsed already, of an allowed modality."""
+        if isinstance(part, Text):
+            return part
+        try:
+            modality = resolve_modality(part.modality, self.modalities)
+        except ValueError as error:
+            raise SampleError(self.sample_id, f"{where}: {error}") from error
+        return part if modality == part.modality else replace(part, modality=modality)
+
+
+def _media_from_source(modality: str, key: str, value: Any, base: Path | None, rate: Any) -> Media:
+    sampling_rate = None if rate is None else as_sampling_rate(rate)
+    if key == "features":
+        return Media(modality, features=local_path(value, base) if isinstance(value, str) else as_array(value))
+    if key in ("bytes", "base64"):
+        return Media(modality, data=decode_bytes(value, key), sampling_rate=sampling_rate)
+    if key in ("path", "url") and not _is_paths(value):
+        raise ValueError(f"{key!r} must be a file name or a list of them, got {shorten(value)}")
+    return media_from_value(modality, value, base, sampling_rate)
+
+
+def _with_details(media: Media, part: Mapping[str, Any]) -> Media:
+    row, options = part.get("row"), part.get("options", {})
+    if row is not None and media.features is None:
+        raise ValueError("'row' belongs to 'features' only")
+    if row is not None and (isinstance(row, bool) or not isinstance(row, int | np.integer) or row < 0):
+        raise ValueError(f"'row' must be a number from 0 on, got {row!r}")
+    if not isinstance(options, Mapping):
+        raise ValueError(f"'options' must be an object, got {shorten(options)}")
+    rate = media.sampling_rate if part.get("sampling_rate") is None else as_sampling_rate(part["sampling_rate"])
+    row = None if row is None else int(row)
+    return Media(media.modality, media.path, media.data, rate, media.features, row, dict(options))
+
+
+def _is_paths(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(item, str | Path) for item in value)
+    return isinstance(value, str | Path)
+
+
+def _require_mapping(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = part.get(key)
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key!r} must be an object, got {shorten(value)}")
+    return value
+
+
+def _names(keys: Collection[str]) -> str:
+    return ", ".join(sorted(map(repr, keys)))

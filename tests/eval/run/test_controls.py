@@ -1,0 +1,39 @@
+"""The shuffled control never shows the right media, and clusters are found through shared keys."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.run.controls import derangement
+from eval.run.items import connected
+
+
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.integers(0, 1000))
+def test_derangement_shows_another_answer_and_is_a_permutation_where_one_exists(answers: list[int], seed: int) -> None:
+    result = derangement(answers, seed)
+    if len(set(answers)) == 1:
+        assert result is None
+        return
+    assert result is not None
+    assert all(answers[source] != answers[index] for index, source in enumerate(result))
+    if 2 * max(answers.count(answer) for answer in answers) <= len(answers):
+        assert sorted(result) == list(range(len(answers)))
+
+
+def test_derangement_depends_on_the_seed_only() -> None:
+    answers = list("abcdefgh")
+    assert derangement(answers, 1) == derangement(answers, 1)
+    assert len({tuple(derangement(answers, seed) or ()) for seed in range(20)}) > 10
+
+
+@pytest.mark.parametrize(
+    ("keys", "clusters"),
+    [
+        ([["a"], ["b"], ["c"]], 3),
+        ([["a", "x"], ["b", "x"], ["c"]], 2),
+        # the first and third share nothing, but both share something with the second
+        ([["a"], ["a", "b"], ["b"]], 1),
+    ],
+)
+def test_items_that_share_a_key_are_in_one_cluster(keys: list[list[str]], clusters: int) -> None:
+    assert len(set(connected(keys))) == clusters

@@ -1,0 +1,171 @@
+"""The dry run finds what would fail, shows what would be trained on, and writes nothing."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+
+from omni.model import build_model
+from tests.shards import write_shards
+from tests.tiny import tiny_config
+from tests.train.runs import mixed_rows, row, run, write_manifest, write_recipe
+from train.preflight.checks import preflight
+from train.preflight.memory_estimate import activation_bytes, estimate_memory
+from train.recipe import load_recipe, load_recipes
+from train.run.loop import Trainer
+
+
+def checked(recipe: Path, *overrides: str) -> tuple[bool, str]:
+    """Verdict and output of the dry run."""
+    output = io.StringIO()
+    return preflight(load_recipes(recipe, overrides), Console(file=output)), output.getvalue()
+
+
+def test_good_recipe_shows_prompt_lengths_parameters_and_memory_and_writes_nothing(
+    tmp_path: Path, tiny_llm: Path
+) -> None:
+    rows = [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(4)]
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows))
+    good, output = checked(recipe)
+    assert good, output
+    assert "<image x 3>" in output
+    assert "⟦a frog<|im_end|>⟧" in output
+    assert "4 of 4 good" in output
+    model = build_model(load_recipe(recipe).model)  # type: ignore[arg-type]
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    together = next(line for line in output.splitlines() if line.startswith("together"))
+    assert together.split() == ["together", f"{trained:,}", f"{frozen:,}"]
+    assert all(name in output for name in ("ZeRO-1", "ZeRO-2", "ZeRO-3 + offload", "FSDP2", "a new run begins"))
+    assert not (tmp_path / "a/run").exists()
+
+
+def test_everything_wrong_is_found_in_one_go(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [*mixed_rows(8), row("gone", ["image:missing.npy"], "a frog"), row("long", [], "frog " * 600, "what")]
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows))
+    good, output = checked(recipe, "--data.evaluation", "[{path: no.jsonl}]", "--train.resume", "must")
+    assert not good
+    assert "2 of 10 samples cannot be used" in output
+    assert "gone:" in output
+    assert "missing.npy" in output
+    assert "10% longer than 512" in output
+    assert "no.jsonl" in output
+    assert "resume is must" in output
+    assert "3 problem(s)" in output
+
+
+def test_stages_are_checked_before_the_first_one_has_run(tmp_path: Path, tiny_llm: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)))
+    values = yaml.safe_load(recipe.read_text())
+    values["stages"] = [{"name": "align"}, {"name": "answer", "train": {"steps": 2}}]
+    recipe.write_text(yaml.safe_dump(values))
+    good, output = checked(recipe)
+    assert good, output
+    assert "stage 2 of 2" in output
+    assert "align/best, which the stage before will write" in output
+
+
+def test_what_a_later_stage_adds_and_freezes_is_counted(tmp_path: Path, tiny_llm: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)))
+    values = yaml.safe_load(recipe.read_text())
+    lora = {"r": 2, "target_modules": ["q_proj"]}
+    values["stages"] = [
+        {"name": "align"},
+        {"name": "answer", "add_lora": lora, "train": {"freeze": ["modalities.image.*"]}},
+    ]
+    recipe.write_text(yaml.safe_dump(values))
+    good, output = checked(recipe)
+    assert good, output
+    first, second = (
+        {line.rsplit(maxsplit=2)[0]: line.split()[-2] for line in part.splitlines() if len(line.split()) > 2}
+        for part in output.split("stage 2 of 2")
+    )
+    assert (first["llm"], second["image adapter"]) == ("0", "0")
+    assert int(second["llm"].replace(",", "")) > 0
+    assert first["image adapter"] != "0"
+    assert first["sound adapter"] == second["sound adapter"] != "0"
+
+
+def test_run_to_continue_is_recognised_and_other_settings_are_refused(tmp_path: Path, tiny_llm: Path) -> None:
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)), steps=1)
+    Trainer(load_recipe(recipe)).run()
+    assert "continues after step 1" in checked(recipe)[1]
+    good, output = checked(recipe, "--train.lr", "0.5")
+    assert not good
+    assert "train.lr: 0.01 before, 0.5 now" in output
+    good, output = checked(recipe, "--train.lr", "0.5", "--train.resume", "never")
+    assert good
+    assert "DELETING" in output
+
+
+def test_command_checks_shards_and_ends_with_the_verdict(
+    tmp_path: Path, tiny_llm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMNI_HOME", str(tmp_path / "home"))
+    write_shards(tmp_path / "shards", [3, 3])
+    recipe = write_recipe(tmp_path / "a", tiny_llm, tmp_path / "shards/{0..1}.tar")
+    done = run(recipe, "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "6 of 6 good" in done.stdout
+    failed = run(recipe, "--dry_run", "--data.train.0.path", str(tmp_path / "shards/{0..2}.tar"))
+    assert failed.returncode == 1
+    assert "1 of 3 shards do not exist" in failed.stdout
+
+
+def test_packs_are_named_in_plan_and_memory_and_those_of_shards_are_a_problem(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(4)]
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows), accumulation_steps=2)
+    options = ["--train.packing", "true", "--train.pack_tokens", "3000"]
+    good, output = checked(recipe, *options)
+    assert good, output
+    assert "steps of 2 packs of 3,000 tokens" in output
+    assert "Activations: packs of 3,000 tokens" in " ".join(output.split())
+    shards = write_shards(tmp_path / "shards", [3])
+    good, output = checked(recipe, *options, "--data.train.0.path", str(shards[0]))
+    assert not good
+    assert "is read from shards in order" in " ".join(output.split())
+
+
+def test_memory_is_divided_as_zero_does_it(tiny_llm: Path) -> None:
+    model = build_model(tiny_config(tiny_llm))
+    weights = sum(p.numel() * 4 for p in model.parameters())
+    trained = sum(p.numel() * 4 for p in model.parameters() if p.requires_grad)
+    by_name = {one.strategy: one for one in estimate_memory(model, 4, 100.0)}
+    assert by_name["single / DDP"].total == pytest.approx(weights + 4 * trained + 100)
+    assert by_name["ZeRO-1"].total == pytest.approx(weights + trained + 3 * trained / 4 + 100)
+    assert by_name["ZeRO-2"].total == pytest.approx(weights + trained / 4 + 3 * trained / 4 + 100)
+    assert by_name["ZeRO-2 + offload"].total == pytest.approx(weights + trained / 4 + 100)
+    assert by_name["ZeRO-2 + offload"].host == 3 * trained / 4
+    assert weights / 4 < by_name["FSDP2"].weights < weights  # a quarter, and one whole layer
+
+
+def test_estimate_of_activations_is_close_to_what_autograd_keeps(tiny_llm: Path) -> None:
+    model = build_model(tiny_config(tiny_llm))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    embeds = torch.randn(1, 200, 32, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model.llm.model.model(inputs_embeds=embeds)  # type: ignore[operator]  # without the head
+    assert activation_bytes(model, 200, 0) == pytest.approx(sum(kept.values()), rel=0.35)
+    assert 0 < activation_bytes(model, 200, 0, checkpointed=True) < activation_bytes(model, 200, 0)
+
+
+def test_an_objective_that_does_not_run_the_llm_needs_no_memory_of_its_layers(tmp_path: Path, tiny_llm: Path) -> None:
+    data = write_manifest(tmp_path / "data", [row(f"row-{i}", [f"image:{i}.npy"], "a frog") for i in range(4)])
+    align = {"class_path": "train.objectives.AlignObjective"}
+    language = {"class_path": "train.objectives.LanguageModelObjective"}
+    both = {"class_path": "train.objectives.WeightedSum", "init_args": {"objectives": [align, language]}}
+    for number, (objective, without) in enumerate(((align, True), (both, False))):
+        good, output = checked(write_recipe(tmp_path / str(number), tiny_llm, data, objective=objective))
+        assert good, output
+        assert ("Activations: none of the LLM" in " ".join(output.split())) == without

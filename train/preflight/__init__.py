@@ -1,0 +1,1 @@
+"""`--dry_run`: what can go wrong, checked before the first step."""

@@ -1,0 +1,1 @@
+"""One training run: set up, step by step, evaluated and saved."""
