@@ -16,9 +16,6 @@ from eval.run.task_scores import Plan, keep_answered, score_choice, score_match,
 from eval.task import Choose, Match, Task
 from omni.model import OmniModel
 
-# Above this share of unusable items the result says so loudly: what is left may be another, easier set.
-LOUD_BAD_SHARE = 0.05
-
 
 def evaluate(
     model: OmniModel,

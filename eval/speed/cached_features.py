@@ -16,10 +16,11 @@ import torch
 from omni.config import ModalityConfig
 from omni.config.components import ComponentConfig
 from omni.encoders.base import Encoder, Features
+from omni.encoders.building import build_encoder
+from omni.encoders.encoding import encode_items
+from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
-from omni.model.batch import MediaInput
-from omni.model.modality import build_encoder, encode_items
 from omni.readers import open_dataset
 from omni.samples.messages import Media, SampleError
 

@@ -22,13 +22,14 @@ from eval.speed.measuring import PeakMemory
 from eval.statistics.intervals import wilson
 from omni.config import LLMConfig, ModalityConfig
 from omni.config.components import ComponentConfig
+from omni.encoders.building import build_encoder
 from omni.feature_cache import FeatureCache
 from omni.llm.language_model import LanguageModel
 from omni.llm.loading import load_llm
 from omni.model import OmniModel
 from omni.model.expert_balance import expert_balance, update_usage
 from omni.model.expert_routing import log_routing
-from omni.model.modality import Modality, build_adapter, build_encoder
+from omni.model.modality import Modality, build_adapter
 from omni.readers import open_dataset
 from omni.runtime.device import default_device
 from omni.samples.messages import Media, Message, Sample, SampleError, Text

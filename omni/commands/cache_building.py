@@ -16,10 +16,11 @@ from tqdm import tqdm
 from omni.augmentation import AugmentationDraw, RandomVersions
 from omni.commands.cache_plan import CacheRecipe
 from omni.encoders.base import Encoder
+from omni.encoders.building import build_encoder
+from omni.encoders.encoding import encode_items
+from omni.encoders.media_input import MediaInput
 from omni.feature_cache.cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
-from omni.model.batch import MediaInput
-from omni.model.modality import build_encoder, encode_items
 from omni.readers import SampleDataset
 from omni.runtime.parameter_names import matches
 from omni.runtime.rendezvous import meet_other_processes

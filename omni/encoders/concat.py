@@ -14,7 +14,7 @@ from torch.nn import functional
 from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
-from omni.model.card import effective_licence
+from omni.runtime.licences import effective_licence
 
 Mix = Literal["channel", "interleave"]
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from omni.augmentation import AugmentationDraw, RandomVersions
 from omni.encoders.base import Encoder, Features
+from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.media.item import Media
-from omni.model.batch import MediaInput
 
 
 def prepare_with_cache(

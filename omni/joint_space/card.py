@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omni.model.card import effective_licence, figure_lines, training_lines
+from omni.model.card import figure_lines, training_lines
+from omni.runtime.licences import effective_licence
 
 if TYPE_CHECKING:
     from omni.joint_space.space import JointSpace

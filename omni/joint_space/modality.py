@@ -13,8 +13,9 @@ from omni.augmentation import RandomVersions
 from omni.config import SpaceModalityConfig
 from omni.config.components import build
 from omni.encoders.base import Encoder, Features
+from omni.encoders.building import build_encoder
 from omni.joint_space.heads import Head
-from omni.model.modality import EncodedModality, build_encoder
+from omni.model.modality import EncodedModality
 
 
 class SpaceModality(EncodedModality):

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 PackArguments = Callable[[Sequence[int]], dict[str, Any]]
-SharingArguments = Callable[[Sequence[int], int], dict[str, Any]]
 
 _UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
 

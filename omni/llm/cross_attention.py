@@ -25,10 +25,20 @@ from torch.utils.checkpoint import checkpoint
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from adapters import GatedCrossAttention
-from omni.model.batch import AttendedSpan
 
 if TYPE_CHECKING:
     from omni.llm.language_model import LanguageModel
+
+
+@dataclass(frozen=True)
+class AttendedSpan:
+    """Which columns of a row see a media item: those from `start` on, and before `end`."""
+
+    row: int
+    modality: str
+    states: Tensor  # [K, W]
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)

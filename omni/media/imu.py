@@ -17,7 +17,6 @@ from omni.media.source import Source, check_options, choice_option, describe_sou
 
 IMU_EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".parquet")
 SAMPLING_RATE = 400  # Hz, as ImageBind takes them: 2000 samples are 5 s
-NUM_CHANNELS = len(CHANNELS)
 
 STANDARD_GRAVITY = 9.80665  # m/s2
 ACCELERATION_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}

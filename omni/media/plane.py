@@ -15,8 +15,6 @@ from omni.media.image import check_pixels, open_image, upright
 from omni.media.source import Source, content_of, describe_source, option, what_it_looks_like
 from omni.runtime.extras import import_extra
 
-PLANE_EXTENSIONS = (".png", ".tif", ".tiff", ".exr", ".npy", ".pgm", ".jpg", ".jpeg")
-
 _NPY, _EXR = b"\x93NUMPY", b"v/1\x01"
 # Those that stand for one measured value, in the order of preference; renderers put depth into any of them.
 _EXR_CHANNELS = ("Z", "depth.Z", "Depth.Z", "ViewLayer.Depth.Z", "V", "Y", "R")

@@ -4,28 +4,18 @@ Shapes: B batch, L length of one conversation, T length of a pack, D width of th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from omni.encoders.base import Features
+from omni.encoders.media_input import MediaInput
+from omni.llm.cross_attention import AttendedSpan
 from omni.prompts.chat_layout import IGNORED_LABEL
 
 END = 1 << 60  # a column behind whatever will be generated
-
-
-@dataclass(frozen=True)
-class MediaInput:
-    """One media item, preprocessed (`inputs`) or already encoded (`features`)."""
-
-    modality: str
-    inputs: dict[str, Tensor] | None  # each [C, ...], what the encoder takes
-    features: Features | None  # [C, N, D] and [C, N], from the cache
-    instruction: str = ""
-    content_hash: str | None = None  # key in the feature cache; None = do not cache
 
 
 @dataclass(frozen=True)
@@ -73,17 +63,6 @@ class EmbeddedExample:
     attended: tuple[AttendedItem, ...] = ()  # in their order
     leading_ids: tuple[int, ...] = ()  # tokens before the first media item that have no label, nor has the one after
     needed: int | None = None  # tokens up to the last that predicts an answer token; None = all
-
-
-@dataclass(frozen=True)
-class AttendedSpan:
-    """Which columns of a row see a media item: those from `start` on, and before `end`."""
-
-    row: int
-    modality: str
-    states: Tensor  # [K, W]
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -181,9 +160,3 @@ def _common_length(rows: Sequence[tuple[int, ...]]) -> int:
 def _targets(labels: Tensor) -> Tensor:
     """Labels [L] of tokens to the label of the token after each. The first token is predicted by nothing."""
     return torch.cat([labels[1:], labels.new_full((1,), IGNORED_LABEL)])
-
-
-def with_features(example: Example, features: Sequence[Features]) -> Example:
-    """The example with its media already encoded."""
-    media = [replace(item, inputs=None, features=one) for item, one in zip(example.media, features, strict=True)]
-    return replace(example, media=media)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from omni.runtime.licences import effective_licence
+
 if TYPE_CHECKING:
     from omni.model.omni_model import OmniModel
-
-UNKNOWN = "unknown"
-
-# From the strictest to the freest: the first that matches any part decides. A non-commercial one always wins.
-_STRICTNESS = (
-    ("non-commercial", r"nc|non-? ?commercial|research[- ]only"),
-    ("copyleft", r"[al]?gpl|sa|share-?alike"),
-    ("custom terms", r"llama|gemma|other|openrail"),
-    ("attribution", r"cc-by"),
-    ("permissive", r"apache|mit|bsd|cc0|public domain|isc"),
-)
 
 
 @dataclass
@@ -67,30 +57,6 @@ class ModelCard:
             merged.training += [line for line in card.training if line not in merged.training]
             merged.weights += [entry for entry in card.weights if entry not in merged.weights]
         return merged
-
-
-def licence_class(licence: str | None) -> str:
-    """How strict a licence is: non-commercial, copyleft, custom terms, attribution, permissive or unknown."""
-    text = (licence or "").lower()
-    for name, words in _STRICTNESS:
-        if re.search(rf"(?<![a-z])(?:{words})(?![a-z])", text):  # whole words: "permitted" is not MIT
-            return name
-    return UNKNOWN
-
-
-def effective_licence(licences: Sequence[str | None]) -> str:
-    """The licence that binds the whole: the strictest of the parts, non-commercial before copyleft before the others.
-
-    A part without a licence cannot be judged: unless another part is non-commercial, the answer then says so.
-    """
-    order = [name for name, _ in _STRICTNESS]
-    known = [licence for licence in licences if licence is not None and licence_class(licence) != UNKNOWN]
-    strictest = min(known, key=lambda licence: order.index(licence_class(licence)), default=None)
-    if strictest is not None and licence_class(strictest) == "non-commercial":
-        return strictest
-    if len(known) < len(licences):
-        return f"{UNKNOWN} (a part states none; of those stated, {strictest or 'nothing'} is the strictest)"
-    return strictest or UNKNOWN
 
 
 def part_licences(model: OmniModel) -> list[tuple[str, str | None]]:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from omni.augmentation import AugmentationDraw
 from omni.encoders.base import Features
+from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
-from omni.model.batch import Example, MediaInput
+from omni.model.batch import Example
 from omni.model.card import ModelCard
 from omni.model.expert_routing import RoutingLog
 from omni.model.modality import EncodedModality

@@ -4,7 +4,6 @@ Shapes: C clips of one item, N features of a clip, F width of the features, Q me
 """
 
 import functools
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -18,13 +17,14 @@ from omni.augmentation import RandomVersions
 from omni.config import EncoderConfig, ModalityConfig
 from omni.config.components import ComponentConfig, build
 from omni.encoders.base import Encoder, Features
+from omni.encoders.building import build_encoder
+from omni.encoders.encoding import encode_items
+from omni.encoders.media_input import MediaInput
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
 from omni.llm.language_model import LanguageModel
 from omni.media.item import Media
-from omni.model.batch import MediaInput
 from omni.starter import resolve
 
-_MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory however long a sound or video is
 _MAX_INSTRUCTION_TOKENS = 128  # as X-InstructBLIP and InstructBLIP were trained
 
 
@@ -173,41 +173,6 @@ class Modality(EncodedModality):
         repeats = torch.tensor(clips, device=device)
         token_ids = encoded["input_ids"].to(device).repeat_interleave(repeats, dim=0)
         return Instruction(token_ids, encoded["attention_mask"].to(device).bool().repeat_interleave(repeats, dim=0))
-
-
-def encode_items(encoder: Encoder, items: Sequence[MediaInput]) -> list[Features]:
-    """For each item of one encoder its features, [C, N, F] and [C, N]; those that are there already are taken."""
-    found: dict[int, Features] = {i: item.features for i, item in enumerate(items) if item.features is not None}
-    groups: dict[Any, list[int]] = defaultdict(list)
-    for index, item in enumerate(items):
-        if index not in found:
-            assert item.inputs is not None
-            groups[tuple((name, tensor.shape[1:]) for name, tensor in item.inputs.items())].append(index)
-    for group in groups.values():
-        found |= dict(zip(group, _encode_alike(encoder, [items[i].inputs or {} for i in group]), strict=True))
-    return [found[index] for index in range(len(items))]
-
-
-def _encode_alike(encoder: Encoder, inputs: Sequence[dict[str, Tensor]]) -> list[Features]:
-    """Encode items whose tensors differ in the number of clips only, all clips together."""
-    clips = [len(next(iter(one.values()))) for one in inputs]
-    joined = {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}
-    chunks = [
-        encoder({name: tensor[start : start + _MAX_CLIPS] for name, tensor in joined.items()})
-        for start in range(0, sum(clips), _MAX_CLIPS)
-    ]
-    values = torch.cat([chunk.values for chunk in chunks]).split(clips)
-    masks = torch.cat([chunk.mask for chunk in chunks]).split(clips)
-    return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
-
-
-def build_encoder(config: EncoderConfig, name: str, parent: str = Modality.config_key) -> Encoder:
-    """Build the encoder of the modality `name`."""
-    key = f"{parent}.{name}.encoder"
-    encoder = build(config.encoder, key, modality=name)
-    if not isinstance(encoder, Encoder):
-        raise ValueError(f"{key}: {config.encoder.class_path} is no omni.encoders.Encoder")
-    return encoder
 
 
 def build_modality(config: ModalityConfig, name: str, llm: LanguageModel) -> Modality:

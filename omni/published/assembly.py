@@ -14,11 +14,12 @@ from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to
 from omni.config.components import build
 from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
 from omni.encoders.base import Encoder
+from omni.encoders.building import build_encoder
 from omni.encoders.eva_clip_names import lavis_name, transformers_name
 from omni.encoders.weights import KeyMismatchError
 from omni.llm.loading import HELD_PREFIX, load_llm
 from omni.model.card import ModelCard, PublishedWeights
-from omni.model.modality import Modality, build_encoder
+from omni.model.modality import Modality
 from omni.model.omni_model import OmniModel
 from omni.published.files import TRANSFORMERS_BLIP, PublishedFile
 from omni.published.key_report import FileReport, check

@@ -58,10 +58,6 @@ class ShardDataset(SampleDataset):
     def __len__(self) -> int:
         return self._first_rows[-1]
 
-    def first_row(self, shard: int) -> int:
-        """The row of the first sample of shard number `shard`."""
-        return self._first_rows[shard]
-
     def entries(self, shard: int, start: int = 0) -> Iterator[Entry]:
         """The samples of shard number `shard` from `start` on: as many as its size says, whatever happens.
 

@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omni.config.components import build
+from omni.encoders.media_input import MediaInput
 from omni.joint_space import JointSpace
 from omni.joint_space.inputs import text_of
 from omni.joint_space.rows import items_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
-from omni.model.batch import Example, MediaInput
+from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
 from omni.samples.messages import Sample, SampleError
 

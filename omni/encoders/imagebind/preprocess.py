@@ -37,7 +37,6 @@ from omni.media.sound import load_sound
 from omni.media.thermal import load_thermal
 
 CLIP_SECONDS = 2.0  # of sound and video
-IMU_SECONDS = IMU_SAMPLES / IMU_RATE
 VIEWS_PER_CLIP = 3  # crops of a video: left, middle, right (or top, middle, bottom)
 AUDIO_MEAN, AUDIO_DEVIATION = -4.268, 9.138  # of filter banks
 LARGEST_DISPARITY = 75.0

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from omni.encoders import Concat, Encoder, Features
+from omni.encoders.encoding import encode_items
+from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import encode_with_cache, prepare_with_cache
 from omni.media.item import Media
-from omni.model.batch import MediaInput
-from omni.model.modality import encode_items
 from tests.tiny import SensorEncoder, recording
 
 

@@ -11,12 +11,13 @@ import adapters
 from omni.__main__ import main
 from omni.config import ModalityConfig
 from omni.config.components import ComponentConfig
+from omni.encoders.encoding import encode_items
+from omni.encoders.media_input import MediaInput
 from omni.joint_space import JointSpace, SpaceEncoder, measure_centers
 from omni.joint_space.inputs import text_media
 from omni.media.item import Media
 from omni.model import OmniModel
-from omni.model.batch import MediaInput
-from omni.model.modality import Modality, encode_items
+from omni.model.modality import Modality
 from omni.samples.messages import SampleError, parse_sample
 from tests.tiny import SensorEncoder, recording
 from tests.tiny_space import tiny_space

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 import adapters
-import omni.model.modality
+import omni.encoders.encoding
 from adapters import Adapter, Instruction
 from omni.encoders.base import Features
-from omni.model.batch import MediaInput
+from omni.encoders.media_input import MediaInput
 from omni.model.modality import Modality
 from tests.tiny import SensorEncoder, sensor, tiny_tokenizer
 
@@ -92,7 +92,7 @@ def test_more_clips_than_one_call_takes_are_encoded_alike(monkeypatch: pytest.Mo
     modality = Modality(SensorEncoder(), make_adapter("mlp"))
     items = [item(40, seed) for seed in range(3)]
     expected = modality.encode(items)
-    monkeypatch.setattr(omni.model.modality, "_MAX_CLIPS", 7)
+    monkeypatch.setattr(omni.encoders.encoding, "MAX_CLIPS", 7)
     for found, one in zip(modality.encode(items), expected, strict=True):
         torch.testing.assert_close(found.values, one.values, atol=1e-6, rtol=0)
         assert torch.equal(found.mask, one.mask)
