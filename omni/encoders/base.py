@@ -145,6 +145,22 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             if isinstance(module, Encoder):
                 module._is_unfrozen = True
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the weights are not in memory."""
+        return False
+
+    def release(self) -> bool:
+        """Drop the weights if the encoder can build itself again, with the same fingerprint; return whether it can."""
+        return False
+
+    def build_again(self) -> None:
+        """Read the weights again that `release` dropped.
+
+        Raises:
+            ValueError: they are not the same as before.
+        """
+
     def preprocessing_config(self) -> dict[str, Any]:
         """Every setting besides the weights that changes the features, as JSON values.
 

@@ -28,7 +28,7 @@ def earlier(fingerprint: str) -> str | None:
 
 
 def accepted(fingerprint: str) -> tuple[str, ...]:
-    """Return the fingerprints to read features under: the one to write them under, then an earlier one if it differs."""
+    """Return the fingerprints to read features under: the one they are written under, then an earlier one, if any."""
     found = earlier(fingerprint)
     return (fingerprint,) if found is None or found == fingerprint else (fingerprint, found)
 

@@ -10,13 +10,13 @@ import torch
 
 from omni.encoders.base import Features
 from omni.encoders.fingerprint import accepted, tensor_bytes
+from omni.encoders.weights import DTYPES
 from omni.feature_cache.record import ALIGNMENT, RECORD_BYTES
 from omni.feature_cache.retention import list_shards, prune
 from omni.feature_cache.store import FeatureStore
 
 logger = logging.getLogger("omni.feature_cache")
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _SHARD_BYTES = 256 * 2**20
 _SHARDS_OF_A_LIMITED_CACHE = 16  # so that going over the limit costs a sixteenth of what is there
 _FINGERPRINT_DIGITS = 32  # of its 64, in names of folders
