@@ -74,6 +74,7 @@ class SensorEncoder(Encoder):
     modality = "sensor"
     max_features = 64
     file_extensions = (".npy",)
+    fingerprint_name = "tests.tiny.SensorEncoder"  # under which tests/golden/first_layout has its features
 
     def __init__(self, dim: int = 8, seed: int = 0, trainable: bool = False, modality: str = "sensor") -> None:
         super().__init__(trainable=trainable, licence="Apache-2.0")

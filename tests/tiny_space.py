@@ -16,6 +16,7 @@ class WordEncoder(Encoder):
 
     modality = "text"
     max_features = 16
+    fingerprint_name = "tests.tiny_space.WordEncoder"  # under which tests/golden/first_layout has its features
 
     def __init__(self, dim: int = 12, modality: str = "text") -> None:
         super().__init__(licence="MIT")

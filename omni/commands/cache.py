@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from omni.starter import home
 from omni.starter.command import megabytes
 
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
@@ -55,19 +54,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _choose(arguments: argparse.Namespace) -> Callable[[], int]:
-    directory = arguments.dir or home() / "features"
     if arguments.older_than is not None and (arguments.prune is None or not arguments.older_than >= 0):
         raise ValueError("--older-than takes a number of days of at least 0, and goes with --prune")
     if arguments.batch_size < 1 or arguments.num_workers < 0:
         raise ValueError("--batch-size must be at least 1 and --num-workers at least 0")
     if arguments.stats:
-        return lambda: _stats(directory)
+        return lambda: _stats(_directory(arguments))
     if arguments.prune is not None:
         if not arguments.prune and arguments.older_than is None:
             raise ValueError("--prune needs a size to keep (such as 20GB), all, or --older-than DAYS")
         size = parse_size(arguments.prune) if arguments.prune else None
-        return lambda: _prune(directory, size, arguments.older_than)
+        return lambda: _prune(_directory(arguments), size, arguments.older_than)
     return lambda: _build(arguments)
+
+
+def _directory(arguments: argparse.Namespace) -> Path:
+    from omni.feature_cache import default_directory
+
+    return arguments.dir or default_directory()
 
 
 def parse_size(text: str) -> int:

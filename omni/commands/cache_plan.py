@@ -10,8 +10,8 @@ from typing import Any
 
 from omni.config import JointSpaceConfig, ModalityConfig, ModelConfig, SpaceModalityConfig, from_dict
 from omni.config.yaml_text import read_yaml
+from omni.feature_cache import default_directory
 from omni.readers import AnswersAsMedia, SampleDataset, open_dataset
-from omni.starter import home
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_cache_recipe(path: Path) -> CacheRecipe:
     return CacheRecipe(
         _modalities(values, path),
         _sources(parts, path),
-        Path(setting) if isinstance(setting, str) else home() / "features",
+        Path(setting) if isinstance(setting, str) else default_directory(),
         train.get("feature_cache_dtype", "float32"),
         None if max_gb is None else max(1, int(max_gb * 1e9)),
         train.get("feature_cache_views", 1),

@@ -22,16 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and save the centres. Exit code 0, or 1 (failed)."""
-    from omni.feature_cache import FeatureCache
+    from omni.feature_cache import FeatureCache, default_directory
     from omni.joint_space import JointSpace, measure_centers
     from omni.readers import open_dataset
-    from omni.starter import home
 
     try:
         samples = [sample for path in arguments.data for sample in open_dataset(path)]
         space = JointSpace.load(arguments.space)
         if not arguments.no_cache:
-            space.feature_cache = FeatureCache(home() / "features")
+            space.feature_cache = FeatureCache(default_directory())
         counts, bad = measure_centers(space, samples)
         space.save(arguments.space)
     except (OSError, ValueError) as error:

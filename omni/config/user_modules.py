@@ -7,6 +7,8 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+_PREFIX = "omni_user_"  # of the names of modules that are loaded from files
+
 
 def load_file(file: Path) -> ModuleType:
     """The module in a Python file; it is run once in a process.
@@ -14,7 +16,7 @@ def load_file(file: Path) -> ModuleType:
     Raises:
         ValueError: something went wrong while it was run; the message names the line.
     """
-    name = f"omni_user_{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
+    name = f"{_PREFIX}{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None
@@ -45,6 +47,18 @@ def load_module(name: str) -> ModuleType:
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise
         raise ValueError(what_went_wrong(error)) from error  # of something that the module itself imports, too
+
+
+def place_free_name(module_name: str) -> str:
+    """Return the name of a module without the folder or package that it lies in, so that moving its file keeps it.
+
+    A module that runs as a script or was loaded from a file has the name of that file.
+    """
+    if module_name.startswith(_PREFIX) or module_name in ("__main__", "__mp_main__"):
+        file = vars(sys.modules[module_name]).get("__file__")  # None where code is typed in
+        if file is not None:
+            return Path(file).stem
+    return module_name.rpartition(".")[2]
 
 
 def what_went_wrong(error: Exception) -> str:

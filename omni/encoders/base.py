@@ -1,4 +1,4 @@
-"""What every encoder is: one media item in, features out, frozen unless it says otherwise.
+"""The base class of all encoders: one media item in, features out, frozen unless it says otherwise.
 
 Shapes: C clips of one item, B clips of a whole batch, N features of a clip, D feature width.
 """
@@ -13,22 +13,31 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from omni.encoders.arguments import ConstructorArguments, capture_arguments, place_free_class_name
+from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.media.errors import MediaError
 from omni.media.item import Media
 
 
 class Features(NamedTuple):
-    """What an encoder makes of clips; a position whose mask is False holds nothing real."""
+    """The features of clips; a position whose mask is False holds nothing real."""
 
     values: Tensor  # [B, N, D]
     mask: Tensor  # [B, N] bool, True = real
 
 
 class _FreezeWhenBuilt(type):
-    """Freezes an encoder after the constructor of its most derived class, so that no subclass can forget to."""
+    """Acts before and after the constructor of the most derived class, so that no subclass can forget to.
+
+    It keeps what the constructor was given, for the fingerprint, and freezes the encoder.
+    """
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        given = None if _lists_its_settings(cls) else capture_arguments(cls, args, kwargs, _uncounted_arguments(cls))
         encoder = super().__call__(*args, **kwargs)
+        if given is not None and not _shows_all_settings(cls, encoder):
+            given.finish(encoder.modules())
+            encoder._arguments = given
         if not encoder.trainable:
             encoder.requires_grad_(False)
             encoder.eval()
@@ -36,19 +45,22 @@ class _FreezeWhenBuilt(type):
 
     @property
     def __signature__(cls) -> inspect.Signature:
-        """That of the constructor, which `__call__` above would hide from whoever builds by class path."""
+        """The signature of the constructor, which `__call__` above would hide from whoever builds by class path."""
         signature = inspect.signature(cls.__init__)  # pyright: ignore[reportGeneralTypeIssues]
         return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
-    """Maps media of one modality to features; subclasses implement `preprocess` and `encode`.
+    """Map media of one modality to features; subclasses implement `preprocess` and `encode`.
 
     A frozen encoder (the default) needs no gradient, stays in evaluation mode also after `.train()` and runs under
     `torch.no_grad()`. `trainable=True` is meant for small encoders of new sensors that have no pretrained weights.
 
     Subclasses set `modality`, `dim` (feature width) and `max_features` (most features that one media item can give,
     all its clips together) in the class body or in their constructor.
+
+    Everything that a constructor was given counts in the fingerprint, unless the class of that constructor lists its
+    settings in `preprocessing_config`, or names the argument in `uncounted_arguments`.
     """
 
     modality: str
@@ -56,13 +68,20 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
     max_features: int
     file_extensions: tuple[str, ...] = ()  # what a chat page may upload, with the dot, in lower case
     version: int = 1  # raise it when a change of the code changes the features: it is part of the fingerprint
+    # Arguments of the constructor that do not change the features, or whose effect the weights show, such as the path
+    # of the weights. Those of base classes are added.
+    uncounted_arguments: tuple[str, ...] = ("trainable", "licence")
+    # The name that stands for the code of this class, but not of its subclasses, in the fingerprint; to be kept
+    # wherever the class moves. None = module and class, without the folder or package of the module.
+    fingerprint_name: str | None = None
 
     def __init__(self, *, trainable: bool = False, licence: str | None = None) -> None:
         super().__init__()
         self.trainable = trainable
         self.licence = licence
         self._is_unfrozen = False
-        self._fingerprint: tuple[Any, str] | None = None
+        self._arguments: ConstructorArguments | None = None  # those that count
+        self._fingerprint: tuple[Any, Fingerprint] | None = None
 
     @property
     def class_name(self) -> str:
@@ -126,6 +145,22 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             if isinstance(module, Encoder):
                 module._is_unfrozen = True
 
+    @property
+    def is_released(self) -> bool:
+        """Whether the weights are not in memory."""
+        return False
+
+    def release(self) -> bool:
+        """Drop the weights if the encoder can build itself again, with the same fingerprint; return whether it can."""
+        return False
+
+    def build_again(self) -> None:
+        """Read the weights again that `release` dropped.
+
+        Raises:
+            ValueError: they are not the same as before.
+        """
+
     def preprocessing_config(self) -> dict[str, Any]:
         """Every setting besides the weights that changes the features, as JSON values.
 
@@ -140,20 +175,50 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         }
 
     def fingerprint(self) -> str:
-        """64 hex digits that change with class, preprocessing settings or any weight; key of the feature cache."""
+        """Return 64 hex digits, the key of the feature cache, as a `Fingerprint`.
+
+        They change with the class, the settings, what the constructor was given, and any weight; not with the place
+        of the class's file.
+
+        Raises:
+            ValueError: an argument of the constructor has no content that could be told; the message says what to do.
+        """
         # A tensor's version counts changes in place, so weights that are loaded later are noticed without hashing.
         tensors = itertools.chain(self.parameters(), self.buffers())
         state = [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
         settings = json.dumps(self.preprocessing_config(), sort_keys=True, default=str)
-        key = (state, settings)
+        arguments = None if self._arguments is None else self._arguments.text()
+        key = (state, settings, arguments)
         if self._fingerprint is None or self._fingerprint[0] != key:
-            digest = hashlib.sha256()
-            digest.update(f"{type(self).__module__}.{type(self).__qualname__} {self.version} {settings}".encode())
-            for name, content in self._weight_bytes():
-                digest.update(name.encode())
-                digest.update(content)
-            self._fingerprint = (key, digest.hexdigest())
+            name = vars(type(self)).get("fingerprint_name") or place_free_class_name(type(self))
+            counted = settings if arguments is None else f"{settings} {arguments}"
+            header = f"{name} {self.version} {counted}"
+            digits = self._digest(header)
+            before = self._earlier_header(settings) if arguments is None else None
+            before_digits = digits if before == header else None if before is None else self._digest(before)
+            self._fingerprint = (key, Fingerprint(digits, before_digits))
         return self._fingerprint[1]
+
+    def _earlier_header(self, settings: str) -> str | None:
+        """The text that began the hash before there were declared names and counted arguments.
+
+        None where it did not tell all settings, of this encoder or of one that it uses.
+        """
+        for module in self.modules():
+            if isinstance(module, Encoder) and module is not self:
+                now = module.fingerprint()
+                before = earlier(now)
+                if before is None:
+                    return None
+                settings = settings.replace(now, before)
+        return f"{type(self).__module__}.{type(self).__qualname__} {self.version} {settings}"
+
+    def _digest(self, header: str) -> str:
+        digest = hashlib.sha256(header.encode())
+        for name, content in self._weight_bytes():
+            digest.update(name.encode())
+            digest.update(content)
+        return digest.hexdigest()
 
     def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
         """Description and bytes of all weights and buffers; an encoder whose weights are no tensors overrides it."""
@@ -162,7 +227,38 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
                 yield f"{name} {value.dtype} {list(value.shape)}", tensor_bytes(value)
 
 
-def tensor_bytes(tensor: Tensor) -> memoryview:
-    """The raw bytes of a tensor of any dtype, without a copy where it is contiguous and on the CPU."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data
+def _lists_its_settings(cls: type) -> bool:
+    """Whether the class of the constructor, or one derived from it, lists the settings itself."""
+    owners = [next(c for c in cls.__mro__ if name in vars(c)) for name in ("preprocessing_config", "__init__")]
+    lister, constructor = owners
+    return lister is not Encoder and cls.__mro__.index(lister) <= cls.__mro__.index(constructor)
+
+
+def _uncounted_arguments(cls: type) -> set[str]:
+    return {name for base in cls.__mro__ for name in vars(base).get("uncounted_arguments", ())}
+
+
+def _shows_all_settings(cls: type, encoder: Encoder) -> bool:
+    """Whether a constructor left nothing behind but weights and what the default `preprocessing_config` takes.
+
+    Then the fingerprint tells all without the arguments, as it did before arguments counted.
+    """
+    if any("preprocessing_config" in vars(base) for base in cls.__mro__ if base not in Encoder.__mro__):
+        return False
+    bare = {*vars(nn.Module()), *_OWN_ATTRIBUTES}
+    attributes = {name: value for name, value in vars(encoder).items() if name not in bare}
+    hidden_buffers = {name for name, _ in encoder.named_buffers()} - encoder.state_dict().keys()
+    return (
+        not hidden_buffers
+        and not any(True for _ in encoder.children())
+        and all(not name.startswith("_") and _is_plain(value) for name, value in attributes.items())
+    )
+
+
+_OWN_ATTRIBUTES = ("trainable", "licence", "_is_unfrozen", "_arguments", "_fingerprint")
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(_is_plain(one) for one in value)
+    return value is None or type(value) in (bool, int, float, str)

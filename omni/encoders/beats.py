@@ -46,6 +46,8 @@ class BeatsEncoder(Encoder):
     """
 
     file_extensions = SOUND_EXTENSIONS
+    fingerprint_name = "omni.encoders.beats.BeatsEncoder"
+    uncounted_arguments = ("weights", "dtype", "modality")
 
     def __init__(
         self,

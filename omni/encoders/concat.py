@@ -13,12 +13,11 @@ from torch.nn import functional
 
 from omni.config.components import build
 from omni.encoders.base import Encoder, Features
+from omni.encoders.encoding import encode_in_chunks
 from omni.media.item import Media
 from omni.runtime.licences import effective_licence
 
 Mix = Literal["channel", "interleave"]
-
-_MAX_CLIPS = 64  # in one call of an encoder, which bounds its memory
 
 
 class Concat(Encoder):
@@ -36,6 +35,8 @@ class Concat(Encoder):
     grids without padding, else along the item's real features in their order. "interleave" orders by (j + 1/2) / n,
     for feature j of n, and by the order of the encoders where that is equal.
     """
+
+    fingerprint_name = "omni.encoders.concat.Concat"
 
     def __init__(
         self,
@@ -103,13 +104,10 @@ class Concat(Encoder):
         """[B, C, N, D], [B, C, N] of one encoder."""
         own = _inputs_of(inputs, index)
         shape = next(iter(own.values())).shape[:2]
-        joined = {name: value.flatten(0, 1) for name, value in own.items()}
-        starts = range(0, math.prod(shape), _MAX_CLIPS)
-        chunks = [encoder({name: value[i : i + _MAX_CLIPS] for name, value in joined.items()}) for i in starts]
-        values = torch.cat([chunk.values for chunk in chunks])
+        values, mask = encode_in_chunks(encoder, {name: value.flatten(0, 1) for name, value in own.items()})
         if self.normalize:
             values = functional.layer_norm(values.float(), values.shape[-1:])
-        return Features(values.unflatten(0, shape), torch.cat([chunk.mask for chunk in chunks]).unflatten(0, shape))
+        return Features(values.unflatten(0, shape), mask.unflatten(0, shape))
 
 
 def _by_channel(parts: Sequence[Features]) -> Tensor:

@@ -72,6 +72,8 @@ class EfficientNetLite(Encoder):
     """
 
     file_extensions = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+    fingerprint_name = "omni.encoders.efficientnet.EfficientNetLite"
+    uncounted_arguments = ("weights", "modality")
 
     def __init__(
         self,

@@ -1,10 +1,10 @@
 """Encode media items together, in chunks that bound an encoder's memory.
 
-Shapes: C clips of one item, N features of a clip, F width of the features.
+Shapes: B clips of all items, C clips of one item, N features of a clip, F width of the features.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ MAX_CLIPS = 64  # clips in one call of an encoder, which bounds its memory howev
 
 
 def encode_items(encoder: Encoder, items: Sequence[MediaInput]) -> list[Features]:
-    """For each item of one encoder its features, [C, N, F] and [C, N]; those that are there already are taken."""
+    """Return the features of each item of one encoder, [C, N, F] and [C, N]; those that are there already are taken."""
     found: dict[int, Features] = {i: item.features for i, item in enumerate(items) if item.features is not None}
     groups: dict[Any, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -29,14 +29,18 @@ def encode_items(encoder: Encoder, items: Sequence[MediaInput]) -> list[Features
     return [found[index] for index in range(len(items))]
 
 
+def encode_in_chunks(encoder: Encoder, inputs: Mapping[str, Tensor]) -> Features:
+    """Encode clips, tensors [B, ...], at most `MAX_CLIPS` in one call -> [B, N, F] and [B, N]."""
+    num_clips = len(next(iter(inputs.values())))
+    chunks = [
+        encoder({name: tensor[start : start + MAX_CLIPS] for name, tensor in inputs.items()})
+        for start in range(0, num_clips, MAX_CLIPS)
+    ]
+    return Features(torch.cat([chunk.values for chunk in chunks]), torch.cat([chunk.mask for chunk in chunks]))
+
+
 def _encode_alike(encoder: Encoder, inputs: Sequence[dict[str, Tensor]]) -> list[Features]:
     """Encode items whose tensors differ in the number of clips only, all clips together."""
     clips = [len(next(iter(one.values()))) for one in inputs]
-    joined = {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]}
-    chunks = [
-        encoder({name: tensor[start : start + MAX_CLIPS] for name, tensor in joined.items()})
-        for start in range(0, sum(clips), MAX_CLIPS)
-    ]
-    values = torch.cat([chunk.values for chunk in chunks]).split(clips)
-    masks = torch.cat([chunk.mask for chunk in chunks]).split(clips)
-    return [Features(value, mask) for value, mask in zip(values, masks, strict=True)]
+    values, mask = encode_in_chunks(encoder, {name: torch.cat([one[name] for one in inputs]) for name in inputs[0]})
+    return [Features(*pair) for pair in zip(values.split(clips), mask.split(clips), strict=True)]

@@ -61,6 +61,8 @@ class EvaClipEncoder(Encoder):
     """
 
     file_extensions = IMAGE_EXTENSIONS
+    fingerprint_name = "omni.encoders.eva_clip.EvaClipEncoder"
+    uncounted_arguments = ("weights", "dtype", "modality")
 
     def __init__(
         self,

@@ -41,6 +41,9 @@ class HuggingFaceEncoder(Encoder):
     modality: default: what the model was made for.
     """
 
+    fingerprint_name = "omni.encoders.huggingface.HuggingFaceEncoder"
+    uncounted_arguments = ("name", "dtype", "modality", "revision")
+
     def __init__(
         self,
         name: str,

@@ -67,6 +67,7 @@ class FrameEncoder(_PicturesEncoder):
     """
 
     file_extensions = (*VIDEO_EXTENSIONS, ".gif")
+    fingerprint_name = "omni.encoders.nested.FrameEncoder"
 
     def __init__(
         self,
@@ -121,6 +122,7 @@ class MultiViewEncoder(_PicturesEncoder):
     """
 
     file_extensions = MESH_EXTENSIONS
+    fingerprint_name = "omni.encoders.nested.MultiViewEncoder"
 
     def __init__(
         self,
@@ -158,6 +160,8 @@ class SensorPictureEncoder(_PicturesEncoder):
         `omni.media.depth.load_disparity` and `omni.media.thermal.load_thermal`.
     brightest: disparity in pixels that is white; of depth only.
     """
+
+    fingerprint_name = "omni.encoders.nested.SensorPictureEncoder"
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from omni.config.components import build
+from omni.encoders.arguments import ConstructorArguments
 from omni.encoders.base import Encoder, Features
 from omni.encoders.onnx_graph import has_fixed_batch, weight_files, with_free_batch
 from omni.encoders.weights import find_weights, naming
@@ -53,6 +54,9 @@ class OnnxEncoder(Encoder):
     clips run one by one instead, and a warning says so.
     """
 
+    fingerprint_name = "omni.encoders.onnx_encoder.OnnxEncoder"
+    uncounted_arguments = ("graph", "file_extensions", "providers")
+
     def __init__(
         self,
         graph: str | Path,
@@ -75,7 +79,8 @@ class OnnxEncoder(Encoder):
         self._graph = find_weights(graph, (".onnx",))
         self._providers = providers or _default_providers()
         self._preprocessor = _build_preprocessor(preprocessor)
-        self._preprocessor_config = preprocessor if isinstance(preprocessor, Mapping) else repr(type(preprocessor))
+        self._preprocessor_given = ConstructorArguments(type(self).__name__, {"preprocessor": preprocessor})
+        self._preprocessor_config = preprocessor
         self._session: onnxruntime.InferenceSession | None = None
         with naming(self._graph):
             self._model = onnx.load(self._graph, load_external_data=False)
@@ -147,8 +152,17 @@ class OnnxEncoder(Encoder):
             "modality": self.modality,
             "output": self.output,
             "layout": self.layout,
-            "preprocessor": self._preprocessor_config,
+            "preprocessor": self._describe_preprocessor(),
         }
+
+    def _describe_preprocessor(self) -> Any:
+        match self._preprocessor_config:
+            case Mapping():
+                return self._preprocessor_config
+            case None:
+                return repr(type(None))  # as features were cached under
+            case _:
+                return self._preprocessor_given.text()
 
     def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
         yield "graph", self._graph.read_bytes()

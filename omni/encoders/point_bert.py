@@ -61,6 +61,8 @@ class PointBertEncoder(Encoder):
     """
 
     file_extensions = MESH_EXTENSIONS
+    fingerprint_name = "omni.encoders.point_bert.PointBertEncoder"
+    uncounted_arguments = ("weights", "dtype", "modality")
 
     def __init__(
         self,

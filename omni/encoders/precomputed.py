@@ -19,6 +19,7 @@ class PrecomputedFeatures(Encoder):
     """
 
     file_extensions = FEATURE_EXTENSIONS
+    fingerprint_name = "omni.encoders.precomputed.PrecomputedFeatures"
 
     def __init__(self, modality: str, dim: int, max_features: int = 1, licence: str | None = None) -> None:
         super().__init__(licence=licence)

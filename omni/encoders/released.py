@@ -1,4 +1,4 @@
-"""An encoder whose weights are not in memory, because all its features are cached."""
+"""Stand in for an encoder whose weights are not in memory, because all its features are cached."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from omni.media.item import Media
 
 @dataclass(frozen=True)
 class EncoderDescription:
-    """What a model knows of an encoder without its weights; JSON values."""
+    """The facts that a model knows about an encoder without its weights."""
 
     class_name: str
     modality: str
@@ -25,7 +25,7 @@ class EncoderDescription:
 
     @classmethod
     def of(cls, encoder: Encoder) -> "EncoderDescription":
-        """That of a frozen encoder."""
+        """Describe a frozen encoder."""
         assert not encoder.trainable
         sizes = (encoder.dim, encoder.max_features)
         return cls(
@@ -39,9 +39,9 @@ class EncoderDescription:
 
 
 class ReleasedEncoder(Encoder):
-    """Stands in the place of a frozen encoder, and builds it when something is to be preprocessed or encoded.
+    """Stand in for a frozen encoder, and build it when something is to be preprocessed or encoded.
 
-    description: of the encoder. make: builds it.
+    description: facts about the encoder. make: function that builds it.
     """
 
     def __init__(self, description: EncoderDescription, make: Callable[[], Encoder]) -> None:
@@ -61,18 +61,19 @@ class ReleasedEncoder(Encoder):
         return self.description.class_name
 
     @property
-    def is_built(self) -> bool:
-        """Whether the encoder's weights are in memory."""
-        return bool(self._built)
+    def is_released(self) -> bool:
+        return not self._built
 
     def built(self) -> Encoder:
-        """The encoder, built on the CPU if it is not in memory (data-loading workers cannot use another device).
+        """Return the encoder, and build it on the CPU first if it is not in memory.
+
+        On the CPU because data-loading workers, which build it too, cannot use another device.
 
         Raises:
             ValueError: it is another one than before, because its files have changed.
         """
         if not self._built:
-            # Encoders that begin with random weights draw them; nobody else's random numbers may change by that.
+            # Encoders that begin with random weights draw them, which must not change anyone else's random numbers.
             with torch.random.fork_rng(devices=[]):
                 encoder = self._make()
             if encoder.fingerprint() != self.description.fingerprint:
@@ -83,9 +84,12 @@ class ReleasedEncoder(Encoder):
             self._built.append(encoder)
         return self._built[0]
 
-    def release(self) -> None:
-        """Drop the encoder; it is built again when it is needed."""
+    def release(self) -> bool:
         self._built.clear()
+        return True
+
+    def build_again(self) -> None:
+        self.built()
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         return self.built().preprocess(media)

@@ -31,6 +31,8 @@ class TextEncoder(Encoder):
     """
 
     file_extensions = (".txt",)
+    fingerprint_name = "omni.encoders.text.TextEncoder"
+    uncounted_arguments = ("name", "dtype", "modality")
 
     def __init__(
         self,

@@ -37,6 +37,9 @@ class YamNet(OnnxEncoder):
     sound. At least the first step of time is always real.
     """
 
+    fingerprint_name = "omni.encoders.yamnet.YamNet"
+    uncounted_arguments = ("weights", "modality")
+
     def __init__(
         self,
         weights: str | Path,

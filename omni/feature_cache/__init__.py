@@ -15,6 +15,7 @@ record.py is the index's format, shard.py reads, writer.py writes, store.py is o
 size limit, cache.py what models use.
 """
 
-from omni.feature_cache.cache import DTYPES, FeatureCache
+from omni.feature_cache.cache import FeatureCache
+from omni.feature_cache.location import default_directory
 
-__all__ = ["DTYPES", "FeatureCache"]
+__all__ = ["FeatureCache", "default_directory"]

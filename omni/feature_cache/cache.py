@@ -8,14 +8,15 @@ from pathlib import Path
 
 import torch
 
-from omni.encoders.base import Features, tensor_bytes
+from omni.encoders.base import Features
+from omni.encoders.fingerprint import accepted, tensor_bytes
+from omni.encoders.weights import DTYPES
 from omni.feature_cache.record import ALIGNMENT, RECORD_BYTES
 from omni.feature_cache.retention import list_shards, prune
 from omni.feature_cache.store import FeatureStore
 
 logger = logging.getLogger("omni.feature_cache")
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _SHARD_BYTES = 256 * 2**20
 _SHARDS_OF_A_LIMITED_CACHE = 16  # so that going over the limit costs a sixteenth of what is there
 _FINGERPRINT_DIGITS = 32  # of its 64, in names of folders
@@ -60,7 +61,8 @@ class FeatureCache:
 
     def get(self, media_hash: str, fingerprint: str) -> Features | None:
         """Features [C, N, D], [C, N] of an item, or None if they are not there (or damaged, which is logged once)."""
-        found = self._store(fingerprint).get(media_hash)
+        entries = (self._store(name).get(media_hash) for name in accepted(fingerprint))
+        found = next((entry for entry in entries if entry is not None), None)
         if found is None:
             return None
         record, values, mask = found
@@ -74,7 +76,7 @@ class FeatureCache:
 
     def contains(self, media_hash: str, fingerprint: str) -> bool:
         """Whether `get` would probably find the item; the data are not looked at."""
-        return media_hash in self._store(fingerprint)
+        return any(media_hash in self._store(name) for name in accepted(fingerprint))
 
     def put(self, media_hash: str, fingerprint: str, features: Features) -> Features:
         """Keep the features [C, N, D], [C, N] of an item if they are not there yet; returns them as `get` will.

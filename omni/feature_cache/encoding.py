@@ -9,7 +9,7 @@ from torch import Tensor
 from omni.augmentation import AugmentationDraw, RandomVersions
 from omni.encoders.base import Encoder, Features
 from omni.encoders.media_input import MediaInput
-from omni.feature_cache import FeatureCache
+from omni.feature_cache.cache import FeatureCache
 from omni.media.item import Media
 
 

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from omni.encoders.base import Encoder, Features, tensor_bytes
+from omni.encoders.base import Encoder, Features
+from omni.encoders.encoding import encode_in_chunks
+from omni.encoders.fingerprint import tensor_bytes
 from omni.joint_space.space import JointSpace
 from omni.media.item import Media
-
-_MAX_CLIPS = 64  # of which the space's encoder is given features to make at once
 
 
 class SpaceEncoder(Encoder):
@@ -32,6 +32,8 @@ class SpaceEncoder(Encoder):
     """
 
     max_features = 1
+    fingerprint_name = "omni.joint_space.encoder.SpaceEncoder"
+    uncounted_arguments = ("space",)
 
     def __init__(self, space: str, modality: str, of: str | None = None, centered: bool = True) -> None:
         of = of or modality
@@ -66,19 +68,19 @@ class SpaceEncoder(Encoder):
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Tensors [B, C, ...] -> [B, 1, D]"""
         items, clips = next(iter(inputs.values())).shape[:2]
-        flat = {name: tensor.flatten(0, 1) for name, tensor in inputs.items()}
-        chunks = [
-            self._inner({name: tensor[start : start + _MAX_CLIPS] for name, tensor in flat.items()})
-            for start in range(0, items * clips, _MAX_CLIPS)
-        ]
-        values = torch.cat([chunk.values for chunk in chunks]).unflatten(0, (items, clips))
-        mask = torch.cat([chunk.mask for chunk in chunks]).unflatten(0, (items, clips))
+        flat = encode_in_chunks(self._inner, {name: tensor.flatten(0, 1) for name, tensor in inputs.items()})
+        values, mask = (part.unflatten(0, (items, clips)) for part in flat)
         embeddings = self.space.embed_features(self.of, [*map(Features, values, mask)])
         centered = F.normalize(embeddings, dim=-1) - self.center
         return Features(centered[:, None], torch.ones(items, 1, dtype=torch.bool, device=centered.device))
 
     def preprocessing_config(self) -> dict[str, Any]:
-        return {"encoder": self._inner.fingerprint(), "centered": self.centered}
+        head = self.space.modality(self.of).config
+        arguments = {} if head is None else head.head.init_args
+        # Only where there are any, so that what was cached before is still found.
+        return {"encoder": self._inner.fingerprint(), "centered": self.centered} | (
+            {"head": arguments} if arguments else {}
+        )
 
     def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
         yield "center", tensor_bytes(self.center)

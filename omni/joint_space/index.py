@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from omni.encoders.fingerprint import accepted
 from omni.runtime.files import recover_directory, refuse_foreign, replace_directory
 
 FORMAT_VERSION = 1
@@ -129,7 +130,7 @@ class EmbeddingIndex:
             return
         now = fingerprints()
         common = now.keys() & self.space.keys()
-        if not common or any(now[name] != self.space[name] for name in common):
+        if not common or any(self.space[name] not in accepted(now[name]) for name in common):
             raise ValueError(
                 "the index holds embeddings of another joint space, or of this one before it was trained further: "
                 "similarities to them mean nothing. Build it again with this space"

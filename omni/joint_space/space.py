@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omni.config import JointSpaceConfig
-from omni.encoders.base import Features, tensor_bytes
+from omni.encoders.base import Features
+from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.joint_space.checkpoint import load_space, save_space, write_space
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
@@ -218,21 +219,31 @@ class JointSpace(EncoderStack):
         return F.normalize(total, dim=-1) if normalize else total
 
     def fingerprints(self) -> dict[str, str]:
-        """Modality -> 64 hex digits that change with anything that changes its embeddings."""
-        found = {}
+        """Return for each modality 64 hex digits that change with anything that changes its embeddings.
+
+        They are `Fingerprint`s, since an encoder may have had another one when an index was built.
+        """
+        found: dict[str, str] = {}
         for name in sorted(self.modalities):
-            modality = self.modality(name)
-            head = modality.head
-            digest = hashlib.sha256(f"{self.dim} {self.encoder_fingerprints.of(modality.encoder)}".encode())
-            digest.update(f"{type(head).__qualname__} {head.pooling}".encode())
-            if modality.config is not None:  # arguments of heads of one's own, which may leave no trace in the weights
-                arguments = dataclasses.asdict(modality.config.head)
-                digest.update(json.dumps(arguments, sort_keys=True, default=str).encode())
-            for key, value in sorted(head.state_dict().items()):
-                digest.update(key.encode())
-                digest.update(tensor_bytes(value))
-            found[name] = digest.hexdigest()
+            encoder = self.encoder_fingerprints.of(self.modality(name).encoder)
+            before = earlier(encoder)
+            digits = self._fingerprint(name, encoder)
+            found[name] = Fingerprint(digits, None if before is None else self._fingerprint(name, before))
         return found
+
+    def _fingerprint(self, name: str, encoder: str) -> str:
+        """The fingerprint of a modality, with that of its encoder."""
+        modality = self.modality(name)
+        head = modality.head
+        digest = hashlib.sha256(f"{self.dim} {encoder}".encode())
+        digest.update(f"{type(head).__qualname__} {head.pooling}".encode())
+        if modality.config is not None:  # arguments of heads of one's own, which may leave no trace in the weights
+            arguments = dataclasses.asdict(modality.config.head)
+            digest.update(json.dumps(arguments, sort_keys=True, default=str).encode())
+        for key, value in sorted(head.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor_bytes(value))
+        return digest.hexdigest()
 
     def _encode(self, modality: str, media: Sequence[Media]) -> list[Features]:
         items = [self.prepare_media(one, "(query)", number) for number, one in enumerate(media)]

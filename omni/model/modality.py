@@ -66,8 +66,7 @@ class EncodedModality(nn.Module):
 
     def release_encoder(self, name: str) -> None:
         """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed."""
-        if isinstance(self.encoder, ReleasedEncoder):
-            self.encoder.release()
+        if self.encoder.release():
             return
         assert self.config is not None
         make = functools.partial(build_encoder, self.config, name, self.config_key)

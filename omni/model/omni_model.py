@@ -20,7 +20,7 @@ from torch import Tensor
 
 from adapters import GatedCrossAttention
 from omni.config import ModelConfig, PromptConfig
-from omni.encoders.base import tensor_bytes
+from omni.encoders.fingerprint import tensor_bytes
 from omni.llm import cross_attention
 from omni.llm.cross_attention import AttendedMedia, attending
 from omni.llm.language_model import SHARED_LORA, LanguageModel

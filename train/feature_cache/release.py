@@ -12,14 +12,12 @@ from pathlib import Path
 import torch
 
 from omni.augmentation import AugmentationDraw
-from omni.encoders.released import ReleasedEncoder
-from omni.feature_cache import FeatureCache
+from omni.feature_cache import FeatureCache, default_directory
 from omni.feature_cache.encoding import entry_name
 from omni.model.encoder_stack import EncoderStack
 from omni.readers import ShardDataset
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
-from omni.starter import home
 from train.data.mixing import MixingPlan
 from train.data.sources import Source
 
@@ -36,7 +34,7 @@ def attach_feature_cache(model: EncoderStack, config: TrainConfig, warn: bool) -
     setting = config.feature_cache
     if not setting:
         return
-    folder = home() / "features" if setting is True else Path(setting)
+    folder = default_directory() if setting is True else Path(setting)
     max_bytes = None if config.feature_cache_max_gb is None else max(1, int(config.feature_cache_max_gb * 1e9))
     model.feature_cache = FeatureCache(folder, config.feature_cache_dtype, max_bytes=max_bytes)
     for name in model.modalities:
@@ -92,7 +90,8 @@ class EncoderRelease:
         if cache is None:
             return False
         if self.is_released:
-            if any(self._is_built(name) for name in self.frozen):  # something was not there after all
+            # something was not there after all
+            if not all(self.model.modality(name).encoder.is_released for name in self.frozen):
                 self.is_released = False
                 self._first_draw = num_draws
             return False
@@ -105,9 +104,7 @@ class EncoderRelease:
         """Build the encoders if the evaluation needs them: once here, not in every data-loading worker."""
         if self.is_released and not self._looks_complete(sources, None):
             for name in self.frozen:
-                encoder = self.model.modality(name).encoder
-                assert isinstance(encoder, ReleasedEncoder)
-                encoder.built()
+                self.model.modality(name).encoder.build_again()
 
     def after_evaluation(self) -> None:
         """Release again what the evaluation needed."""
@@ -121,10 +118,6 @@ class EncoderRelease:
         gc.collect()  # modules refer to themselves in circles
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-    def _is_built(self, name: str) -> bool:
-        encoder = self.model.modality(name).encoder
-        return not isinstance(encoder, ReleasedEncoder) or encoder.is_built
 
     def _all_were_drawn(self, num_draws: int) -> bool:
         """Whether every row, in every view, was drawn since the first draw; rather too late than too early."""

@@ -87,6 +87,9 @@ class ImageBindEncoder(Encoder):
     sizes: of other checkpoints in the published key names; default: `imagebind_huge`.
     """
 
+    fingerprint_name = "omni.encoders.imagebind.encoder.ImageBindEncoder"
+    uncounted_arguments = ("weights", "modality", "dtype", "vocabulary")
+
     def __init__(
         self,
         weights: str | Path,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from omni.__main__ import main
 from omni.encoders.base import Features
-from omni.encoders.released import ReleasedEncoder
 from omni.feature_cache.retention import list_shards, prune
 from omni.model import OmniModel
 from tests.tiny import SensorEncoder
@@ -61,8 +60,7 @@ def train(path: Path, *overrides: str) -> CountingTrainer:
 
 
 def is_released(trainer: Trainer) -> list[bool]:
-    encoders = [trainer.model.modality(name).encoder for name in trainer.model.modalities]
-    return [isinstance(encoder, ReleasedEncoder) and not encoder.is_built for encoder in encoders]
+    return [trainer.model.modality(name).encoder.is_released for name in trainer.model.modalities]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
