@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +20,10 @@ from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.model.batch import Example
 from omni.model.card import ModelCard
-from omni.model.modality import EncodedModality, Modality
+from omni.model.expert_routing import RoutingLog
+from omni.model.modality import EncodedModality
 from omni.runtime.fast_linear import speed_up_linears
 from omni.samples.messages import Media
-
-
-class AdapterWatch(Protocol):
-    """Is told what the adapter of a modality has just done, such as `omni.model.expert_routing.RoutingLog`."""
-
-    def add(
-        self, name: str, modality: Modality, examples: Sequence[Example], places: Sequence[tuple[int, int]]
-    ) -> None:
-        """Take note of a pass of the media at `places` (index of the example, index among its media)."""
-        ...
 
 
 class EncoderStack(nn.Module):
@@ -53,7 +44,7 @@ class EncoderStack(nn.Module):
         # frozen weights that were trained all the same, by plain name: they are saved with the model
         self.unfrozen: set[str] = set()
         self._augmentation_draw: AugmentationDraw | None = None
-        self.routing_log: AdapterWatch | None = None  # where it is kept which experts media go to
+        self.routing_log: RoutingLog | None = None  # where it is kept which experts media go to
 
     def modality(self, name: str) -> EncodedModality:
         """Return the modality `name`; the ValueError for an unknown one lists those that there are."""
