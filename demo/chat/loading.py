@@ -5,7 +5,7 @@ from pathlib import Path
 
 from demo.chat.conversation import Upload, Uploads
 from omni.model import OmniModel
-from omni.model.card import model_licence
+from omni.model.card_rendering import model_licence
 from omni.runtime.device import default_device
 
 

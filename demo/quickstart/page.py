@@ -8,7 +8,7 @@ from pathlib import Path
 from demo.quickstart.plan import Plan, describe_media
 from eval.report import AnswerSection, CurveSection, Section, TableSection, sections_of, write_report
 from eval.run.results import RunResult
-from omni.model.checkpoint import read_config
+from omni.model.folder import ModelFolder
 
 
 def write_page(
@@ -44,15 +44,15 @@ def _curves(folders: dict[str, Path]) -> dict[str, Sequence[tuple[float, float]]
 def _training_table(folders: dict[str, Path], evaluation_seconds: float) -> TableSection:
     rows = []
     for name, folder in folders.items():
-        config, card, _ = read_config(folder)
-        modality = config.modalities[name]
+        described = ModelFolder.read(folder)
+        modality = described.config.modalities[name]
         time_taken = next((file.read_text().strip() for file in folder.parent.glob("done-*")), "")
         rows.append(
             [
                 name,
                 modality.encoder.class_path.rpartition(".")[2],
                 modality.adapter.class_path.rpartition(".")[2],
-                ", ".join(f"{entry.name} ({entry.num_samples})" for entry in card.data),
+                ", ".join(f"{entry.name} ({entry.num_samples})" for entry in described.card.data),
                 time_taken,
             ]
         )

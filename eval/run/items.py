@@ -110,8 +110,7 @@ def read_target(task: Task, sample: Sample) -> str:
 
 
 def _answer(sample: Sample) -> str:
-    answers = [message.text for message in sample.messages if message.role == "assistant"]
-    return answers[-1].strip() if answers else ""
+    return (sample.last_answer or "").strip()
 
 
 def _cluster_keys(task: Task, sample: Sample, media: tuple[Media, ...]) -> list[str]:

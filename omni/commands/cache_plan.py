@@ -83,13 +83,13 @@ def _modalities(values: Mapping[str, Any], path: Path) -> dict[str, ModalityConf
     if values.get("joint_space") is not None:
         return {**from_dict(JointSpaceConfig, values["joint_space"], "recipe.joint_space").modalities}
     if folder is not None:
-        from omni.joint_space.checkpoint import is_space, read_space_config
-        from omni.model.checkpoint import read_config  # imports transformers, which a mistake need not wait for
+        from omni.joint_space.folder import SpaceFolder, is_space
+        from omni.model.folder import ModelFolder  # imports transformers, which a mistake need not wait for
 
         if is_space(folder):
-            return {**read_space_config(Path(folder))[0].modalities}
+            return {**SpaceFolder.read(Path(folder)).config.modalities}
 
-        return {**read_config(Path(folder))[0].modalities, **added}
+        return {**ModelFolder.read(Path(folder)).config.modalities, **added}
     if not isinstance(values.get("model"), Mapping):
         raise ValueError(f"{path}: set exactly one of model, joint_space (new ones) and init_from (a folder)")
     return {**from_dict(ModelConfig, values["model"], "recipe.model").modalities, **added}
@@ -102,9 +102,11 @@ def _unfrozen(values: Mapping[str, Any], first: list[Mapping[str, Any]]) -> list
         patterns = (part.get("train") or {}).get("unfreeze", patterns)
     if values.get("init_from") is None:
         return [*patterns]
-    from omni.model.checkpoint import read_unfrozen
+    from omni.joint_space.folder import SpaceFolder, is_space
+    from omni.model.folder import ModelFolder
 
-    return [*patterns, *read_unfrozen(Path(values["init_from"]))]
+    folder = Path(values["init_from"])
+    return [*patterns, *(SpaceFolder if is_space(folder) else ModelFolder).read(folder).unfrozen]
 
 
 def _sources(parts: list[Mapping[str, Any]], path: Path) -> list[CachedSource]:

@@ -1,32 +1,26 @@
 """The model card of a joint space."""
 
-from __future__ import annotations
+from collections.abc import Mapping
 
-from typing import TYPE_CHECKING
-
-from omni.model.card import figure_lines, training_lines
-from omni.runtime.licences import effective_licence
-
-if TYPE_CHECKING:
-    from omni.joint_space.space import JointSpace
+from omni.joint_space.modality import SpaceModality
+from omni.model.card import ModelCard, figure_lines, licence_lines, training_lines
 
 
-def render_space_card(space: JointSpace) -> str:
-    """The model card as Markdown with the metadata block of Hugging Face hubs."""
-    parts: list[tuple[str, str | None]] = []
-    for name in space.modalities:
-        encoder = space.modality(name).encoder
-        parts.append((f"{name} encoder {encoder.class_name}", encoder.licence))
-    parts += [(f"data {entry.name}", entry.licence) for entry in space.card.data]
-    lines = ["---", "library_name: omni", "---", "", f"# Joint space of {', '.join(space.modalities)}", ""]
-    lines += [f"Embeddings of width {space.dim}; frozen encoders are not in this folder.", ""]
+def render_space_card(modalities: Mapping[str, SpaceModality], dim: int, card: ModelCard) -> str:
+    """Write the model card as Markdown with the metadata block of Hugging Face hubs.
+
+    Args:
+        modalities: those of the space, in its order.
+        dim: width of the embeddings.
+        card: what is known of its training.
+    """
+    parts = [(f"{name} encoder {one.encoder.class_name}", one.encoder.licence) for name, one in modalities.items()]
+    parts += [(f"data {entry.name}", entry.licence) for entry in card.data]
+    lines = ["---", "library_name: omni", "---", "", f"# Joint space of {', '.join(modalities)}", ""]
+    lines += [f"Embeddings of width {dim}; frozen encoders are not in this folder.", ""]
     lines += ["| modality | encoder | head | parameters trained |", "|---|---|---|---|"]
-    for name in space.modalities:
-        modality = space.modality(name)
+    for name, modality in modalities.items():
         count = sum(parameter.numel() for parameter in modality.parameters() if parameter.requires_grad)
         lines.append(f"| {name} | {modality.encoder.class_name} | {type(modality.head).__name__} | {count:,} |")
-    lines += ["", *training_lines(space.card), "", *figure_lines(space.card)]
-    licence = effective_licence([licence for _, licence in parts])
-    lines += ["", "## Licence", "", f"Effective licence: **{licence}**, the strictest of its parts:", ""]
-    lines += [f"- {part}: {licence or 'not stated'}" for part, licence in parts]
+    lines += ["", *training_lines(card), "", *figure_lines(card), "", *licence_lines(parts)]
     return "\n".join(lines) + "\n"

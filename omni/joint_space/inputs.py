@@ -33,9 +33,8 @@ def text_media(text: str) -> Media:
 
 
 def text_of(sample: Sample) -> str:
-    """The text that belongs to the media of a row: the last answer, or the user's first text if there is none."""
-    answer = next((one.text for one in reversed(sample.messages) if one.role == "assistant"), "")
-    return (answer or next((one.text for one in sample.messages if one.role == "user"), "")).strip()
+    """Return the text that belongs to the media of a row: the last answer, else the text of the first user turn."""
+    return (sample.last_answer or next((one.text for one in sample.messages if one.role == "user"), "")).strip()
 
 
 def is_single(query: Any) -> bool:

@@ -1,22 +1,17 @@
 """Rows of data in a joint space: the items of a conversation, and the centre of each modality over many."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from omni.joint_space.inputs import TEXT, text_media, text_of
+from omni.joint_space.space import JointSpace
 from omni.media.item import Media
 from omni.samples.messages import Sample, SampleError
-
-if TYPE_CHECKING:
-    from omni.joint_space.space import JointSpace
 
 
 def items_of(space: JointSpace, sample: Sample) -> list[Media]:

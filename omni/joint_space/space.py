@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -19,13 +19,16 @@ from torch import Tensor, nn
 from omni.config import JointSpaceConfig
 from omni.encoders.base import Features
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
-from omni.joint_space.checkpoint import load_space, save_space, write_space
+from omni.joint_space.card import render_space_card
+from omni.joint_space.checkpoint import SPACE_FILE, read_centers, read_indexes, replace_space, write_space
+from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
 from omni.joint_space.modality import SpaceModality, build_space_modality
 from omni.media.item import Media
 from omni.model.card import ModelCard
 from omni.model.encoder_stack import EncoderStack
+from omni.model.trained_state import load_trained_state, trained_state
 from omni.samples.messages import resolve_modality
 
 LARGEST_LOGIT_SCALE = 100.0  # as in CLIP (Radford et al. 2021) and ImageBind
@@ -261,17 +264,19 @@ class JointSpace(EncoderStack):
             raise ValueError("embeddings hold NaN or infinite numbers")
         return embeddings.reshape(-1, self.dim).to(self.device).float()
 
-    # --- checkpoints ---
-
-    def trained_names(self) -> list[str]:
-        return sorted([*super().trained_names(), "log_logit_scale"])
+    # --- folders ---
 
     def write(self, directory: Path) -> None:
-        write_space(self, directory)
+        modalities = {name: self.modality(name) for name in self.modalities}
+        folder = SpaceFolder(directory, self.config, self.card, frozenset(self.unfrozen))
+        card_text = render_space_card(modalities, self.dim, self.card)
+        write_space(folder, trained_state(self), card_text, self.centers, self.indexes)
 
     def save(self, directory: str | Path, card: ModelCard | None = None) -> None:
         """Write heads, config, model card and indexes to a folder, in one atomic step."""
-        save_space(self, Path(directory), card)
+        if card is not None:
+            self.card = card
+        replace_space(Path(directory), self.write)
 
     @classmethod
     def load(
@@ -280,12 +285,30 @@ class JointSpace(EncoderStack):
         *,
         modalities: Collection[str] | None = None,
         device: str | torch.device | None = None,
-    ) -> "JointSpace":
+    ) -> Self:
         """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it.
 
-        `modalities`: only these, which saves the memory of the others' encoders.
+        modalities: only these, which saves the memory of the others' encoders.
+
+        Raises:
+            FileNotFoundError: there is no space.
+            ValueError: keys that do not fit, or a modality that the space does not have.
         """
-        return load_space(Path(directory), modalities, device)
+        folder = SpaceFolder.read(Path(directory))
+        if modalities is not None:
+            folder = folder.with_only(modalities)
+        space = cls.build(folder.config, device, folder.card)
+        space.unfrozen = {*folder.unfrozen}
+        load_trained_state(space, folder.path / SPACE_FILE, ignored=folder.parts_left_out)
+        space.centers = read_centers(folder)
+        space.indexes = read_indexes(folder)
+        return space.train(False)
+
+    @classmethod
+    def build(cls, config: JointSpaceConfig, device: str | torch.device | None, card: ModelCard | None) -> Self:
+        """Build an untrained space; see `build_space`."""
+        modalities = {name: build_space_modality(one, name, config.dim) for name, one in config.modalities.items()}
+        return cls(modalities, config.dim, config.logit_scale, card).to(device or "cpu").train(False)
 
 
 def build_space(
@@ -295,6 +318,4 @@ def build_space(
 
     New weights come from torch's global random state: seed it before.
     """
-    modalities = {name: build_space_modality(one, name, config.dim) for name, one in config.modalities.items()}
-    space = JointSpace(modalities, config.dim, config.logit_scale, card)
-    return space.to(device or "cpu").train(False)
+    return JointSpace.build(config, device, card)

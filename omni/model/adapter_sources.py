@@ -16,6 +16,8 @@ from torch import Tensor
 from adapters import Adapter, QFormer
 from adapters.qformer_keys import PARTS, PUBLISHED_MARK, convert_qformer_keys, is_needed
 from omni.config import AdapterSourceConfig
+from omni.model.checkpoint import ADAPTER_FILE
+from omni.model.folder import ModelFolder
 from omni.runtime.parameter_names import matches, select
 from omni.starter import resolve
 
@@ -92,7 +94,7 @@ def _read(adapter: Adapter, name: str, source: AdapterSourceConfig, key: str) ->
         modality = _modality_of(path, name, source.modality, key)
         prefix = f"modalities.{modality}.adapter."
         with ExitStack() as files:
-            weights = _Weights(_open(path / "adapter.safetensors", files))
+            weights = _Weights(_open(path / ADAPTER_FILE, files))
             found = {item.removeprefix(prefix): weights[item] for item in weights if item.startswith(prefix)}
         return found, f"{modality} of {source.path}", False
     with ExitStack() as files:
@@ -113,9 +115,7 @@ def _read(adapter: Adapter, name: str, source: AdapterSourceConfig, key: str) ->
 
 
 def _modality_of(folder: Path, name: str, wanted: str | None, key: str) -> str:
-    from omni.model.checkpoint import read_config
-
-    there = sorted(read_config(folder)[0].modalities)
+    there = sorted(ModelFolder.read(folder).config.modalities)
     if wanted is None:
         wanted = there[0] if len(there) == 1 and name not in there else name
     if wanted not in there:

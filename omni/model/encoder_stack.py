@@ -1,11 +1,11 @@
-"""What every model here has: modalities with encoders, and the way of media from an item to its features.
+"""The base of every model: modalities with encoders, and the way of media from an item to its features.
 
-`OmniModel` adds a language model to it, `JointSpace` a shared space of embeddings.
+`omni.model.core.ModelCore` adds a language model to it, `JointSpace` a shared space of embeddings.
 """
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -47,14 +47,14 @@ class EncoderStack(nn.Module):
         self.routing_log: RoutingLog | None = None  # where it is kept which experts media go to
 
     def modality(self, name: str) -> EncodedModality:
-        """The modality `name`; ValueError lists those that there are."""
+        """Return the modality `name`; the ValueError for an unknown one lists those that there are."""
         if name not in self.modalities:
             raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
         return cast(EncodedModality, self.modalities[name])
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         raise NotImplementedError
 
     def write(self, directory: Path) -> None:
@@ -63,7 +63,7 @@ class EncoderStack(nn.Module):
 
     @contextlib.contextmanager
     def augmented(self, draw: AugmentationDraw | None) -> Iterator[None]:
-        """Inside, media are changed by their modality's augmentation, as training does; None = they are not."""
+        """Change media by their modality's augmentation inside, as training does; None = do not."""
         before, self._augmentation_draw = self._augmentation_draw, draw
         try:
             yield
@@ -86,7 +86,7 @@ class EncoderStack(nn.Module):
         return MediaInput(media.modality, encoder.preprocess(media), None)
 
     def encode_media(self, examples: Sequence[Example]) -> list[Example]:
-        """The same examples with all media encoded, and the features put into the cache if there is one."""
+        """Return the examples with all media encoded; the features are put into the cache if there is one."""
         media = [[*example.media] for example in examples]
         for name, places in media_places(examples).items():
             items = [examples[i].media[j] for i, j in places]
@@ -96,36 +96,28 @@ class EncoderStack(nn.Module):
         return [replace(example, media=found) for example, found in zip(examples, media, strict=True)]
 
     def encode_items(self, name: str, items: Sequence[MediaInput]) -> list[Features]:
-        """The features of media items of one modality, [C, N, F] and [C, N] each; kept in the cache if there is one."""
+        """Return the features of items of one modality, [C, N, F] and [C, N] each, kept in the cache if any."""
         modality = self.modality(name)
         if self.feature_cache is None or modality.encoder.is_trained:
             return modality.encode(items)
         fingerprint = self.encoder_fingerprints.of(modality.encoder)
         return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
 
-    def trained_names(self) -> list[str]:
-        """Plain names of all weights and buffers that a checkpoint holds: what is trained behind the encoders, the
-        encoders that are made to be trained, and what was unfrozen."""
-        names = [*self.unfrozen]
-        for name in self.modalities:
-            modality = self.modality(name)
-            trained = f"modalities.{name}.{modality.trained_part_name}"
-            names += [f"{trained}.{weight}" for weight in modality.trained_part.state_dict()]
-            if modality.encoder.trainable:
-                names += [f"modalities.{name}.encoder.{weight}" for weight in modality.encoder.state_dict()]
-        return sorted(names)
+    def prepare_to_unfreeze(self, names: Collection[str]) -> None:
+        """Take down what has to be known of frozen weights before they change; called with the plain names of those
+        that will be trained from now on. By default there is nothing."""
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """Name -> parameter of everything that is trained."""
+        """Return everything that is trained: name -> parameter."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def trainable_state_dict(self) -> dict[str, Tensor]:
-        """Name -> detached copy on the CPU of everything that is trained."""
+        """Return everything that is trained: name -> detached copy on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.trainable_parameters().items()}
 
 
 def media_places(examples: Sequence[Example]) -> dict[str, list[tuple[int, int]]]:
-    """Modality -> where its media are: (index of the example, index among its media)."""
+    """Return where the media of each modality are: (index of the example, index among its media)."""
     places: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for i, example in enumerate(examples):
         for j, item in enumerate(example.media):

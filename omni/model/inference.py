@@ -1,9 +1,7 @@
 """What a trained model is for: answers, scores of candidate answers, and embeddings of conversations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,16 +10,14 @@ from omni.llm.cross_attention import attending
 from omni.model.batch import EmbeddedExample, pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
+from omni.model.core import ModelCore
 from omni.model.preparation import Messages, is_single, parse_conversation
 from omni.samples.messages import Message, Sample, SampleError, Text
-
-if TYPE_CHECKING:
-    from omni.model.omni_model import OmniModel
 
 
 @torch.no_grad()
 def generate(
-    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], streamer: Any, **generation_config: Any
+    model: ModelCore, messages: Messages | Sample | Sequence[Messages | Sample], streamer: Any, **generation_config: Any
 ) -> Any:
     """See `OmniModel.generate`."""
     single = is_single(messages)
@@ -50,7 +46,7 @@ def generate(
     return answers[0] if single else answers
 
 
-def _generation_options(model: OmniModel, given: dict[str, Any]) -> dict[str, Any]:
+def _generation_options(model: ModelCore, given: dict[str, Any]) -> dict[str, Any]:
     """What is given, over the defaults; ValueError for what would give something else than one text an answer."""
     defaults = {"max_new_tokens": 64, "do_sample": False}
     options = defaults | {"eos_token_id": model.end_token_ids, "pad_token_id": model.end_token_ids[0]} | given
@@ -63,7 +59,7 @@ def _generation_options(model: OmniModel, given: dict[str, Any]) -> dict[str, An
 
 
 def _rows_by_limit(
-    model: OmniModel, embedded: Sequence[EmbeddedExample], group: Sequence[int], wanted: int
+    model: ModelCore, embedded: Sequence[EmbeddedExample], group: Sequence[int], wanted: int
 ) -> list[tuple[list[int], int]]:
     """Rows of `group` with the most tokens that their answers may have: those wanted, or what the context has left.
 
@@ -78,7 +74,7 @@ def _rows_by_limit(
 
 @torch.no_grad()
 def score_batch(
-    model: OmniModel,
+    model: ModelCore,
     messages: Sequence[Messages | Sample],
     candidates: Sequence[str] | Sequence[Sequence[str]],
     normalization: str,
@@ -114,7 +110,7 @@ def score_batch(
 
 @torch.no_grad()
 def embed_conversations(
-    model: OmniModel, messages: Messages | Sample | Sequence[Messages | Sample], prompt: str | None = None
+    model: ModelCore, messages: Messages | Sample | Sequence[Messages | Sample], prompt: str | None = None
 ) -> Tensor:
     """See `OmniModel.embed`."""
     conversations = cast(Any, [messages] if is_single(messages) else messages)

@@ -1,64 +1,58 @@
-"""Conversations -> examples, on the CPU: laid out for the LLM, with their media prepared."""
-
-from __future__ import annotations
+"""From a conversation, in any form that users give it, to an example, on the CPU."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from omni.encoders.media_input import MediaInput
 from omni.media.item import shorten
 from omni.model.batch import Example
+from omni.prompts.chat_layout import Layout
 from omni.samples.messages import Message, Sample, SampleError, parse_messages
-
-if TYPE_CHECKING:
-    from omni.model.omni_model import OmniModel
 
 Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
 
 
-def prepare_example(model: OmniModel, messages: Sample | Messages, *, answer: bool, questions: bool) -> Example:
-    """See `OmniModel.prepare`."""
-    sample_id, parsed = parse_conversation(messages, [*model.modalities])
-    layout = model.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
-    pairs = zip(layout.media, layout.instructions, strict=True)
-    media = [
-        replace(model.prepare_media(item, sample_id, index), instruction=instruction)
-        for index, (item, instruction) in enumerate(pairs)
-    ]
+def make_example(
+    sample_id: str, layout: Layout, media: list[MediaInput], num_media_tokens: int, context_length: int
+) -> Example:
+    """Put a laid out conversation and its prepared media together.
+
+    Args:
+        sample_id: the conversation's, for errors.
+        layout: the conversation as the LLM will read it.
+        media: the prepared media, in the order of the layout's slots.
+        num_media_tokens: tokens that the media become at most.
+        context_length: tokens that the LLM can read.
+
+    Raises:
+        SampleError: the conversation is longer than the LLM's context.
+    """
     text_length = len(layout.token_ids) - len(media)
-    length = text_length + sum(model.modality(item.modality).num_tokens(item) for item in media)
-    if length > model.llm.context_length:
+    length = text_length + num_media_tokens
+    if length > context_length:
         raise SampleError(
             sample_id,
-            f"{length} tokens ({text_length} of text, up to {length - text_length} of media) are more than the "
-            f"LLM's context of {model.llm.context_length}; shorten the text, leave out turns or media, or use an "
+            f"{length} tokens ({text_length} of text, up to {num_media_tokens} of media) are more than the "
+            f"LLM's context of {context_length}; shorten the text, leave out turns or media, or use an "
             "adapter with fewer tokens",
         )
     return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
 
 
-def measure_example(model: OmniModel, messages: Sample | Messages) -> int:
-    """See `OmniModel.measure`."""
-    sample_id, parsed = parse_conversation(messages, [*model.modalities])
-    layout = model.conversation.encode(parsed, answer=True, sample_id=sample_id)
-    media_length = sum(model.modality(item.modality).measure(item) for item in layout.media)
-    return len(layout.token_ids) - len(layout.media) + media_length
-
-
 def parse_conversation(messages: Messages | Sample, modalities: Collection[str]) -> tuple[str, tuple[Message, ...]]:
-    """Id and messages of a conversation in either form."""
+    """Return the id and the messages of a conversation in either form."""
     if isinstance(messages, Sample):
         return messages.id, messages.messages
     return "(conversation)", parse_messages(messages, modalities=modalities)
 
 
 def is_single(messages: Any) -> bool:
-    """One conversation, as against a list of them.
+    """Tell one conversation (True) from a list of them.
 
     Raises:
-        ValueError: neither.
+        ValueError: it is neither.
     """
     if not isinstance(messages, Sample) and (isinstance(messages, str | bytes) or not isinstance(messages, Sequence)):
         raise ValueError(f"expected a conversation, a list of messages, or a list of these; got {shorten(messages)}")

@@ -4,8 +4,6 @@ The layout of BLIP-2 (Li et al. 2023, arXiv 2301.12597), InstructBLIP (Dai et al
 X-InstructBLIP (Panagopoulou et al. 2023, arXiv 2311.18799), as their public code makes it.
 """
 
-from collections.abc import Sequence
-
 from transformers import PreTrainedTokenizerBase
 
 from omni.config import PromptConfig
@@ -42,20 +40,13 @@ class BlipLayout(ChatLayout):
         else:
             raise ValueError("model.prompt.answer_end: the LLM's tokenizer has no end token, so name one")
 
-    def encode(
-        self,
-        messages: Sequence[Message],
-        *,
-        answer: bool,
-        questions: bool = False,
-        sample_id: str = "(conversation)",
-    ) -> Layout:
-        """Lay out `messages`, as `ChatLayout.encode` does; the media of a turn stand before its text."""
-        messages = [self._strip(message) for message in messages]
-        if answer and (not messages or messages[-1].role != "assistant"):
-            raise SampleError(sample_id, "the last turn must be the assistant's answer")
-        if self.system is not None and messages and messages[0].role != "system":
-            messages = [Message("system", (Text(self.system),)), *messages]
+    def end_token_ids(self) -> list[int]:
+        """Return the ids of the tokens that end an answer."""
+        eos = self.tokenizer.eos_token_id
+        return sorted({self._end} | ({eos} if isinstance(eos, int) else set()))
+
+    def _lay_out(self, messages: list[Message], answer: bool, questions: bool, sample_id: str) -> Layout:
+        """Lay out messages that were checked; the media of a turn stand before its text."""
         pieces = _Pieces(self._start, self.prompt.start == "each")
         has_text = False
         for message in messages:
@@ -64,27 +55,18 @@ class BlipLayout(ChatLayout):
                     raise SampleError(sample_id, "an assistant turn holds media, for which this layout has no place")
                 self._add_answer(pieces, message.text, has_text)
                 continue
-            has_text = self._add_turn(pieces, message, questions, sample_id)
+            has_text = self._add_turn(pieces, message, questions)
         if not answer and not self.prompt.show_text:
-            pieces.add_start()  # of an answer that follows no text
+            pieces.add_start()  # the start of an answer that follows no text
         answer_start = pieces.answer_start if answer else len(pieces.token_ids)
         return Layout(pieces.token_ids, pieces.labels, pieces.media, instructions(messages), answer_start)
 
-    def end_token_ids(self) -> list[int]:
-        """Ids of the tokens that end an answer."""
-        eos = self.tokenizer.eos_token_id
-        return sorted({self._end} | ({eos} if isinstance(eos, int) else set()))
-
-    def _add_turn(self, pieces: "_Pieces", message: Message, questions: bool, sample_id: str) -> bool:
-        """A turn of the user or the system; whether it shows text to the LLM."""
+    def _add_turn(self, pieces: "_Pieces", message: Message, questions: bool) -> bool:
+        """Add a turn of the user or the system; return whether it shows text to the LLM."""
         is_user = message.role == "user"
         if is_user and self.prompt.prefix:
             pieces.add(self._ids(self.prompt.prefix))
         for item in message.media:
-            if item.modality not in self.cues:
-                raise SampleError(
-                    sample_id, f"the model has no modality {item.modality!r}; it has {sorted(self.cues) or 'none'}"
-                )
             if self.cues[item.modality]:
                 pieces.add(self._ids(self.cues[item.modality]))
             pieces.add_media(item)
@@ -140,25 +122,25 @@ class _Pieces:
         self._has_piece = False
 
     def add(self, ids: list[int], num_labels: int = 0) -> None:
-        """A piece of text, with its start token where it has one; its first `num_labels` tokens get labels."""
+        """Add a piece of text, with its start token where it has one; its first `num_labels` tokens get labels."""
         start = self._start if self._starts_each or not self._has_piece else []
         self._has_piece = True
         self.token_ids += [*start, *ids]
         self.labels += [IGNORED_LABEL] * len(start) + ids[:num_labels] + [IGNORED_LABEL] * (len(ids) - num_labels)
 
     def add_start(self) -> None:
-        """The start token alone."""
+        """Add the start token alone."""
         self.token_ids += self._start
         self.labels += [IGNORED_LABEL] * len(self._start)
 
     def add_media(self, item: Media) -> None:
-        """The place of a media item's tokens."""
+        """Add the place of a media item's tokens."""
         self.token_ids.append(MEDIA_SLOT)
         self.labels.append(IGNORED_LABEL)
         self.media.append(item)
 
     def add_answer(self, ids: list[int]) -> None:
-        """An answer, all of whose tokens get labels."""
+        """Add an answer, all of whose tokens get labels."""
         self.answer_start = len(self.token_ids)
         self._has_piece = True
         self.token_ids += ids

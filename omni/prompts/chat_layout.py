@@ -64,29 +64,35 @@ class ChatLayout:
         questions: bool = False,
         sample_id: str = "(conversation)",
     ) -> Layout:
-        """Lay out `messages`; with `answer` they end with the assistant's turn, else the template asks for it.
+        """Lay out `messages`; with `answer` they end with the assistant's turn, else the layout asks for it.
 
-        With `questions` the text of user turns has labels too, up to the token that ends the turn (if the template has
-        one): not their media, cues, or what the template says around them.
+        With `questions` the text of user turns has labels too, up to the token that ends the turn (if there is one):
+        not their media, cues, or what the layout says around them.
 
         Raises:
             SampleError: a modality that the model does not have, no answer where one is needed, or a conversation
-                that the template refuses.
+                that the layout has no place for.
         """
         messages = [self._strip(message) for message in messages]
         if answer and (not messages or messages[-1].role != "assistant"):
             raise SampleError(sample_id, "the last turn must be the assistant's answer")
-        if questions:
-            messages = [_mark_questions(message) for message in messages]
-        messages = self._with_system(messages)
-        media = [item for message in messages for item in message.media]
-        for item in media:
+        if self.system is not None and messages and messages[0].role != "system":
+            messages = [Message("system", (Text(self.system),)), *messages]
+        for item in (item for message in messages for item in message.media):
             if item.modality not in self.cues:
                 raise SampleError(
                     sample_id, f"the model has no modality {item.modality!r}; it has {sorted(self.cues) or 'none'}"
                 )
+        return self._lay_out(messages, answer, questions, sample_id)
+
+    def _lay_out(self, messages: list[Message], answer: bool, questions: bool, sample_id: str) -> Layout:
+        """Lay out messages that were checked, the system message among them; the arguments are those of `encode`."""
+        if questions:
+            messages = [_mark_questions(message) for message in messages]
+        messages = self._with_system_in_user_turn(messages)
+        media = [item for message in messages for item in message.media]
         turns = tuple((message.role, self._content(message)) for message in messages)
-        token_ids, labels, answer_start = self._lay_out(turns, not answer, sample_id)
+        token_ids, labels, answer_start = self._tokens_of(turns, not answer, sample_id)
         if token_ids.count(MEDIA_SLOT) != len(media):
             raise SampleError(sample_id, "the LLM's chat template repeats a message that holds media")
         return Layout([*token_ids], [*labels], media, instructions(messages), answer_start)
@@ -94,11 +100,14 @@ class ChatLayout:
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_remembered": {}, "_num_remembered": 0}
 
-    def _lay_out(
+    def _tokens_of(
         self, turns: tuple[tuple[str, str], ...], generation: bool, sample_id: str
     ) -> tuple[list[int], list[int], int]:
-        """Token ids, labels and where those of the last answer begin. Remembered: when many media are asked the same
-        question with the same candidates, the texts are always the same."""
+        """Token ids, labels and where those of the last answer begin.
+
+        They are remembered: when many media are asked the same question with the same candidates, the texts are always
+        the same.
+        """
         key = (turns, generation)
         if key not in self._remembered:
             plain = tuple((role, _QUESTION_MARKS.sub("", content)) for role, content in turns)
@@ -113,13 +122,9 @@ class ChatLayout:
             return found
         return self._remembered[key]
 
-    def _with_system(self, messages: list[Message]) -> list[Message]:
-        """The messages with the model's own system message, if it has one and they have none.
-
-        Where the template has no system role (as Gemma's), a system message stands at the head of the first user turn.
-        """
-        if self.system is not None and messages and messages[0].role != "system":
-            messages = [Message("system", (Text(self.system),)), *messages]
+    def _with_system_in_user_turn(self, messages: list[Message]) -> list[Message]:
+        """The messages, with the system message at the head of the first user turn where the template has no system
+        role (as Gemma's)."""
         if [message.role for message in messages[:2]] != ["system", "user"] or self.template.has_system_role:
             return messages
         head = [part for part in messages[0].content if not isinstance(part, Text) or part.text.strip()]
@@ -127,9 +132,9 @@ class ChatLayout:
         return [Message("user", (*head, *gap, *messages[1].content)), *messages[2:]]
 
     def end_token_ids(self) -> list[int]:
-        """Ids of the tokens with which this template ends an answer.
+        """Return the ids of the tokens with which this layout ends an answer.
 
-        Where it ends the last answer with none (as GLM-4's), that of an earlier one.
+        Where a template ends the last answer with none (as GLM-4's), it is the token that ends an earlier one.
         """
         probe = [Message("user", (Text("?"),)), Message("assistant", (Text("!"),))]
         ends: set[int] = set()
@@ -243,7 +248,7 @@ class ChatLayout:
         return token_ids, labels, len(token_ids) if answer_start is None else answer_start
 
     def _without_cues(self, text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The spans without the media in them and their cues: nobody says these."""
+        """The spans without the media in them and their cues, which neither the user nor the assistant wrote."""
         for match in re.finditer(_MEDIA_MARK, text):
             cues = [cue for cue in self.cues.values() if text.endswith(cue, 0, match.start())]
             cue_start = len(
@@ -300,7 +305,7 @@ def _marked_spans(marked_text: str, start_mark: str, end_mark: str) -> list[tupl
 
 
 def instructions(messages: Sequence[Message]) -> list[str]:
-    """For each media item the text of its own user turn, or of the next user turn that has any."""
+    """Return for each media item the text of its own user turn, or of the next user turn that has any."""
     found: list[str] = []
     for index, message in enumerate(messages):
         if message.media:

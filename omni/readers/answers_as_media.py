@@ -28,7 +28,7 @@ class AnswersAsMedia(SampleDataset):
         sample = self.dataset[index]
         if isinstance(sample, SampleError):
             raise sample
-        answer = next((turn.text for turn in reversed(sample.messages) if turn.role == "assistant"), "")
+        answer = sample.last_answer or ""
         if not answer.strip():
             raise SampleError(sample.id, "media_from_answer: there is no answer to make a media item of")
         media = Media(self.modality, data=answer.encode())

@@ -98,6 +98,11 @@ class Sample:
         """The media of all turns in order."""
         return tuple(media for message in self.messages for media in message.media)
 
+    @property
+    def last_answer(self) -> str | None:
+        """The text of the last assistant turn; None where the assistant has no turn."""
+        return next((message.text for message in reversed(self.messages) if message.role == "assistant"), None)
+
 
 def parse_sample(
     row: Mapping[str, Any],

@@ -272,7 +272,7 @@ def _answer(sample: Sample | SampleError) -> str | None:
             return parse_preference(sample).chosen[-1].text
         except SampleError:
             return None
-    return next((message.text for message in reversed(sample.messages) if message.role == "assistant"), None)
+    return sample.last_answer
 
 
 def _hash_as_number(text: str | None) -> float:

@@ -94,7 +94,7 @@ def caption_of(sample: Sample | SampleError) -> str | None:
         return None
     caption = sample.meta.get("caption")
     if not isinstance(caption, str):
-        caption = next((turn.text for turn in reversed(sample.messages) if turn.role == "assistant"), "")
+        caption = sample.last_answer or ""
     return " ".join(caption.split()) or None
 
 

@@ -1,21 +1,20 @@
-"""The model that a run begins with: a new one, an earlier one, or an earlier one with something new beside it."""
+"""The model that a run begins with: a new one, an earlier one, or an earlier one with something new next to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from omni.config import to_dict
 from omni.joint_space import JointSpace, build_space
-from omni.joint_space.checkpoint import is_space
+from omni.joint_space.folder import is_space
 from omni.llm.language_model import SHARED_LORA
 from omni.model import OmniModel, build_model
 from omni.model.adapter_sources import load_adapter_from
+from omni.model.building import add_lora, add_modality
 from omni.model.encoder_stack import EncoderStack
-from omni.model.growing import add_lora, add_modality
-from omni.model.trainable import freeze, unfreeze
+from omni.model.trainable import Part, freeze, freeze_all_but, saved_weights, unfreeze
 from omni.recipe.schema import Recipe
-from omni.runtime.parameter_names import named_weights
 from train.run.step import seed_everything
 
 
@@ -30,29 +29,30 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     begins_with = checkpoint or recipe.init_from
     if recipe.joint_space is not None or (begins_with is not None and is_space(begins_with)):
         return _make_space(recipe, begins_with, device)
-    origins: dict[str, str] = {}  # part -> where its weights are from
+    origins: dict[Part, str] = {}  # where the weights of a part are from
     if checkpoint is not None:
         model = OmniModel.load(checkpoint, device=device)
-        origins = dict.fromkeys(_parts(model), f"from {checkpoint}")
+        origins = dict.fromkeys(saved_weights(model), f"from {checkpoint}")
     else:
         seed_everything(recipe.train.seed)  # new weights are drawn from the global generator
         if recipe.init_from is not None:
             model = OmniModel.load(recipe.init_from, device=device)
-            origins = dict.fromkeys(_parts(model), f"from {recipe.init_from}")
+            origins = dict.fromkeys(saved_weights(model), f"from {recipe.init_from}")
             _add(model, recipe)
         else:
             assert recipe.model is not None
             model = build_model(recipe.model, device)
         for name, source in recipe.init_adapters.items():
-            if name in origins:
+            part = Part("modality", name)
+            if part in origins:
                 raise ValueError(
                     f"init_adapters.{name}: {recipe.init_from} has this modality, trained already; leave one of the "
                     "two out"
                 )
             report = load_adapter_from(model.modality(name).adapter, name, source, f"init_adapters.{name}")
-            origins[name] = str(report)
+            origins[part] = str(report)
     if recipe.add_modalities:
-        _freeze_all_but(model, recipe)
+        _freeze_all_but_added(model, recipe)
     freeze(model, recipe.train.freeze, "train.freeze")
     unfreeze(model, recipe.train.unfreeze, "train.unfreeze")
     return model, _report(model, origins)
@@ -68,11 +68,12 @@ def _make_space(recipe: Recipe, begins_with: str | Path | None, device: torch.de
     freeze(space, recipe.train.freeze, "train.freeze")
     unfreeze(space, recipe.train.unfreeze, "train.unfreeze")
     origin = "new" if begins_with is None else f"from {begins_with}"
+    weights = saved_weights(space)
     lines = []
     for name in space.modalities:
         modality = space.modality(name)
-        weights = [*modality.trained_part.parameters(), *modality.encoder.parameters()]
-        trained = sum(weight.numel() for weight in weights if weight.requires_grad)
+        own = weights[Part("modality", name)].values()
+        trained = sum(weight.numel() for weight in own if weight.requires_grad)
         head, encoder = type(modality.head).__name__, modality.encoder.class_name
         lines.append(
             f"  {name}: {encoder} and {head}, {origin}; {f'{trained:,} weights trained' if trained else 'frozen'}"
@@ -99,41 +100,22 @@ def _add(model: OmniModel, recipe: Recipe) -> None:
             )
 
 
-def _freeze_all_but(model: OmniModel, recipe: Recipe) -> None:
+def _freeze_all_but_added(model: OmniModel, recipe: Recipe) -> None:
     """Freeze all that was there before `add_modalities` and `add_lora`."""
     new_loras = model.llm.lora_names() if recipe.add_lora is not None else [*recipe.add_modalities]
-    for name, weight in named_weights(model).items():
-        part = _part_of(name)
-        if part not in recipe.add_modalities and not (part.startswith("LoRA ") and part[5:] in new_loras):
-            weight.requires_grad_(False)
+    added = [Part("modality", name) for name in recipe.add_modalities]
+    freeze_all_but(model, [*added, *(Part("lora", name) for name in new_loras)])
 
 
-def _parts(model: OmniModel) -> list[str]:
-    """Modalities, LoRAs and, where weights of it were trained, the LLM."""
-    loras = [f"LoRA {name}" for name in model.llm.lora_names()]
-    return [*model.modalities, *loras, *(["LLM"] if any(name.startswith("llm.") for name in model.unfrozen) else [])]
+def _report(model: OmniModel, origins: Mapping[Part, str]) -> list[str]:
+    parts = saved_weights(model)
+    return [_line(part, origins.get(part, "new"), [*weights.values()], model) for part, weights in parts.items()]
 
 
-def _part_of(name: str) -> str:
-    if name.startswith("modalities."):
-        return name.split(".")[1]
-    return f"LoRA {name.rpartition('.lora_')[2].split('.')[1]}" if ".lora_" in name else "LLM"
-
-
-def _report(model: OmniModel, origins: dict[str, str]) -> list[str]:
-    weights: dict[str, dict[str, torch.nn.Parameter]] = {part: {} for part in _parts(model)}
-    for name, weight in named_weights(model).items():
-        part = _part_of(name)
-        saved = ".adapter." in name or ".lora_" in name or name in model.unfrozen or weight.requires_grad
-        if part in weights and saved:
-            weights[part][name] = weight
-    return [_line(part, origins.get(part, "new"), [*found.values()], model) for part, found in weights.items()]
-
-
-def _line(part: str, origin: str, weights: Sequence[torch.nn.Parameter], model: OmniModel) -> str:
+def _line(part: Part, origin: str, weights: Sequence[torch.nn.Parameter], model: OmniModel) -> str:
     count = sum(weight.numel() for weight in weights)
     trained = sum(weight.numel() for weight in weights if weight.requires_grad)
     state = "trained" if trained == count else "frozen" if not trained else f"{trained:,} of them trained"
-    kind = f"{type(model.modality(part).adapter).__name__}, " if part in model.modalities else ""
-    name = part.replace(SHARED_LORA, "of all modalities") if part == f"LoRA {SHARED_LORA}" else part
+    kind = f"{type(model.modality(part.name).adapter).__name__}, " if part.kind == "modality" else ""
+    name = "LoRA of all modalities" if part == Part("lora", SHARED_LORA) else str(part)
     return f"  {name}: {kind}{len(weights)} tensors with {count:,} weights, {origin}; {state}"

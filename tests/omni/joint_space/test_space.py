@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from omni.joint_space import JointSpace
-from omni.joint_space.checkpoint import is_space
+from omni.joint_space.folder import is_space
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.model import OmniModel

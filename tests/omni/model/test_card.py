@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from omni.model.card import ModelCard, TrainingData, model_licence, render_card
+from omni.model.card import ModelCard, TrainingData
+from omni.model.card_rendering import model_licence, render_card
 from omni.runtime.licences import effective_licence, licence_class
 from tests.tiny import MLP, tiny_model
 

@@ -1,0 +1,105 @@
+"""What the `config.yaml` of a model's folder says, read once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omni.config import ModelConfig, from_dict, to_dict
+from omni.llm.language_model import SHARED_LORA
+from omni.model.card import ModelCard
+from omni.runtime.files import recover_directory
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.yaml"
+_LORA = "lora"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model's folder, as its `config.yaml` describes it."""
+
+    path: Path
+    # how to build the model
+    config: ModelConfig
+    # what is known of its training
+    card: ModelCard
+    # fingerprint of the LLM that it was trained over
+    llm_fingerprint: str
+    # plain names of the weights of the LLM and of pretrained encoders that were trained, and are in the folder
+    unfrozen: frozenset[str]
+    # names of its LoRAs
+    loras: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "ModelFolder":
+        """Read the folder at `path`.
+
+        Raises:
+            FileNotFoundError: there is no model.
+            ValueError: its `config.yaml` is damaged, of another version of the format, or describes a joint space.
+        """
+        values = read_config_values(path, "model folder")
+        if "joint_space" in values:
+            raise ValueError(
+                f"{path / CONFIG_FILE} describes a joint space, which has no LLM: load it with JointSpace.load"
+            )
+        return cls(
+            path,
+            from_dict(ModelConfig, values.get("model"), "model"),
+            from_dict(ModelCard, values.get("card", {}), "card"),
+            str(values.get("llm_fingerprint")),
+            frozenset(values.get("unfrozen") or []),
+            tuple(values.get("loras") or []),
+        )
+
+    def write(self) -> None:
+        """Write the `config.yaml`."""
+        values = {
+            "format_version": FORMAT_VERSION,
+            "llm_fingerprint": self.llm_fingerprint,
+            "model": to_dict(self.config),
+            "loras": [*self.loras],
+            "unfrozen": sorted(self.unfrozen),
+            "card": to_dict(self.card),
+        }
+        write_config_values(self.path, values)
+
+    @property
+    def lora_path(self) -> Path:
+        """Where its LoRAs are, in PEFT's layout."""
+        return self.path / _LORA
+
+    def path_of_lora(self, name: str) -> Path:
+        """Where one of its LoRAs is: PEFT keeps the one that serves everything outside of the others' subfolders."""
+        return self.lora_path if name == SHARED_LORA else self.lora_path / name
+
+
+def read_config_values(path: Path, kind: str) -> dict[str, Any]:
+    """Read the `config.yaml` of a folder of ours; `kind` is what errors call the folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, or of another version of the format.
+    """
+    recover_directory(path)
+    file = path / CONFIG_FILE
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{path} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
+        )
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
+        found = values.get("format_version") if isinstance(values, dict) else None
+        raise ValueError(f"{file}: format_version is {found!r}; this version of omni reads {FORMAT_VERSION}")
+    return values
+
+
+def write_config_values(path: Path, values: dict[str, Any]) -> None:
+    """Write the `config.yaml` of a folder of ours."""
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    (path / CONFIG_FILE).write_text(text, encoding="utf-8")
