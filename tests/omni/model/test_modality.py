@@ -132,3 +132,28 @@ def test_each_clip_gets_the_instruction_of_its_own_item(tmp_path: Path) -> None:
 def test_an_adapter_for_features_of_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match="Linear takes features of width 9, but SensorEncoder gives width 8"):
         Modality(SensorEncoder(), adapters.Linear(9, LLM_DIM))
+
+
+class Forgetful(SensorEncoder):
+    """An encoder of a user's own that knows how to let its weights go, and to read them again."""
+
+    @property
+    def is_released(self) -> bool:
+        return self.weight.numel() == 0
+
+    def release(self) -> bool:
+        self.weight.data = torch.empty(0)
+        return True
+
+    def build_again(self) -> None:
+        self.weight.data = SensorEncoder().weight.data
+
+
+def test_an_encoder_that_can_release_its_weights_itself_stays_where_it_is() -> None:
+    modality = Modality(encoder := Forgetful(), make_adapter("mlp"))
+    expected = modality.encode([item(6)])[0].values
+    modality.release_encoder("sensor")
+    assert modality.encoder is encoder
+    assert encoder.is_released
+    encoder.build_again()
+    assert torch.equal(modality.encode([item(6)])[0].values, expected)
