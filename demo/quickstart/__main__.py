@@ -157,7 +157,7 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     """Combine, evaluate, answer a question and write the page."""
     # Imported late: these load torch and transformers, and the steps before take no notice of them.
     from demo.quickstart.page import write_page
-    from eval.__main__ import summary
+    from eval.report.terminal import summary
     from eval.run.results import save_results
     from eval.run.runner import evaluate
     from omni.model import OmniModel

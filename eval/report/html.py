@@ -21,7 +21,8 @@ from eval.report.sections import (
     TextSection,
 )
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
-from eval.run.results import ItemAnswer, TaskResult, write_text_atomically
+from eval.run.results import ItemAnswer, TaskResult
+from omni.runtime.files import write_atomically
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
 MEDIA_BUDGET = 7_000_000
@@ -60,7 +61,7 @@ def write_report(
         sections=views,
         left_out=embedder.left_out,
     )
-    write_text_atomically(path, page)
+    write_atomically(path, page)
 
 
 def _read(name: str) -> str:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eval.run.results import write_text_atomically
 from omni.feature_cache import FeatureCache
 from omni.joint_space import JointSpace
 from omni.joint_space.inputs import text_of
@@ -26,6 +25,7 @@ from omni.joint_space.rows import items_of
 from omni.media.item import Media
 from omni.readers import open_dataset
 from omni.runtime.device import default_device
+from omni.runtime.files import write_atomically
 from omni.samples.messages import SampleError
 from omni.starter import home
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     output = options.output or options.space.parent / "retrieval" / f"{options.query}-{options.target}"
     output.mkdir(parents=True, exist_ok=True)
-    write_text_atomically(output / "retrieval.json", json.dumps(figures, indent=1))
+    write_atomically(output / "retrieval.json", json.dumps(figures, indent=1))
     draw_gap((options.query, query), (options.target, target), output / "gap.png", figures["gap"])
     print(summary(options.query, options.target, figures))
     print(f"\nwritten: {output / 'retrieval.json'}, {output / 'gap.png'}")
