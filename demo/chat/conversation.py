@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from omni.encoders.base import Encoder
-from omni.encoders.precomputed import PrecomputedFeatures
 from omni.media.item import Media
 from omni.samples.messages import Message, Text
 
@@ -39,10 +38,8 @@ class Upload:
     encoder: Encoder
 
     def media(self, path: str) -> Media:
-        """The file as a media item of this modality."""
-        if isinstance(self.encoder, PrecomputedFeatures):
-            return Media(self.modality, features=path)
-        return Media(self.modality, path=path)
+        """Return an uploaded file as a media item of this modality."""
+        return self.encoder.media_of_file(path, self.modality)
 
 
 class Uploads:

@@ -81,7 +81,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         return view | {"chart": None, "items": [], "rows": [], "header": [], "facts": [], "warning": ""}
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     rows = [
-        [condition_label(condition), *(interval(scores.get(metric), is_share(metric)) for metric in metrics)]
+        [condition_label(condition), *(interval(scores.get(metric), is_share(metric, task)) for metric in metrics)]
         for condition, scores in task.scores.items()
     ]
     shown = pick_items(task.items, gallery_items)
