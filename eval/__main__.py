@@ -111,7 +111,11 @@ def load_model(values: Sequence[str], device: str | None) -> OmniModel:
 
 
 def check_device(device: str | None) -> None:
-    """Raise ValueError unless the model can be put on `device`; None is the default one."""
+    """Check that a model can be put on `device`; None is the default one.
+
+    Raises:
+        ValueError: it cannot, with the reason.
+    """
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA raises this one

@@ -5,7 +5,7 @@ from eval.run.results import RunResult, TaskResult
 
 
 def markdown_report(run: RunResult) -> str:
-    """The whole of `results.md`."""
+    """Return the whole of `results.md`."""
     lines = [f"# {run.suite or 'Evaluation'}", ""]
     lines += [f"Model `{run.model.get('fingerprint', '?')[:12]}`; brackets are 95 % intervals.", ""]
     lines += ["| task | metric | score | shuffled media | blank | chance | score - shuffled | linear probe | items |"]

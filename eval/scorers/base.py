@@ -33,8 +33,8 @@ class Scores:
     Attributes:
         estimates: metric -> value with its interval; the primary metric is among them.
         items: one for each answer, in their order; empty where the metric has no value for a single item (BLEU).
-        headline: the metric that stands beside the primary one of other conditions, where it is another one because the
-            primary metric has no meaning in this condition; None = the primary metric.
+        headline: the metric that is compared with the primary one of other conditions, if the primary metric has no
+            meaning in this condition; None = the primary metric.
     """
 
     estimates: Mapping[str, Estimate]

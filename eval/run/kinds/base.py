@@ -33,7 +33,7 @@ class Procedure(Kind, Protocol):
 
     A kind of your own is a frozen dataclass that derives from this class: an instance is both what the task declares
     and how it is carried out. `answer_type`, `add_requests` and `collect` must be defined; the others have a default.
-    The kinds that come with omni are declared in `eval.task` and carried out by the modules beside this one.
+    The kinds that come with omni are declared in `eval.task` and carried out by the modules next to this one.
     """
 
     @property
