@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import gradio as gr
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # what to open in a browser where the server listens everywhere
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # the address to open in a browser if the server listens everywhere
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve the page until Ctrl-C; returns the exit status (2: the arguments cannot be used)."""
+    """Serve the page until Ctrl-C; return the exit status (2: the arguments cannot be used)."""
     started = time.perf_counter()
     options = _parser().parse_args(arguments)
     try:
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
-    """The page over the model in `directory`, and the folders of its examples.
+    """Return the page over the model in `directory`, and the folders of its examples.
 
     The model is read from disk while Gradio is imported: each takes seconds.
     """

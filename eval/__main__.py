@@ -8,20 +8,18 @@ from pathlib import Path
 import torch
 
 from eval.report import markdown_report, sections_of, write_report
-from eval.report.words import bad_items_warning, figure, interval
+from eval.report.terminal import listing, summary
 from eval.run.ask import NothingAnsweredError
-from eval.run.results import RunResult, save_results, write_text_atomically
+from eval.run.results import RunResult, save_results
 from eval.run.runner import evaluate, missing_modalities, missing_modality_message
-from eval.statistics.intervals import Estimate
-from eval.task import Task
-from eval.tasks import TASKS
 from eval.tasks.suites import SUITES, get_tasks
 from omni.model import OmniModel
 from omni.runtime.device import default_device
+from omni.runtime.files import write_atomically
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluate a model zero-shot.")
     parser.add_argument("what", nargs="?", help="a suite, a task, my_tasks.py:TASK, or several with commas")
     parser.add_argument("--list", action="store_true", help="show suites and tasks")
@@ -31,11 +29,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, help="folder of the results (default: evaluation/SUITE in the model's folder)"
     )
-    parser.add_argument("--data", help="read the items of all named tasks from this source instead")
+    parser.add_argument("--data", help="read the items of all named tasks from this source instead of their own")
     parser.add_argument("--prompt", help="ask all tasks with this text instead; '' = nothing but the media")
-    parser.add_argument("--limit", type=int, help="at most so many items a task, a sample by seed")
+    parser.add_argument("--limit", type=int, help="the most items of a task, a sample by seed")
     parser.add_argument("--batch_size", type=int, default=8, help="conversations in one call of the model (default: 8)")
-    parser.add_argument("--seed", type=int, default=0, help="of shuffles, distractors and samples (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of shuffles, distractors and samples (default: 0)")
     parser.add_argument("--device", help="where the model runs (default: the GPU if there is one)")
     parser.add_argument("--no_probe", action="store_true", help="leave out the linear probes")
     return parser
@@ -44,7 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    The exit status is 0, or 2 for a mistake of the user's, a named task that cannot run or a suite of which none can.
+    The exit status is 0, 130 when interrupted, or 2 for a mistake of the user's, a named task that cannot run or a
+    suite of which no task can.
     """
     parser = build_parser()
     options = parser.parse_args(arguments)
@@ -90,12 +89,12 @@ def run(options: argparse.Namespace) -> int:
         return 2
     write_results(result, output)
     print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
-    # A suite may leave tasks out, but not all, with the reason in the results; a task that was named must run.
+    # A suite may leave out tasks, with the reason in the results, but not all of them; a named task must run.
     return 0 if (any if options.what in SUITES else all)(computed) else 2
 
 
 def load_model(values: Sequence[str], device: str | None) -> OmniModel:
-    """The model of one folder, or several adapters combined from NAME=DIR pairs; device None = the GPU if there is one.
+    """Load the model of one folder, or combine adapters from NAME=DIR pairs; device None = the GPU if there is one.
 
     Raises:
         ValueError: folders and NAME=DIR pairs are mixed, there are several folders, or there is no such device.
@@ -112,60 +111,30 @@ def load_model(values: Sequence[str], device: str | None) -> OmniModel:
 
 
 def check_device(device: str | None) -> None:
-    """Raise ValueError unless the model can be put on `device`; None is the default one."""
+    """Check that a model can be put on `device`; None is the default one.
+
+    Raises:
+        ValueError: it cannot, with the reason.
+    """
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts that it had it
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises this one
         reason = str(error).partition("\n")[0]
         raise ValueError(f"--device {device!r} cannot be used here ({reason}); cpu always can") from error
 
 
 def default_output(models: Sequence[str], what: str) -> Path:
-    """`evaluation/SUITE` in the (first) model's folder."""
+    """Return `evaluation/SUITE` in the folder of the first model."""
     folder = models[0] if Path(models[0]).exists() else models[0].partition("=")[2]
     name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in what)[:60]
     return Path(folder) / "evaluation" / name
 
 
 def write_results(result: RunResult, output: Path) -> None:
-    """Write `results.json`, `results.md` and `report.html`."""
+    """Write `results.json`, `results.md` and `report.html` into the folder `output`."""
     save_results(result, output / "results.json")
-    write_text_atomically(output / "results.md", markdown_report(result))
+    write_atomically(output / "results.md", markdown_report(result))
     write_report(output / "report.html", sections_of(result), title=f"Evaluation: {result.suite}")
-
-
-def summary(result: RunResult) -> str:
-    """The table that the terminal shows."""
-    lines = [f"{'task':<32} {'score (95 %)':<26} {'shuffled':>9} {'blank':>9} {'chance':>9} {'probe':>9}"]
-    for task in result.tasks:
-        if task.status != "computed":
-            lines.append(f"{task.name:<32} not computed: {task.reason}")
-            continue
-        chance = "-" if task.chance is None else figure(task.chance, task.percent)
-        lines.append(
-            f"{task.name:<32} {interval(task.primary, task.percent):<26} "
-            f"{_short(task.estimate('shuffled'), task.percent):>9} {_short(task.estimate('blank'), task.percent):>9} "
-            f"{chance:>9} {_short(task.probe, True):>9}"
-        )
-        if warning := bad_items_warning(task):
-            lines.append(f"  {warning}")
-    return "\n".join(lines)
-
-
-def _short(estimate: Estimate | None, percent: bool) -> str:
-    return "-" if estimate is None else figure(estimate.value, percent)
-
-
-def listing() -> str:
-    """What `--list` prints."""
-    lines = ["Suites:"]
-    lines += [f"  {name:<16} {', '.join(members)}" for name, members in SUITES.items()]
-    lines += ["", "Tasks:", *(_task_line(task) for task in TASKS.values())]
-    return "\n".join([*lines, "", "A task of your own: python -m eval my_tasks.py:TASK --model DIR"])
-
-
-def _task_line(task: Task) -> str:
-    return f"  {task.name:<32} {'+'.join(task.modalities):<12} {task.scorer:<20} {task.description}"
 
 
 if __name__ == "__main__":

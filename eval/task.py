@@ -1,21 +1,36 @@
-"""What a task declares: data, prompt, candidates or generation settings, scorer and controls.
+"""Declarations of tasks: data, prompt, kind, scorer and controls.
 
 A task is data, not code: the runner reads it. A task of your own is a `Task` in a Python file, run as
-`python -m eval my_tasks.py:TASK --model DIR`.
+`python -m eval my_tasks.py:TASK --model DIR`. How each kind asks and answers is in `eval.run.kinds`.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+
+class Kind(Protocol):
+    """The contract of `Task.kind`: how the model is asked, and whether that fits the rest of the task.
+
+    A kind of your own is an `eval.run.kinds.Procedure`, which asks and collects the answers as well.
+    """
+
+    def check(self, task: "Task") -> None:
+        """Check that the kind fits the task; called when the task is made.
+
+        Raises:
+            ValueError: it does not fit.
+        """
 
 
 @dataclass(frozen=True)
-class Choose:
+class Choose(Kind):
     """The model chooses among candidates by their log-likelihood.
 
     Attributes:
         candidates: `labels` = the same closed set for every item; `answers` = the distinct right answers of all items;
             `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id.
-        num_candidates: for `sampled`, how many including the right one; fewer where the data has fewer answers.
+        num_candidates: for `sampled`, the number of candidates with the right one; fewer where the data has fewer
+            answers.
         labels: for `labels`, label -> candidate text. Empty = the distinct targets of the data are both.
     """
 
@@ -23,17 +38,22 @@ class Choose:
     num_candidates: int = 10
     labels: dict[str, str] = field(default_factory=dict)
 
+    def check(self, task: "Task") -> None:
+        """Check that there is something to choose from."""
+        if self.candidates == "sampled" and self.num_candidates < 2:
+            raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
+
 
 @dataclass(frozen=True)
-class Generate:
+class Generate(Kind):
     """The model writes its answer; `settings` are transformers' generation options (default: greedy)."""
 
     settings: dict[str, Any] = field(default_factory=lambda: {"max_new_tokens": 24})
 
 
 @dataclass(frozen=True)
-class Match:
-    """Is the right answer likelier with the item's own media than with one of its media taken from another item?
+class Match(Kind):
+    """The right answer is compared with itself: with the item's own media, and with one taken from another item.
 
     Attributes:
         replaced: the modality that is taken from another item; the others stay.
@@ -43,14 +63,19 @@ class Match:
     replaced: str
     num_mismatches: int = 5
 
+    def check(self, task: "Task") -> None:
+        """Check that the task shows the modality that is replaced."""
+        if self.replaced not in task.modalities:
+            raise ValueError(f"task {task.name!r} replaces {self.replaced!r}, which is not among {task.modalities}")
+
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier on frozen, mean-pooled encoder features: what the encoder knows without any LLM.
+    """A linear classifier on frozen, mean-pooled encoder features, which shows what the encoder knows without any LLM.
 
     Attributes:
         data: the training split; its targets are the labels.
-        limit: at most so many training items, a seeded sample.
+        limit: the most training items; a seeded sample if there are more.
     """
 
     data: str
@@ -66,18 +91,20 @@ class Task:
         version: rises with every change that can move the result.
         description: one line for people.
         data: where the items come from, anything that `omni.readers.open_dataset` opens; `starter:` names are resolved.
-        modalities: which media of an item are shown, in the item's own order. All must be in the model.
+        modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
         prompt: the user's text after the media; None = the item's own text.
-        kind: `Choose`, `Generate` or `Match`.
-        scorer: name and version of the scorer (`eval.scorers.scorers.SCORERS`).
+        kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
+        scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
+            (`my_scorers.py:MyScorer`, `package.module.MyScorer`).
         target: where the right answer is: `answer` = the assistant's text, `meta:KEY` = that key of the row.
         clusters: what makes items dependent: the same `media`, the same `answer` text (of the assistant).
         only: extra conditions in which only these modalities are shown, such as `(("image",), ("sound",))`.
         num_shuffles: derangements that the shuffled control averages over.
-        limit: at most so many items, a seeded sample; None = all. The command line's `--limit` can only lower it.
+        limit: the most items, a seeded sample if there are more; None = all. The command line's `--limit` can only
+            lower it.
         reference: where reference media come from, never the test data: the mean likelihood of a candidate over them is
             what its pointwise mutual information is measured against; None = its likelihood without media.
-        num_references: how many of them, a seeded sample.
+        num_references: the number of these media, a seeded sample.
         probe: the linear probe; None with `no_probe` as the reason.
         no_probe: why there is no linear probe.
     """
@@ -88,7 +115,7 @@ class Task:
     data: str
     modalities: tuple[str, ...]
     prompt: str | None
-    kind: Choose | Generate | Match
+    kind: Kind
     scorer: str
     target: str = "answer"
     clusters: tuple[Literal["media", "answer"], ...] = ("media", "answer")
@@ -105,15 +132,10 @@ class Task:
             raise ValueError(f"task {self.name!r} shows no modality; name at least one, such as ('image',)")
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
-        if isinstance(self.kind, Match) and self.kind.replaced not in self.modalities:
-            raise ValueError(
-                f"task {self.name!r} replaces {self.kind.replaced!r}, which is not among {self.modalities}"
-            )
-        if isinstance(self.kind, Choose) and self.kind.candidates == "sampled" and self.kind.num_candidates < 2:
-            raise ValueError(f"task {self.name!r}: num_candidates must be at least 2, not {self.kind.num_candidates}")
+        self.kind.check(self)
 
     def changed(self, **values: Any) -> "Task":
-        """A copy with other values; `None` values are left as they are. Other data do away with `reference`."""
+        """Return a copy with other values, of which `None` changes nothing. Other data do away with `reference`."""
         values = {name: value for name, value in values.items() if value is not None}
         if "data" in values:
             values = {"reference": None} | values

@@ -9,7 +9,7 @@ import pytest
 
 import adapters
 import omni.encoders
-from eval.scorers.scorers import SCORERS
+from eval.scorers import SCORERS
 from eval.tasks import TASKS
 from omni.recipe.instructions import INSTRUCTIONS
 from omni.starter import ASSETS

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import demo.__main__
 import eval.__main__
-import eval.retrieval.retrieval
+import eval.retrieval.command
 import eval.speed.__main__
 import omni.__main__
 import omni.encoders
@@ -46,7 +46,7 @@ from train.recipe import DRY_RUN, RECIPES, describe_keys, load_recipes
 MODULES = {
     "omni": omni.__main__,
     "eval": eval.__main__,
-    "eval.retrieval": eval.retrieval.retrieval,
+    "eval.retrieval": eval.retrieval.command,
     "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
     "train": train.__main__,

@@ -17,19 +17,19 @@ DEFAULT_MAX_NEW_TOKENS = 64
 MAX_NEW_TOKENS = 1024
 UNDO = "Undo puts your question back in the box below; the bin clears the chat."
 UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 3600, 86400  # seconds: uploaded files are deleted after a day
-# of events that only change what is shown
+# Options of events that only change what is shown.
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass
 class Chat:
-    """What happens when the user does something; the page below only wires it up."""
+    """Reacts to the user's actions; the page below only wires them up."""
 
     model: OmniModel
     uploads: Uploads
 
     def send(self, busy: bool, typed: dict[str, Any], history: History, *choices: str) -> tuple[bool, Any, History]:
-        """Move what was typed into the chat, or say what is wrong with it and leave the rest in the text box.
+        """Move what was typed into the chat, or say why a file cannot be used and leave the rest in the text box.
 
         Raises:
             gr.Error: Enter was pressed while an answer is being written. What was typed stays in the box.
@@ -75,7 +75,7 @@ class Chat:
             ]
 
     def stopped(self, history: History) -> tuple[bool, Any, History]:
-        """Say so where an answer was stopped before its first word: retry and undo stand at the page's own turns."""
+        """Say so if an answer was stopped before its first word, so that there is a turn to retry or to undo."""
         if history and history[-1]["role"] == "user":
             history = [*history, notice("Stopped before the first word.")]
         return False, _idle(), history
@@ -94,7 +94,7 @@ class Chat:
 
 @dataclass
 class Example:
-    """Something to begin with: a question about starter media."""
+    """A question about starter media, to begin with."""
 
     text: str
     files: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Example:
 def build_page(
     model: OmniModel, uploads: Uploads, llm: str, licence: str | None, examples: Sequence[Example] = ()
 ) -> gr.Blocks:
-    """The page over a loaded model; `llm` and `licence` are shown in its header."""
+    """Return the page over a loaded model; `llm` and `licence` are shown in its header."""
     chat = Chat(model, uploads)
     with gr.Blocks(
         title="omni",
@@ -188,7 +188,7 @@ def _example_taker(examples: Sequence[Example]) -> Callable[[gr.SelectData], Any
 
 
 def _advice(text: str, num_files: int) -> str:
-    """What to do when a file was refused: `text` and `num_files` others went back into the box."""
+    """Say what to do when a file was refused: `text` and `num_files` others went back into the box."""
     others = "the other file" if num_files == 1 else f"the other {num_files} files"
     kept = ["your text"] * bool(text.strip()) + [others] * bool(num_files)
     if not kept:

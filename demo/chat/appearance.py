@@ -1,4 +1,4 @@
-"""How the chat page looks: theme, style sheet, icon and the parts in HTML. Nothing is fetched: no web fonts, no CDN."""
+"""The look of the chat page: theme, style sheet, icon and the parts in HTML. Nothing is fetched: no web fonts, no CDN."""
 # ruff: noqa: E501 (style sheet and drawings read better unbroken)
 
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent)
 
 
 def theme() -> Base:
-    """Teal and indigo on slate, in the fonts of the system."""
+    """Return the theme: teal and indigo on slate, in the fonts of the system."""
     sans = (
         "ui-sans-serif",
         "system-ui",
@@ -106,7 +106,7 @@ def theme() -> Base:
 
 
 def header(llm: str, licence: str | None, uploads: Uploads) -> str:
-    """What is loaded: LLM, effective licence, and each modality with its file types and cue."""
+    """Return the header: LLM, effective licence, and each modality with its file types and cue."""
     shown_licence = escape(licence) if licence else "not stated"
     modalities = "".join(_modality(upload) for upload in uploads.by_modality.values())
     if not modalities:
@@ -119,7 +119,7 @@ def header(llm: str, licence: str | None, uploads: Uploads) -> str:
 
 
 def welcome(uploads: Uploads) -> str:
-    """What the empty chat says: what to do first."""
+    """Return the text of the empty chat, which says what to do first."""
     names = [name.replace("_", " ") for name, upload in uploads.by_modality.items() if upload.extensions]
     icons = "".join(icon(name) for name in uploads.by_modality)
     if not names:
@@ -134,7 +134,7 @@ def welcome(uploads: Uploads) -> str:
 
 
 def icon(modality: str) -> str:
-    """A small picture for a modality, as SVG in the colour of the text around it."""
+    """Return a small picture for a modality, as SVG in the colour of the text around it."""
     return (
         '<svg class="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round" '
         f'stroke-linejoin="round" aria-hidden="true">{_STROKES.get(modality, _OTHER_STROKES)}</svg>'
@@ -142,17 +142,17 @@ def icon(modality: str) -> str:
 
 
 def choice_label(extensions: Sequence[str]) -> str:
-    """The label of the choice between modalities that share file types."""
+    """Return the label of the choice between modalities that share file types."""
     return f"Take attached {' '.join(extensions)} files as"
 
 
 def choice_options(modalities: Sequence[str]) -> list[tuple[str, str]]:
-    """The options of that choice: what is shown, and the modality."""
+    """Return the options of that choice: the text that is shown, and the modality."""
     return [(name.replace("_", " "), name) for name in modalities]
 
 
 def settings_labels() -> Mapping[str, str]:
-    """Explanations of the generation settings."""
+    """Return the explanations of the generation settings."""
     return {
         "max_new_tokens": "The answer ends there at the latest; a token is about three quarters of a word",
         "temperature": "0 always takes the likeliest word; higher is more varied and less reliable",

@@ -1,4 +1,4 @@
-"""From what the chat page holds to the messages that the model takes.
+"""Convert the history of the chat page to the messages that the model takes.
 
 It knows of Gradio only the shape of its chat history: a list of `{"role", "content", "metadata"}`, where content
 is a list of `{"type": "text", "text": ...}` and `{"type": "file", "file": {"path": ...}, "alt_text": ...}`. Gradio
@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from omni.encoders.base import Encoder
-from omni.encoders.precomputed import PrecomputedFeatures
 from omni.media.item import Media
 from omni.samples.messages import Message, Text
 
-# What may mean something in Markdown or HTML: some characters anywhere, some at the head of a line, and in addresses.
+# Characters that may mean something in Markdown or HTML: some anywhere, others at the head of a line or in addresses.
 # Other text is left as it is, because screen readers are given the Markdown.
 _MARKUP = re.compile(
     r"[\\`*_{}\[\]<>#|~$&@]|^ +|^[ ]*[-+=]|(?<=\d)[.)](?=\s)|:(?=//)|(?<=www)\.", re.MULTILINE | re.IGNORECASE
 )
-NOTICE = {"id": "notice"}  # metadata of what the page itself says; the model never sees such a message
+NOTICE = {"id": "notice"}  # metadata of the page's own messages, which the model never sees
 
 
 class AttachmentError(ValueError):
@@ -31,7 +30,7 @@ class AttachmentError(ValueError):
 
 @dataclass(frozen=True)
 class Upload:
-    """What the page takes for one modality of the model."""
+    """The files that the page takes for one modality of the model."""
 
     modality: str
     extensions: tuple[str, ...]  # with the dot, in lower case; empty = nothing can be uploaded
@@ -39,10 +38,8 @@ class Upload:
     encoder: Encoder
 
     def media(self, path: str) -> Media:
-        """The file as a media item of this modality."""
-        if isinstance(self.encoder, PrecomputedFeatures):
-            return Media(self.modality, features=path)
-        return Media(self.modality, path=path)
+        """Return an uploaded file as a media item of this modality."""
+        return self.encoder.media_of_file(path, self.modality)
 
 
 class Uploads:
@@ -57,11 +54,11 @@ class Uploads:
         return tuple(dict.fromkeys(suffix for upload in self.by_modality.values() for suffix in upload.extensions))
 
     def candidates(self, suffix: str) -> tuple[str, ...]:
-        """The modalities that take files ending in `suffix` (`".wav"`), in the model's order."""
+        """Return the modalities that take files ending in `suffix` (`".wav"`), in the model's order."""
         return tuple(name for name, upload in self.by_modality.items() if suffix.lower() in upload.extensions)
 
     def ambiguous(self) -> dict[tuple[str, ...], tuple[str, ...]]:
-        """Groups of modalities that share file types -> the types they share. The user has to choose within a group."""
+        """Return groups of modalities with the file types that they share; the user has to choose within a group."""
         groups: dict[tuple[str, ...], tuple[str, ...]] = {}
         for suffix in self.extensions:
             modalities = self.candidates(suffix)
@@ -70,7 +67,7 @@ class Uploads:
         return groups
 
     def modality_of(self, path: str, choices: Sequence[str] = ()) -> str:
-        """The modality of an attached file; of several possible ones, the first that is among `choices`.
+        """Return the modality of an attached file; if several are possible, the first that is among `choices`.
 
         Raises:
             AttachmentError: no modality takes such a file; the message lists the types that are taken.
@@ -83,14 +80,14 @@ class Uploads:
         return next((modality for modality in candidates if modality in choices), candidates[0])
 
     def describe(self) -> str:
-        """The accepted file types in words: `image (.jpg .png), sound (.wav)`."""
+        """Return the accepted file types in words: `image (.jpg .png), sound (.wav)`."""
         taken = [
             f"{name} ({' '.join(upload.extensions)})" for name, upload in self.by_modality.items() if upload.extensions
         ]
         return ", ".join(taken) or "no files, only text"
 
     def check(self, path: str, choices: Sequence[str] = ()) -> str:
-        """The modality of an attached file that its encoder can read.
+        """Return the modality of an attached file, once its encoder has read it.
 
         The file is read as the encoder will read it, so that a broken one is named before an answer is begun.
 
@@ -110,7 +107,7 @@ class Uploads:
 
 
 def user_turn(text: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """A new turn: `files` are (path, modality); the modality is kept, whatever the user chooses later."""
+    """Return a new turn: `files` are (path, modality); the modality is kept, whatever the user chooses later."""
     content: list[dict[str, Any]] = [{"path": path, "alt_text": modality} for path, modality in files]
     if text.strip():
         content.append({"type": "text", "text": literal(text)})
@@ -118,23 +115,23 @@ def user_turn(text: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 
 def literal(text: str) -> str:
-    """Markdown that shows `text` as it was typed; `html.unescape` gives the text again."""
+    """Return Markdown that shows `text` as it was typed; `html.unescape` gives the text again."""
     return _MARKUP.sub(lambda match: "".join(f"&#{ord(letter)};" for letter in match.group()), text)
 
 
 def notice(text: str) -> dict[str, Any]:
-    """A turn in which the page itself speaks: an error, in words."""
+    """Return a turn in which the page itself speaks: an error, in words."""
     return {"role": "assistant", "content": [{"type": "text", "text": literal(text)}], "metadata": dict(NOTICE)}
 
 
 def split_turn(turn: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Text and file paths of a turn of the chat history, to put it back where it was typed."""
+    """Return text and file paths of a turn of the chat history, to put it back where it was typed."""
     text = "".join(html.unescape(part["text"]) for part in turn["content"] if part["type"] == "text")
     return text, [part["file"]["path"] for part in turn["content"] if part["type"] == "file"]
 
 
 def to_messages(history: Sequence[Mapping[str, Any]], uploads: Uploads) -> tuple[Message, ...]:
-    """The chat history as the model's messages, media kept where they occurred.
+    """Return the chat history as the model's messages, with media kept where they occurred.
 
     Left out are the page's own notices and the user turns that got no answer (an error, or stopped before the first
     word): chat templates want user and assistant to take turns. The last user turn is the one to be answered.

@@ -1,8 +1,8 @@
-"""Something to click on in an empty chat: held-out starter media, where they have been fetched."""
+"""Examples to click on in an empty chat: held-out starter media, where they have been fetched."""
 
 from demo.chat.app import Example
 from omni.readers import open_dataset
-from omni.samples.messages import Media
+from omni.samples.messages import Media, SampleError
 from omni.starter import resolve
 
 # modality -> the starter manifests to look into, best first, and a question that goes with them
@@ -16,7 +16,7 @@ MAX_EXAMPLES = 4
 
 
 def starter_examples(modalities: list[str]) -> list[Example]:
-    """Up to four examples for these modalities; none where no starter data is present (nothing is fetched)."""
+    """Return up to four examples for these modalities; none where no starter data is present (nothing is fetched)."""
     examples = []
     if {"image", "sound"} <= set(modalities):
         reference, question = BOTH
@@ -32,10 +32,10 @@ def _examples(references: tuple[str, ...], wanted: set[str], question: str, kind
         try:
             rows = open_dataset(resolve(f"starter:{reference}"))
         except FileNotFoundError:
-            continue  # not fetched: a page without this example is a page all the same
+            continue  # not fetched: the page does without this example
         for index in range(len(rows)):
             sample = rows[index]
-            media: tuple[Media, ...] = () if isinstance(sample, ValueError) else sample.media
+            media: tuple[Media, ...] = () if isinstance(sample, SampleError) else sample.media
             files = [item.path for item in media if item.modality in wanted and isinstance(item.path, str)]
             if len(files) == len(wanted):
                 return [Example(question, files, f"{kind}: {question}")]

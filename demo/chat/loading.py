@@ -1,4 +1,4 @@
-"""Load a saved model and say what the page has to show of it."""
+"""Load a saved model and describe it for the page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ def load(directory: Path) -> Loaded:
 
 
 def describe(model: OmniModel) -> Loaded:
-    """What the page shows of a model."""
+    """Return what the page shows of a model."""
     uploads = []
     for name in model.modalities:
         modality = model.modality(name)

@@ -12,8 +12,8 @@ from transformers.generation.streamers import BaseStreamer
 from omni.model import OmniModel
 from omni.samples.messages import Message
 
-REPLACEMENT = "\ufffd"  # what bytes that are no whole character are decoded to
-LOOK_SECONDS = 0.05  # between looks whether a generation that waits for another is still wanted
+REPLACEMENT = "\ufffd"  # stands in decoded text for bytes that are no whole character
+LOOK_SECONDS = 0.05  # how often a generation that waits for another checks whether it is still wanted
 
 # Two generations at once would share the model's state. One that was stopped may still be reading its media when the
 # next one is asked for.
@@ -25,7 +25,7 @@ class _StoppedError(Exception):
 
 
 class _AnswerStreamer(BaseStreamer):
-    """Gives out the answer so far at every token, and ends the generation at the next one once `stopped` is set.
+    """Queues the answer so far at every token, and ends the generation at the next token once `stopped` is set.
 
     Unlike transformers' own, which waits for a space: not every script has one between words.
     """
@@ -53,7 +53,9 @@ class _AnswerStreamer(BaseStreamer):
 
 
 def stream_answer(model: OmniModel, messages: Sequence[Message], **generation_config: Any) -> Iterator[str]:
-    """The answer so far, again and again until it is whole. Closing the iterator ends the generation at the next token.
+    """Yield the answer so far, again and again until it is whole; closing the iterator ends the generation.
+
+    The generation ends at its next token.
 
     Raises:
         Exception: whatever the generation raised.

@@ -1,6 +1,6 @@
 """`python -m demo.quickstart`: from nothing to a model that sees and hears, and a page that shows what it can do.
 
-Every step leaves what it made in the output folder and is not done again, so an interrupted run goes on where it was.
+Every step leaves its results in the output folder and is not done again, so an interrupted run goes on where it was.
 """
 
 import argparse
@@ -55,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def default_output(data: str | None) -> Path:
-    """The folder of a run, one for each folder of data; the Makefile names it in the same way."""
+    """Return the folder of a run, one for each folder of data; the Makefile names it in the same way."""
     return Path(f"{RUN}-{data.rstrip('/').rpartition('/')[2].replace(' ', '_')}" if data else RUN)
 
 
 def run(output: Path, data: str | None, seed: int) -> None:
-    """All steps.
+    """Take all steps.
 
     Raises:
         subprocess.CalledProcessError: training failed (it has said why).
@@ -83,7 +83,7 @@ def run(output: Path, data: str | None, seed: int) -> None:
 
 
 def chat_command(output: Path, data: str | None) -> str:
-    """What opens the chat page on what a run has made."""
+    """Return the command that opens the chat page on the model of a run."""
     command = f"python -m demo --model {shlex.quote(str(output / 'model'))}"
     if output != default_output(data):
         return command
@@ -91,7 +91,7 @@ def chat_command(output: Path, data: str | None) -> str:
 
 
 def train(training: Training, output: Path, seed: int) -> Path:
-    """Train an adapter in a process of its own, unless that is done; returns the model's folder."""
+    """Train an adapter in a process of its own, unless that is done; return the model's folder."""
     overrides = {"train.output_dir": str(output), "train.seed": seed, **training.overrides}
     words = [word for key, value in overrides.items() for word in (f"--{key}", json.dumps(value))]
     content = training.recipe.read_bytes() + json.dumps(words).encode() + _manifest_bytes(training.overrides)
@@ -115,7 +115,7 @@ def _set_aside(output: Path) -> None:
     """Rename the folder of an earlier run: it may have taken long, so it is the user who deletes it.
 
     Raises:
-        ValueError: the folder is none of a quickstart's.
+        ValueError: the folder was not made by a quickstart.
     """
     names = sorted(entry.name for entry in output.iterdir()) if output.exists() else []
     if not names:
@@ -157,7 +157,7 @@ def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> Non
     """Combine, evaluate, answer a question and write the page."""
     # Imported late: these load torch and transformers, and the steps before take no notice of them.
     from demo.quickstart.page import write_page
-    from eval.__main__ import summary
+    from eval.report.terminal import summary
     from eval.run.results import save_results
     from eval.run.runner import evaluate
     from omni.model import OmniModel

@@ -24,7 +24,7 @@ def write_page(
     where = "The media are held out: neither adapter was trained on them, and no training row had two modalities."
     sections: list[Section] = [
         AnswerSection("One question about it all", describe_media(plan.joint), plan.question, answer, where),
-        *sections_of(result, "How well it does, beside controls and chance"),
+        *sections_of(result, "How well it does, next to controls and chance"),
         CurveSection("Training loss", _curves(folders), "Nats per answer token, stage two; smoothed by logging."),
         _training_table(folders, evaluation_seconds),
     ]

@@ -1,4 +1,4 @@
-"""What the quickstart trains and evaluates: on the starter data, or on a folder of the user's own."""
+"""The plan of a quickstart: what it trains and evaluates, on the starter data or on a folder of the user's own."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ SHOWN_LEFT_OUT = 10
 
 @dataclass(frozen=True)
 class Training:
-    """One adapter to train: a recipe and what is set beside it on the command line."""
+    """One adapter to train: a recipe, and what is overridden on the command line."""
 
     modality: str
     recipe: Path
@@ -41,7 +41,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a quickstart does."""
+    """Everything that a quickstart does."""
 
     assets: tuple[str, ...]  # starter assets that it needs
     trainings: tuple[Training, ...]
@@ -51,7 +51,7 @@ class Plan:
 
 
 def starter_plan() -> Plan:
-    """Image and sound on the starter data; call it when the assets are there."""
+    """Return the plan for image and sound on the starter data; call it when the assets are there."""
     trainings = tuple(Training(name, RECIPES / recipe) for name, (recipe, _) in RECIPE_OF.items())
     triplets = open_dataset("starter:stamps/triplet-test.jsonl")
     first = next(sample for sample in (triplets[i] for i in range(len(triplets))) if isinstance(sample, Sample))
@@ -60,12 +60,12 @@ def starter_plan() -> Plan:
 
 
 def folder_plan(folder: str, work: Path) -> Plan:
-    """Image and sound files of the user's own with captions (a manifest, or file names as captions).
+    """Return the plan for the user's own image and sound files with captions (a manifest, or file names as captions).
 
     Training and test manifests go to `work`; a caption is in one of them only.
 
     Raises:
-        ValueError: nothing there that can be used, or too little of it.
+        ValueError: the folder holds nothing that can be used, or too little of it.
     """
     samples, skipped = _usable_samples(folder)
     trainings, tasks, joint = [], [], []
@@ -89,7 +89,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
     if not trainings:
         raise ValueError(
             f"{folder} has no pictures or sounds with captions to train on (at least some ten captions). Give "
-            "each file its caption as its name (red_fox.png), as a text file beside it (fox.txt), or in manifest.jsonl"
+            "each file its caption as its name (red_fox.png), as a text file next to it (fox.txt), or in manifest.jsonl"
         )
     weights = tuple(WEIGHTS[training.modality] for training in trainings)
     question = (
@@ -107,7 +107,7 @@ def _split(captions: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def _usable_samples(folder: str) -> tuple[dict[str, list[Sample]], list[str]]:
-    """Samples with a single picture or sound that can be read and a caption, by modality; and what was left out."""
+    """Return samples with one readable picture or sound and a caption, by modality; and what was left out."""
     samples: dict[str, list[Sample]] = defaultdict(list)
     left_out: list[str] = []
     for entry in track(open_dataset(folder), description="reading", transient=True):
@@ -121,7 +121,7 @@ def _usable_samples(folder: str) -> tuple[dict[str, list[Sample]], list[str]]:
 
 
 def _checked(sample: Sample | SampleError) -> Sample:
-    """The sample with the answer that is trained as its caption in `meta`.
+    """Return the sample with the answer that is trained as its caption in `meta`.
 
     Broken files are seen here: training stops when they are many.
 
@@ -145,7 +145,7 @@ def _checked(sample: Sample | SampleError) -> Sample:
 
 
 def _instructions(recipe: str) -> str | list[str] | None:
-    """Those that the recipe trains with on its own data."""
+    """Return the instructions that the recipe trains with on its own data."""
     return load_recipe(RECIPES / recipe).data.train[0].instructions
 
 
@@ -166,5 +166,5 @@ def _choice_task(modality: str, manifests: dict[str, Path], prompt: str, num_ite
 
 
 def describe_media(media: Sequence[Media]) -> list[dict[str, Any]]:
-    """Media that are files as the JSON parts that reports take."""
+    """Return the media that are files as the JSON parts that reports take."""
     return [{"type": item.modality, "path": item.path} for item in media if isinstance(item.path, str)]

@@ -8,7 +8,7 @@ from eval.metrics.text import words_v1
 
 
 def bleu_4(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Corpus BLEU-4 in [0, 1], on `words_v1` words, without smoothing.
+    """Return corpus BLEU-4 in [0, 1], on `words_v1` words, without smoothing.
 
     Args:
         candidates: one text per item.

@@ -26,7 +26,7 @@ NGrams = Counter[tuple[str, ...]]
 
 
 def count_ngrams(words: Sequence[str]) -> list[NGrams]:
-    """Counts of the n-grams of a word sequence, one counter for each n = 1..4."""
+    """Count the n-grams of a word sequence; one counter for each n = 1..4."""
     return [
         Counter(tuple(words[start : start + n]) for start in range(len(words) - n + 1)) for n in range(1, MAX_N + 1)
     ]
@@ -36,7 +36,7 @@ class CiderD:
     """CIDEr-D against a fixed reference corpus, from which the document frequencies come.
 
     Args:
-        corpus: for each item of the corpus its reference texts.
+        corpus: the reference texts of each item of the corpus.
 
     Raises:
         ValueError: the corpus is empty or an item has no reference.
@@ -71,7 +71,7 @@ class CiderD:
         return float(per_n.mean()) * math.exp(-(difference**2) / (2 * SIGMA**2))
 
     def score(self, candidate: str, references: Sequence[str]) -> float:
-        """CIDEr-D of one candidate, in [0, 10]; an item's references need not be in the corpus.
+        """Return CIDEr-D of one candidate, in [0, 10]; an item's references need not be in the corpus.
 
         Raises:
             ValueError: there is no reference.

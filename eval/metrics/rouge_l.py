@@ -9,7 +9,7 @@ BETA = 1.2
 
 
 def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
-    """Length of the longest common subsequence of two sequences."""
+    """Return the length of the longest common subsequence of two sequences."""
     previous = [0] * (len(right) + 1)
     for word in left:
         current = [0]
@@ -20,7 +20,7 @@ def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int
 
 
 def rouge_l(candidate: str, references: Sequence[str]) -> float:
-    """ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of the best precision and recall over references.
+    """Return ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of best precision and recall over references.
 
     Raises:
         ValueError: there is no reference.

@@ -16,7 +16,7 @@ _PUNCTUATION = re.compile(r"(?<!\d)\.|\.(?!\d)|[;/\[\]\"{}()=+\\_\-><@`,?!:]")
 
 
 def words_v1(text: str) -> list[str]:
-    """Lower-case words of a text; punctuation is dropped, apostrophes inside a word stay (`don't` is one word).
+    """Return the lower-case words of a text, without punctuation; apostrophes inside a word stay (`don't` is one word).
 
     Stands in for the Penn Treebank tokenizer of the usual caption package, which needs Java; on plain captions both
     give the same words after that package has removed punctuation.
@@ -26,7 +26,7 @@ def words_v1(text: str) -> list[str]:
 
 
 def normalise_vqa_v1(answer: str) -> str:
-    """An answer in the form in which VQA answers are compared.
+    """Return an answer in the form in which VQA answers are compared.
 
     Lower case, no line breaks, no punctuation (decimal points stay), number words up to ten as digits, no articles.
     Follows the rules published with the VQA data set (Antol et al. 2015), without its list of misspelt contractions:

@@ -6,7 +6,7 @@ from eval.metrics.text import normalise_vqa_v1
 
 
 def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
-    """Agreement of one answer with several annotators, in [0, 1].
+    """Return the agreement of one answer with several annotators, in [0, 1].
 
     For each annotator: min(1, matches among the *other* annotators / 3), then the mean over annotators. With a single
     annotation there are no others, and the value is exact match.

@@ -23,9 +23,9 @@ class Bar:
 
 
 def bar_chart(bars: Sequence[Bar], *, chance: float | None, maximum: float, title: str) -> Markup:
-    """Bars from 0 to `maximum` with their intervals; chance is a dashed line.
+    """Draw bars from 0 to `maximum` with their intervals; chance is a dashed line.
 
-    Where bounds lie outside [0, maximum] they are cut at the edge.
+    Bounds outside [0, maximum] are cut at the edge.
     """
     plot, value_x = WIDTH - LABEL_WIDTH - VALUE_WIDTH, WIDTH - VALUE_WIDTH + 10
     top = 22 if chance is not None else 6
@@ -57,7 +57,7 @@ def bar_chart(bars: Sequence[Bar], *, chance: float | None, maximum: float, titl
 
 
 def curve_chart(curves: dict[str, Sequence[tuple[float, float]]], *, title: str, y_label: str) -> Markup:
-    """Curves over steps with their names and last values as legend; not finite points are left out."""
+    """Draw curves over steps, with names and last values as the legend; points that are not finite are left out."""
     width, height, left, bottom, top, right = 720, 280, 52, 34, 26, 16
     finite = {
         name: [(step, value) for step, value in points if math.isfinite(value)] for name, points in curves.items()

@@ -21,7 +21,8 @@ from eval.report.sections import (
     TextSection,
 )
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
-from eval.run.results import ItemAnswer, TaskResult, write_text_atomically
+from eval.run.results import ItemAnswer, TaskResult
+from omni.runtime.files import write_atomically
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
 MEDIA_BUDGET = 7_000_000
@@ -40,12 +41,12 @@ def write_report(
     """Write a page from sections, atomically.
 
     Args:
-        path: of the page.
+        path: the file of the page.
         sections: in the order of the page; those of one evaluation come from `sections_of`.
-        title: of the page; escaped.
-        intro_html: under the title; trusted HTML, not escaped.
-        gallery_items: most items that a task's gallery shows, spread over right and wrong ones as they occur.
-        media_budget: bytes of embedded pictures and sounds; what does not fit is shown by its file name.
+        title: the title of the page; it is escaped.
+        intro_html: a paragraph under the title; trusted HTML, not escaped.
+        gallery_items: the most items that a task's gallery shows, spread over right and wrong ones as they occur.
+        media_budget: bytes of embedded pictures and sounds; those that do not fit are shown by their file names.
     """
     embedder = Embedder(media_budget)
     views = [_view(section, embedder, gallery_items) for section in sections]
@@ -60,7 +61,7 @@ def write_report(
         sections=views,
         left_out=embedder.left_out,
     )
-    write_text_atomically(path, page)
+    write_atomically(path, page)
 
 
 def _read(name: str) -> str:
@@ -69,7 +70,7 @@ def _read(name: str) -> str:
 
 @singledispatch
 def _view(section: Any, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
-    raise TypeError(f"{type(section).__name__} is no section of a report; use those of eval.report")
+    raise TypeError(f"{type(section).__name__} is no section of a report; use one of eval.report")
 
 
 @_view.register
@@ -80,7 +81,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         return view | {"chart": None, "items": [], "rows": [], "header": [], "facts": [], "warning": ""}
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     rows = [
-        [condition_label(condition), *(interval(scores.get(metric), is_share(metric)) for metric in metrics)]
+        [condition_label(condition), *(interval(scores.get(metric), is_share(metric, task)) for metric in metrics)]
         for condition, scores in task.scores.items()
     ]
     shown = pick_items(task.items, gallery_items)
@@ -149,7 +150,7 @@ def _(section: TextSection, embedder: Embedder, gallery_items: int) -> dict[str,
 
 
 def headline(task: TaskResult) -> dict[str, str]:
-    """The figures of a task that are shown large: score, interval, shuffled control, chance and a verdict."""
+    """Return the figures of a task that are shown large: score, interval, shuffled control, chance and a verdict."""
     primary = task.primary
     assert primary is not None
     shuffled, difference = task.estimate("shuffled"), task.difference
@@ -172,7 +173,7 @@ def headline(task: TaskResult) -> dict[str, str]:
 
 
 def task_chart(task: TaskResult) -> Markup:
-    """Bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
+    """Draw the bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
     order = ["own", *(name for name in task.scores if name.startswith("only-")), "shuffled", "blank"]
     bars: list[Bar] = []
     for condition in order:
@@ -186,7 +187,7 @@ def task_chart(task: TaskResult) -> Markup:
 
 
 def chart_maximum(task: TaskResult, bars: Sequence[Bar]) -> float:
-    """The right end of the scale: 100 %, or less where all is low, so that bars can be told apart."""
+    """Return the right end of the scale: 100 %, or less where all is low, so that bars can be told apart."""
     highest = max([bar.estimate.high for bar in bars if bar.estimate.high < float("inf")], default=1.0)
     highest = max(highest, task.chance or 0.0, 1e-6) * 1.08
     return min(1.0, highest) if task.percent else highest
@@ -210,14 +211,14 @@ def _plain(value: Any) -> str:
 
 
 def pick_items(items: Sequence[ItemAnswer], number: int) -> list[ItemAnswer]:
-    """At most `number` items, evenly spread over the data, so that the gallery shows right and wrong as they occur."""
+    """Return at most `number` items, evenly spread, so that the gallery shows right and wrong as they occur."""
     if len(items) <= number:
         return list(items)
     return [items[index * len(items) // number] for index in range(number)]
 
 
 def common_question(items: Sequence[ItemAnswer]) -> str:
-    """The question that all items share, shown once above them; empty where they differ."""
+    """Return the question that all items share, shown once above them; empty where they differ."""
     questions = {item.question for item in items}
     return questions.pop() if len(questions) == 1 else ""
 

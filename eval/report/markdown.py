@@ -5,7 +5,7 @@ from eval.run.results import RunResult, TaskResult
 
 
 def markdown_report(run: RunResult) -> str:
-    """The whole of `results.md`."""
+    """Return the whole of `results.md`."""
     lines = [f"# {run.suite or 'Evaluation'}", ""]
     lines += [f"Model `{run.model.get('fingerprint', '?')[:12]}`; brackets are 95 % intervals.", ""]
     lines += ["| task | metric | score | shuffled media | blank | chance | score - shuffled | linear probe | items |"]
@@ -43,7 +43,7 @@ def _task_lines(task: TaskResult) -> list[str]:
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     lines += ["", "| condition | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
     for condition, scores in task.scores.items():
-        cells = [interval(scores.get(metric), is_share(metric)) for metric in metrics]
+        cells = [interval(scores.get(metric), is_share(metric, task)) for metric in metrics]
         lines.append(f"| {condition_label(condition)} | " + " | ".join(cells) + " |")
     for condition, metric in task.control_metric.items():
         lines += ["", f"The headline figure of {condition_label(condition)} is `{metric}`."]

@@ -20,7 +20,7 @@ SOUND_RATE = 16_000
 
 @dataclass
 class Embedder:
-    """Turns files into data URIs until the budget (bytes of the page) is used up; each file is encoded once."""
+    """Turns files into data URIs until the budget (bytes of the page) is used up. Each file is encoded once."""
 
     budget: int
     used: int = 0
@@ -28,14 +28,14 @@ class Embedder:
     _done: dict[str, str] = field(default_factory=dict)
 
     def embed(self, part: dict[str, Any]) -> dict[str, str]:
-        """What the page shows for one JSON part: `kind` picture, sound or other, `uri` (empty if left out), `label`."""
+        """Return how the page shows one JSON part: `kind` (picture, sound, other), `uri` (empty: left out), `label`."""
         path = part.get("path")
         paths = path if isinstance(path, list) else [path] if path else []
         kind = _kind(str(part.get("type")), paths)
         label = Path(paths[0]).name if paths else str(part.get("description", part.get("type")))
         uri = ""
         if paths and kind != "other":
-            # Of a sequence of pictures the middle one stands for all.
+            # The middle one of a sequence of pictures stands for all.
             uri = self._uri(kind, str(paths[len(paths) // 2]))
         return {"kind": kind if uri else "other", "uri": uri, "label": label, "modality": str(part.get("type"))}
 
@@ -63,7 +63,7 @@ def _kind(modality: str, paths: list[str]) -> str:
 
 
 def picture_uri(path: str) -> str:
-    """A picture as a small WebP, transparent parts white."""
+    """Return a picture as a small WebP, transparent parts white."""
     with Image.open(path) as opened:
         opened.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
         picture = opened.convert("RGBA")
@@ -76,7 +76,7 @@ def picture_uri(path: str) -> str:
 
 
 def sound_uri(path: str) -> str:
-    """The first seconds of a sound as mono Ogg Vorbis."""
+    """Return the first seconds of a sound as mono Ogg Vorbis."""
     with soundfile.SoundFile(path) as file:
         samples = file.read(frames=SOUND_SECONDS * file.samplerate, dtype="float32", always_2d=True).mean(axis=1)
         rate = file.samplerate

@@ -1,4 +1,4 @@
-"""What a page is made of. Sections are plain data; `html.py` draws them."""
+"""The sections of a page. They are plain data; `html.py` draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from eval.run.results import RunResult, TaskResult
 
 @dataclass(frozen=True)
 class TaskSection:
-    """One task: its figures beside the controls, and a gallery of items."""
+    """One task: its figures next to the controls, and a gallery of items."""
 
     result: TaskResult
 
@@ -66,5 +66,5 @@ Section = TaskSection | SummarySection | CurveSection | AnswerSection | TableSec
 
 
 def sections_of(run: RunResult, title: str = "") -> list[Section]:
-    """The sections of one run: a chart of all its tasks, then each task."""
+    """Return the sections of one run: a chart of all its tasks, then each task."""
     return [SummarySection(title or run.suite or "Results", run.tasks), *(TaskSection(task) for task in run.tasks)]

@@ -13,14 +13,14 @@ CONDITION_LABELS = {
 
 
 def condition_label(condition: str) -> str:
-    """A condition in words."""
+    """Return a condition in words."""
     if condition.startswith("only-"):
         return condition.removeprefix("only-").replace("+", " and ") + " only"
     return CONDITION_LABELS.get(condition, condition)
 
 
 def figure(value: float, percent: bool, sign: bool = False) -> str:
-    """A value in percent with one decimal, or with three decimals."""
+    """Return a value in percent with one decimal, or with three decimals."""
     if math.isnan(value) or math.isinf(value):
         return "?"
     plus = "+" if sign else ""
@@ -28,7 +28,7 @@ def figure(value: float, percent: bool, sign: bool = False) -> str:
 
 
 def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> str:
-    """A value with its 95 % interval, or a dash."""
+    """Return a value with its 95 % interval, or a dash."""
     if estimate is None:
         return "-"
     low, high = figure(estimate.low, percent, sign), figure(estimate.high, percent, sign)
@@ -36,13 +36,15 @@ def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> st
     return f"{figure(estimate.value, percent, sign)} [{low}, {high}]"
 
 
-def is_share(metric: str) -> bool:
-    """Whether a metric is shown in percent."""
+def is_share(metric: str, task: TaskResult) -> bool:
+    """Return whether a metric is shown in percent: the task says it of its primary one, names say it of the others."""
+    if metric == task.metric:
+        return task.percent
     return metric.startswith(("accuracy", "recall", "preference", "exact"))
 
 
 def bad_items_warning(result: TaskResult, loud_share: float = 0.05) -> str:
-    """A sentence about unusable items; loud above a share of them, empty without any."""
+    """Return a sentence about unusable items; loud above a share of them, empty without any."""
     if not result.bad:
         return ""
     total = result.num_items + len(result.bad)

@@ -1,8 +1,8 @@
-"""`python -m eval.retrieval`: see `eval.retrieval.retrieval`."""
+"""`python -m eval.retrieval`: see `eval.retrieval.command`."""
 
 import sys
 
-from eval.retrieval.retrieval import main
+from eval.retrieval.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

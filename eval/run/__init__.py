@@ -1,1 +1,1 @@
-"""One evaluation: plan it, ask the model, score the answers."""
+"""One evaluation: plan every task, ask the model, build the results."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from eval.run.answers import Answers
 from eval.run.cache import AnswerCache
 from eval.run.requests import Requests
 from omni.model import OmniModel
@@ -15,7 +16,7 @@ from omni.samples.messages import Message, Text
 
 Value = TypeVar("Value")
 
-# What bad media or a too long prompt raise; anything else is a mistake in code and ends the run.
+# Bad media or a too long prompt raise these; anything else is a mistake in code and ends the run.
 ITEM_ERRORS = (ValueError, OSError, RuntimeError)
 
 
@@ -24,16 +25,8 @@ class NothingAnsweredError(RuntimeError):
 
 
 @dataclass
-class Answers:
-    """What the model answered.
-
-    Attributes:
-        scores: (prefix key, candidate) -> natural-log likelihood of the candidate, summed over its tokens.
-        texts: (settings digest, prefix key) -> generated text.
-        failed: prefix key -> why the model could not take it.
-        num_asked: answers that the model was asked for now; the others came from the cache.
-        num_cached: answers that came from the cache.
-    """
+class _Found:
+    """The answers so far; see `Answers`."""
 
     scores: dict[tuple[str, str], float] = field(default_factory=dict)
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -45,27 +38,29 @@ class Answers:
 def ask(model: OmniModel, requests: Requests, cache: AnswerCache, *, batch_size: int, progress: bool = True) -> Answers:
     """Answer all requests.
 
-    A batch that fails is asked one by one; a prefix that fails alone is recorded in `Answers.failed`.
+    A batch that fails is asked one by one; a prefix that fails alone is in `Answers.failed`.
 
     Raises:
         NothingAnsweredError: nothing could be answered at all, with the first reason.
     """
-    answers = Answers()
-    missing = _take_cached_scores(requests, cache, answers)
-    pending = _take_cached_texts(requests, cache, answers)
+    found = _Found()
+    missing = _take_cached_scores(requests, cache, found)
+    pending = _take_cached_texts(requests, cache, found)
     total = sum(len(candidates) for candidates in missing.values()) + sum(len(keys) for keys in pending.values())
     with tqdm(total=total, unit="answer", desc="asking the model", disable=not progress or total == 0) as bar:
-        asker = _Asker(model, requests, cache, answers, bar)
+        asker = _Asker(model, requests, cache, found, bar)
         for batch in _score_batches(missing, batch_size):
             asker.score(batch)
         for settings_key, keys in pending.items():
             for start in range(0, len(keys), batch_size):
                 asker.generate(settings_key, keys[start : start + batch_size])
-    if answers.failed and not answers.scores and not answers.texts:
+    if found.failed and not found.scores and not found.texts:
         raise NothingAnsweredError(
-            f"the model could not answer a single request; the first reason: {next(iter(answers.failed.values()))}"
+            f"the model could not answer a single request; the first reason: {next(iter(found.failed.values()))}"
         )
-    return answers
+    candidates = dict.fromkeys(candidate for _, candidate in found.scores)
+    num_tokens = {candidate: count_answer_tokens(model, candidate) for candidate in candidates}
+    return Answers(found.scores, num_tokens, found.texts, found.failed, found.num_asked, found.num_cached)
 
 
 def _score_key(cache: AnswerCache, prefix_key: str, candidate: str) -> str:
@@ -76,7 +71,7 @@ def _text_key(cache: AnswerCache, prefix_key: str, settings_key: str) -> str:
     return cache.key("generate", prefix_key, settings_key)
 
 
-def _take_cached_scores(requests: Requests, cache: AnswerCache, answers: Answers) -> dict[str, list[str]]:
+def _take_cached_scores(requests: Requests, cache: AnswerCache, found: _Found) -> dict[str, list[str]]:
     missing: dict[str, list[str]] = {}
     for prefix_key, candidates in requests.candidates.items():
         for candidate in candidates:
@@ -84,12 +79,12 @@ def _take_cached_scores(requests: Requests, cache: AnswerCache, answers: Answers
             if value is None:
                 missing.setdefault(prefix_key, []).append(candidate)
             else:
-                answers.scores[prefix_key, candidate] = value
-                answers.num_cached += 1
+                found.scores[prefix_key, candidate] = value
+                found.num_cached += 1
     return missing
 
 
-def _take_cached_texts(requests: Requests, cache: AnswerCache, answers: Answers) -> dict[str, list[str]]:
+def _take_cached_texts(requests: Requests, cache: AnswerCache, found: _Found) -> dict[str, list[str]]:
     pending: dict[str, list[str]] = {}
     for settings_key, (_, keys) in requests.generations.items():
         for prefix_key in keys:
@@ -97,13 +92,13 @@ def _take_cached_texts(requests: Requests, cache: AnswerCache, answers: Answers)
             if value is None:
                 pending.setdefault(settings_key, []).append(prefix_key)
             else:
-                answers.texts[settings_key, prefix_key] = value
-                answers.num_cached += 1
+                found.texts[settings_key, prefix_key] = value
+                found.num_cached += 1
     return pending
 
 
 def _score_batches(missing: dict[str, list[str]], batch_size: int) -> list[dict[str, list[str]]]:
-    """Prefixes that need equally many candidates share calls of the model, which takes lists of one length."""
+    """Return batches of prefixes that need equally many candidates: the model takes lists of one length in a call."""
     groups: dict[int, list[str]] = {}
     for prefix_key, candidates in missing.items():
         groups.setdefault(len(candidates), []).append(prefix_key)
@@ -115,7 +110,7 @@ def _score_batches(missing: dict[str, list[str]], batch_size: int) -> list[dict[
 
 
 def count_answer_tokens(model: OmniModel, candidate: str) -> int:
-    """How many tokens of a candidate count in its log-likelihood: its own and those that end the answer."""
+    """Return how many tokens of a candidate count in its log-likelihood: its own and those that end the answer."""
     turns = (Message("user", (Text("?"),)), Message("assistant", (Text(candidate),)))
     return sum(label != IGNORED_LABEL for label in model.conversation.encode(turns, answer=True).labels)
 
@@ -125,18 +120,18 @@ class _Asker:
     model: OmniModel
     requests: Requests
     cache: AnswerCache
-    answers: Answers
+    found: _Found
     bar: "tqdm[Any]"
 
     def score(self, batch: dict[str, list[str]]) -> None:
         for key, values in self._one_by_one_on_error([*batch], lambda keys: self._score(keys, batch)):
             if not all(math.isfinite(value) for value in values):
-                self.answers.failed[key] = f"the model's log-likelihoods are not finite: {values}"
+                self.found.failed[key] = f"the model's log-likelihoods are not finite: {values}"
                 continue
-            found = dict(zip(batch[key], values, strict=True))
-            self.cache.put({_score_key(self.cache, key, candidate): value for candidate, value in found.items()})
-            self.answers.scores.update({(key, candidate): value for candidate, value in found.items()})
-            self.answers.num_asked += len(values)
+            pairs = list(zip(batch[key], values, strict=True))
+            self.cache.put({_score_key(self.cache, key, candidate): value for candidate, value in pairs})
+            self.found.scores.update({(key, candidate): value for candidate, value in pairs})
+            self.found.num_asked += len(values)
         self.bar.update(sum(len(candidates) for candidates in batch.values()))
 
     def _score(self, keys: Sequence[str], batch: dict[str, list[str]]) -> list[list[float]]:
@@ -147,12 +142,12 @@ class _Asker:
         settings = self.requests.generations[settings_key][0]
         # A sampled answer is another one next time, so only deterministic ones are kept.
         deterministic = not settings.get("do_sample", False)
-        keys = [key for key in keys if key not in self.answers.failed]
+        keys = [key for key in keys if key not in self.found.failed]
         for key, text in self._one_by_one_on_error(keys, lambda keys: self._generate(keys, settings)):
             if deterministic:
                 self.cache.put({_text_key(self.cache, key, settings_key): text})
-            self.answers.texts[settings_key, key] = text
-            self.answers.num_asked += 1
+            self.found.texts[settings_key, key] = text
+            self.found.num_asked += 1
         self.bar.update(len(keys))
 
     def _generate(self, keys: Sequence[str], settings: dict[str, Any]) -> list[str]:
@@ -168,6 +163,6 @@ class _Asker:
             return list(zip(keys, call(keys), strict=True))
         except ITEM_ERRORS as error:
             if len(keys) == 1:
-                self.answers.failed[keys[0]] = f"{type(error).__name__}: {error}"
+                self.found.failed[keys[0]] = f"{type(error).__name__}: {error}"
                 return []
         return [pair for key in keys for pair in self._one_by_one_on_error([key], call)]

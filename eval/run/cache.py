@@ -1,4 +1,4 @@
-"""The answer cache: what a model has answered is never asked again, also after a kill.
+"""The answer cache: a request that a model has answered is never put again, also after a kill.
 
 One SQLite file; every batch is committed when it is answered. The key holds the model's fingerprint, so a changed model
 asks anew.
@@ -11,15 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from eval.run.requests import REQUEST_VERSION, digest
+from eval.items.prefix import digest
+from eval.run.requests import REQUEST_VERSION
 
 
 class AnswerCache:
     """Answers of one model by request.
 
     Args:
-        path: the file; made, with its folders, where missing. None keeps the answers in memory only.
-        fingerprint: of the model (`OmniModel.fingerprint`), part of every key.
+        path: the file, which is made, with its folders, if it is missing. None keeps the answers in memory only.
+        fingerprint: the model's (`OmniModel.fingerprint`), part of every key.
 
     Raises:
         ValueError: the file exists and is no answer cache.
@@ -38,11 +39,11 @@ class AnswerCache:
             raise ValueError(f"{path} is no answer cache ({error}); remove it or choose another --output") from error
 
     def key(self, *request: Any) -> str:
-        """The key of a request given by JSON values."""
+        """Return the key of a request, which is given by JSON values."""
         return digest([REQUEST_VERSION, self.fingerprint, *request])
 
     def get(self, key: str) -> Any | None:
-        """The answer stored under a key, or None."""
+        """Return the answer that is stored under a key, or None."""
         row = self._connection.execute("SELECT value FROM answers WHERE key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
@@ -59,7 +60,7 @@ class AnswerCache:
                     [(key, json.dumps(value)) for key, value in answers.items()],
                 )
         except sqlite3.OperationalError as error:
-            raise OSError(f"cannot write answers to {self.path} ({error}); those before are kept") from error
+            raise OSError(f"cannot write answers to {self.path} ({error}); earlier ones are kept") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,8 +1,8 @@
 """Linear probe: ridge regression to one-hot labels on standardised, mean-pooled features of the frozen encoder.
 
-It says what the encoder's features hold about the labels, before any adapter or LLM: a ceiling of a kind for zero-shot
-scores. The strength of the ridge is chosen by leave-one-out error on the training split (closed form), so there is
-nothing to tune.
+It shows how much the encoder's features hold about the labels, before any adapter or LLM: a kind of ceiling for
+zero-shot scores. The strength of the ridge is chosen by leave-one-out error on the training split (closed form), so
+there is nothing to tune.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
+from eval.items.item import Item
+from eval.items.loading import load_items
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
-from eval.run.items import Item, load_items
 from eval.statistics.intervals import Estimate, mean_interval
 from eval.task import Task
 from omni.encoders.base import Encoder
@@ -30,7 +31,7 @@ ALPHAS = np.logspace(-1, 5, 13)
 def run_probe(
     model: OmniModel, task: Task, items: Sequence[Item], cache: AnswerCache, *, seed: int, progress: bool
 ) -> Estimate:
-    """Accuracy of the probe on a task's items, trained on the training split that the task names.
+    """Return the accuracy of the probe on a task's items, trained on the training split that the task names.
 
     Raises:
         ValueError: the task shows several modalities, or the training split has fewer than two labels.
@@ -57,7 +58,7 @@ def fit_and_score(
     test_labels: Sequence[str],
     clusters: Sequence[int],
 ) -> Estimate:
-    """Train the probe on features `[N, D]` and give its accuracy on others, with the interval."""
+    """Train the probe on features `[N, D]` and return its accuracy on others, with the interval."""
     classifier = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=ALPHAS))
     classifier.fit(train_features, list(train_labels))
     predicted = classifier.predict(test_features)
@@ -75,7 +76,7 @@ def _features(
             rows.append(np.mean([_pooled(encoder, media, cache) for media in item.media], axis=0).tolist())
             used.append(item)
         except ITEM_ERRORS:
-            pass  # the runner names unreadable items of the task; of the training split they are no loss
+            pass  # the result names unreadable items of the task; those of the training split are no loss
         bar.update()
     return np.asarray(rows), [item.target for item in used], [item.cluster for item in used]
 
@@ -90,7 +91,7 @@ def _pooled(encoder: Encoder, media: Media, cache: AnswerCache) -> list[float]:
 
 
 def pooled_features(encoder: Encoder, media: Media) -> torch.Tensor:
-    """Mean over all real features of one media item, `[D]`."""
+    """Return the mean over all real features of one media item, `[D]`."""
     parameter = next(encoder.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     inputs = {name: tensor.to(device) for name, tensor in encoder.preprocess(media).items()}

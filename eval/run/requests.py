@@ -5,41 +5,19 @@ asked by two tasks, or by a control of one item and by another item itself, is a
 changes asks anew.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from omni.samples.messages import Media, Message, Text
+from eval.items.prefix import Prefix, digest
 
 # Part of every cache key: rises when requests are put to the model in another way.
 REQUEST_VERSION = 1
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """All that stands before the answer: media, then text, in one user turn."""
-
-    media: tuple[Media, ...]
-    prompt: str
-
-    @cached_property
-    def key(self) -> str:
-        """Hash of the content. Raises what reading the media raises (a missing file)."""
-        return digest([self.prompt, [[part.modality, part.content_hash()] for part in self.media]])
-
-    @property
-    def messages(self) -> tuple[Message, ...]:
-        """The conversation that the model gets."""
-        text = (Text(self.prompt),) if self.prompt else ()
-        return (Message("user", self.media + text),)
-
-
 @dataclass
 class Requests:
-    """What is to be asked, each thing once: candidates by prefix, and free answers by settings and prefix."""
+    """Everything that is to be asked, each thing once: candidates by prefix, free answers by settings and prefix."""
 
     prefixes: dict[str, Prefix] = field(default_factory=dict)
     candidates: dict[str, dict[str, None]] = field(default_factory=dict)
@@ -51,11 +29,6 @@ class Requests:
         self.candidates.setdefault(prefix.key, {}).update(dict.fromkeys(candidates))
 
     def generate(self, prefix: Prefix, settings: Mapping[str, Any]) -> None:
-        """Ask for a free answer."""
+        """Ask for a free answer, generated with transformers' generation options."""
         self.prefixes[prefix.key] = prefix
         self.generations.setdefault(digest(settings), (dict(settings), {}))[1][prefix.key] = None
-
-
-def digest(value: Any) -> str:
-    """sha256 of the JSON form of a value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -1,13 +1,12 @@
-"""Results of tasks: what `results.json` holds and the report shows."""
+"""Results of tasks, which `results.json` holds and the report shows."""
 
 import json
-import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eval.statistics.intervals import Estimate
+from omni.runtime.files import write_atomically
 
 # Rises when the form of results.json changes.
 RESULTS_VERSION = 1
@@ -19,7 +18,7 @@ class ItemAnswer:
 
     Attributes:
         media: JSON parts (`{"type": modality, "path": ...}`), as far as the media are files.
-        right: credit in [0, 1] for the task's primary metric; a shared first place gives a share.
+        right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place.
         top: the likeliest candidates with their probability under the primary score; empty for generated answers.
     """
 
@@ -40,10 +39,10 @@ class TaskResult:
     Attributes:
         metric: the primary metric, a key of `scores["own"]`.
         percent: the primary metric is a share and is shown in percent.
-        chance: what guessing gives on the primary metric; None where that has no meaning.
-        scores: condition -> metric -> estimate; the conditions are those of `eval.run.conditions`.
-        control_metric: condition -> the metric that stands beside the primary one, where it is another
-            (a blank prompt has no pointwise mutual information with itself).
+        chance: the value that guessing gives on the primary metric; None where that has no meaning.
+        scores: condition -> metric -> estimate; the conditions are those of `eval.items.conditions`.
+        control_metric: condition -> the metric that is compared with the primary one of other conditions, where it is
+            another metric (a blank prompt has no pointwise mutual information with itself).
         difference: own minus shuffled on the primary metric, paired by item.
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
@@ -75,7 +74,7 @@ class TaskResult:
         return self.estimate("own")
 
     def estimate(self, condition: str) -> Estimate | None:
-        """The estimate of a condition that stands beside the primary one."""
+        """Return the estimate of a condition that is compared with the primary one."""
         return self.scores.get(condition, {}).get(self.control_metric.get(condition, self.metric))
 
     @property
@@ -95,28 +94,14 @@ class RunResult:
 
 
 def not_computed(name: str, version: int, description: str, scorer: str, reason: str) -> TaskResult:
-    """The result of a task that could not run."""
+    """Return the result of a task that could not run."""
     return TaskResult(name, version, description, scorer, metric="", status="not computed", reason=reason)
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a file such that a crash leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_results(run: RunResult, path: Path) -> None:
     """Write `results.json`."""
     content = {"version": RESULTS_VERSION, **asdict(run)}
-    write_text_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=True) + "\n")
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=True) + "\n")
 
 
 def load_results(path: Path) -> RunResult:
@@ -150,8 +135,3 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
         for item in values["items"]
     ]
     return TaskResult(**values)
-
-
-def find(tasks: Sequence[TaskResult], name: str) -> TaskResult | None:
-    """The result of the task of that name, or None."""
-    return next((task for task in tasks if task.name == name), None)

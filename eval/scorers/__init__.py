@@ -1,1 +1,19 @@
-"""How answers are scored."""
+"""Scorers: from the answers of a model to figures with intervals. `eval.scorers.Scorer` is the contract of your own."""
+
+from eval.scorers.answers import Answer, ChoiceAnswer, ComparisonAnswer, WrittenAnswer
+from eval.scorers.base import ItemScore, Scorer, Scores, label_of, mean_of
+from eval.scorers.finding import SCORERS, get_scorer
+
+__all__ = [
+    "SCORERS",
+    "Answer",
+    "ChoiceAnswer",
+    "ComparisonAnswer",
+    "ItemScore",
+    "Scorer",
+    "Scores",
+    "WrittenAnswer",
+    "get_scorer",
+    "label_of",
+    "mean_of",
+]

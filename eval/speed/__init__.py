@@ -1,1 +1,1 @@
-"""Speed and memory, measured: `python -m eval.speed train` sets the training step beside a plain transformers loop."""
+"""Speed and memory: `python -m eval.speed train` compares the training step with a plain transformers loop."""

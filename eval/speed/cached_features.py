@@ -77,7 +77,7 @@ def _time(work: Callable[[], list[Features]]) -> float:
 
 
 def starter_pictures(count: int) -> list[Media]:
-    """The first pictures of the starter stamps."""
+    """Return the first pictures of the starter stamps."""
     media: list[Media] = []
     for sample in open_dataset("starter:stamps/image-train.jsonl"):
         if not isinstance(sample, SampleError):
@@ -88,8 +88,8 @@ def starter_pictures(count: int) -> list[Media]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this measurement."""
-    parser.add_argument("--pictures", type=int, default=64, help="how many (default: 64)")
+    """Add the options of this measurement."""
+    parser.add_argument("--pictures", type=int, default=64, help="number of pictures (default: 64)")
     parser.add_argument("--rounds", type=int, default=5, help="times that both take turns (default: 5)")
 
 

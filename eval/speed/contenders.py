@@ -64,7 +64,7 @@ class Steps:
 
     @contextmanager
     def of(self, contender: Contender) -> Iterator[None]:
-        """From the initial weights; while this is on, `run` steps as `contender` does."""
+        """Start from the initial weights; while this is on, `run` steps as `contender` does."""
         with torch.no_grad():
             for parameter, value in zip(self.trainable, self.initial, strict=True):
                 parameter.copy_(value)
@@ -86,7 +86,7 @@ class Steps:
                 layer.__dict__.pop("forward", None)
 
     def run(self, contender: Contender, samples: Sequence[Sample]) -> float:
-        """One step, from media files to updated weights; returns its loss."""
+        """Take one step, from media files to updated weights; return its loss."""
         examples = [self.model.prepare(sample, answer=True) for sample in samples]
         if contender.plain:
             loss = plain_loss(self.model, examples)
@@ -112,7 +112,7 @@ class Steps:
 
 
 def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:
-    """The loss as scripts over transformers compute it: one padded batch, HF's own loss over logits [B, L, V].
+    """Return the loss as scripts over transformers compute it: one padded batch, HF's own loss over logits [B, L, V].
 
     Encoder, adapter and LLM are the model's own modules, joined here by hand. The LLM is frozen, as in LLaVA's and
     BLIP-2's recipes, so no weight gradient of it is computed here either.
@@ -144,7 +144,7 @@ def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:
 
 
 def all_logits_loss(model: OmniModel, examples: Sequence[Example], packed: bool) -> Tensor:
-    """Our loss with the logits of all positions, for what it costs."""
+    """Return our loss with the logits of all positions, to measure their cost."""
     inputs = model.batched(model.embed_examples(examples), packed)
     logits = model.llm(
         inputs.inputs_embeds,
@@ -156,5 +156,5 @@ def all_logits_loss(model: OmniModel, examples: Sequence[Example], packed: bool)
 
 
 def modality_dtype(model: OmniModel) -> torch.dtype:
-    """The number format of the adapter."""
+    """Return the number format of the adapter."""
     return next(iter(model.trainable_parameters().values())).dtype

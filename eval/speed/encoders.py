@@ -1,4 +1,4 @@
-"""`python -m eval.speed encoders`: ImageBind's trunks beside a plain stack of `nn.MultiheadAttention`.
+"""`python -m eval.speed encoders`: ImageBind's trunks next to a plain stack of `nn.MultiheadAttention`.
 
 Both have the same random weights and take the same clips; they take turns, round by round, and medians are compared,
 since other work on the machine slows both alike. Their embeddings must agree before anything is timed.
@@ -20,7 +20,7 @@ from omni.encoders.imagebind.network import ImageBindNetwork
 from omni.encoders.imagebind.sizes import TRUNKS, ImageBindSizes, TrunkSize
 from omni.encoders.imagebind.stems import CLIP_SHAPES, CONTEXT_LENGTH, VOCABULARY_SIZE
 
-LARGEST_DIFFERENCE = 1e-4  # of embeddings of unit length, float32
+LARGEST_DIFFERENCE = 1e-4  # between embeddings of unit length, float32
 CAPTION_TOKENS = (8, 20)  # begin and end included: lengths of usual captions, drawn evenly
 
 
@@ -70,14 +70,14 @@ class PlainTrunk(nn.Module):
 
 @dataclass
 class TrunkSpeed:
-    """What one trunk did."""
+    """The speed of one trunk, next to its plain twin."""
 
     trunk: str
     clips: int
     plain_seconds: float  # medians over rounds
     seconds: float
     speedup: float  # median over rounds of the ratio within a round
-    difference: float  # of embeddings of unit length, the largest
+    difference: float  # the largest between embeddings of unit length
 
 
 def measure_trunk(trunk: str, size: TrunkSize, batch_size: int, rounds: int) -> TrunkSpeed:
@@ -109,7 +109,7 @@ def measure_trunk(trunk: str, size: TrunkSize, batch_size: int, rounds: int) -> 
 
 
 def random_weights(network: ImageBindNetwork) -> ImageBindNetwork:
-    """Weights of usual size."""
+    """Give all weights random values of a usual size."""
     for name, value in network.state_dict().items():
         if name.endswith((".mask", "log_logit_scale")):
             value.zero_()
@@ -121,7 +121,7 @@ def random_weights(network: ImageBindNetwork) -> ImageBindNetwork:
 
 
 def example_clips(trunk: str, batch_size: int) -> Tensor:
-    """Clips of noise; texts of usual lengths, filled up to 77 as CLIP's tokenizer does."""
+    """Return clips of noise, or texts of usual lengths, filled up to 77 tokens as CLIP's tokenizer does."""
     if trunk != "text":
         return torch.randn(batch_size, *CLIP_SHAPES[trunk])
     token_ids = torch.zeros(batch_size, CONTEXT_LENGTH, dtype=torch.long)
@@ -133,7 +133,7 @@ def example_clips(trunk: str, batch_size: int) -> Tensor:
 
 
 def table(found: Sequence[TrunkSpeed]) -> str:
-    """Markdown, with the sum over all trunks in the last row."""
+    """Return a Markdown table, with the sum over all trunks in the last row."""
     lines = ["| trunk | clips | plain, clips/s | omni, clips/s | times plain |", "|---|---|---|---|---|"]
     for one in found:
         rates = f"{one.clips / one.plain_seconds:.2f} | {one.clips / one.seconds:.2f}"
@@ -145,7 +145,7 @@ def table(found: Sequence[TrunkSpeed]) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this measurement."""
+    """Add the options of this measurement."""
     parser.add_argument("--trunks", nargs="+", choices=TRUNKS, default=list(TRUNKS), help="default: all six")
     parser.add_argument("--batch_size", type=int, default=4, help="clips in one pass (default: 4)")
     parser.add_argument("--rounds", type=int, default=5, help="times that both take turns (default: 5)")

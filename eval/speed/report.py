@@ -10,7 +10,7 @@ from eval.speed.measuring import SpeedResult
 
 
 def write_report(result: SpeedResult, folder: Path) -> list[Path]:
-    """Write `SHAPE-DTYPE.json`, `.md` and `.png`; returns their paths."""
+    """Write `SHAPE-DTYPE.json`, `.md` and `.png`; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{result.shape}-{result.dtype}"
     paths = [folder / f"{stem}{suffix}" for suffix in (".json", ".md", ".png")]
@@ -21,7 +21,7 @@ def write_report(result: SpeedResult, folder: Path) -> list[Path]:
 
 
 def markdown(result: SpeedResult) -> str:
-    """What was measured, a table, and the profile if there is one."""
+    """Return the conditions of the measurement, a table, and the profile if there is one."""
     plain = result.contenders[0]
     lines = [
         f"Shape `{result.shape}`: {result.description}.",
@@ -51,7 +51,7 @@ def _spread(values: Sequence[int]) -> str:
 
 
 def draw(result: SpeedResult, path: Path) -> None:
-    """Bars: samples per second as a multiple of the plain loop's, and peak memory as a share of its."""
+    """Draw bars: samples per second as a multiple of the plain loop's, and peak memory as a share of it."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,4 +1,4 @@
-"""What is measured: a model and samples. `starter` has real weights and data, the others random ones of a real size.
+"""Shapes to measure: a model and samples. `starter` has real weights and data, the others random ones of a real size.
 
 Shapes: C clips of an item, N features of a clip, D width.
 """

@@ -1,6 +1,6 @@
-"""How much arithmetic a training step needs at the least, and how fast this machine multiplies matrices.
+"""The least arithmetic that a training step needs, and the speed at which this machine multiplies matrices.
 
-Only what is needed counts: no pads, no logits of other positions, no recomputation, no encoders (which the cache makes
+Only necessary work counts: no pads, no logits of other positions, no recomputation, no encoders (which the cache makes
 unnecessary). Shapes: N weights, T tokens, D width, V vocabulary.
 """
 
@@ -19,14 +19,14 @@ REPEATS = 10
 
 
 def shared_tokens(model: OmniModel, examples: Sequence[Example]) -> int:
-    """Tokens that all prompts of a batch begin with, where a pack has them once."""
+    """Return the number of tokens that all prompts of a batch begin with, which a pack holds once."""
     with torch.no_grad():
         embedded = model.embed_examples(examples)
     return pack(embedded, share=model.llm.can_share).shared
 
 
 def needed_flops(model: OmniModel, examples: Sequence[Example], shared: int = 0) -> float:
-    """Floating-point operations of one step, a multiplication and an addition counted as two.
+    """Return the floating-point operations of one step, a multiplication and an addition counted as two.
 
     LLM: 2 N a token forwards and 2 N backwards where its weights are frozen (6 N in all for weights that are trained).
     Attention, causal: 2 T D forwards and 4 T D backwards for each token and layer, half of what a full square takes.
@@ -53,7 +53,7 @@ def needed_flops(model: OmniModel, examples: Sequence[Example], shared: int = 0)
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """The best rate of a large square matrix product, in FLOP/s, of some tries, by the fastest library there is."""
+    """Return the best rate of a large square matrix product, in FLOP/s, over some tries with the fastest library."""
     size = MATRIX[device.type]
     left = torch.randn(size, size, device=device).to(dtype)
     best = float("inf")
@@ -67,6 +67,6 @@ def matmul_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

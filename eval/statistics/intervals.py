@@ -17,7 +17,7 @@ Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval, the number of items behind it and how the interval was computed."""
+    """A value with its 95 % interval, the number of items behind it and the method of the interval."""
 
     value: float
     low: float
@@ -27,7 +27,7 @@ class Estimate:
 
 
 def wilson(successes: float, total: float) -> tuple[float, float]:
-    """Wilson score interval of a proportion (Wilson 1927), 95 %.
+    """Return the Wilson score interval of a proportion (Wilson 1927), 95 %.
 
     `total` may be an effective number of items (not whole) where items are clustered.
 
@@ -45,7 +45,7 @@ def wilson(successes: float, total: float) -> tuple[float, float]:
 
 
 def clustered_standard_error(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
-    """Standard error of the mean of `values`, robust to dependence inside clusters (small-sample factor G / (G - 1)).
+    """Return the standard error of the mean, robust to dependence inside clusters (small-sample factor G / (G - 1)).
 
     With every item in a cluster of its own this is the usual s / sqrt(n). Infinite with fewer than two clusters.
     """
@@ -65,7 +65,7 @@ def mean_interval(
     clusters: Sequence[Hashable] | None = None,
     bounds: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
-    """Mean of per-item values with its 95 % interval.
+    """Return the mean of per-item values with its 95 % interval.
 
     Values that are all 0 or 1 get a Wilson interval; with clusters its number of items is divided by the design effect
     (clustered variance / independent variance, at least 1). Other values get mean +/- t * SE with clusters - 1 degrees
@@ -92,7 +92,7 @@ def mean_interval(
 
 
 def design_effect(values: Sequence[float], clusters: Sequence[Hashable]) -> float:
-    """How many times larger the variance of the mean is because of clusters; at least 1, at most items per cluster.
+    """Return by how much clusters multiply the variance of the mean; at least 1, at most the items of a cluster.
 
     With a constant 0 or 1 in all items the variances vanish and say nothing, so the cautious bound is taken: all
     items of a cluster count as one.
@@ -110,7 +110,7 @@ def design_effect(values: Sequence[float], clusters: Sequence[Hashable]) -> floa
 def paired_difference(
     left: Sequence[float], right: Sequence[float], clusters: Sequence[Hashable] | None = None
 ) -> Estimate:
-    """Mean of `left - right` over the same items, with its 95 % interval (t, clustered)."""
+    """Return the mean of `left - right` over the same items, with its 95 % interval (t, clustered)."""
     differences = [float(a) - float(b) for a, b in zip(left, right, strict=True)]
     groups = list(range(len(differences))) if clusters is None else list(clusters)
     mean = float(np.mean(differences))
@@ -128,21 +128,55 @@ def bootstrap(
     clusters: Sequence[Hashable] | None = None,
     num_resamples: int = 500,
 ) -> Estimate:
-    """Percentile bootstrap of a corpus metric.
+    """Return a corpus metric with its percentile interval.
 
     Args:
         statistic: from an array of item indices (with repetitions) to the metric over them.
-        seed: of the resampling; the same seed gives the same interval.
-        clusters: whole clusters are drawn where given.
+        num_items: the number of items.
+        seed: seed of the resampling; the same seed gives the same interval.
+        clusters: the cluster of each item; whole clusters are drawn. None = every item is a cluster of its own.
+        num_resamples: the number of draws.
     """
-    groups: dict[Hashable, list[int]] = {}
-    for index in range(num_items):
-        groups.setdefault(index if clusters is None else clusters[index], []).append(index)
-    members = [np.asarray(indices) for indices in groups.values()]
-    generator = np.random.default_rng(seed)
+    members = _members(range(num_items) if clusters is None else clusters)
     draws = [
-        statistic(np.concatenate([members[choice] for choice in generator.integers(0, len(members), len(members))]))
-        for _ in range(num_resamples)
+        statistic(np.concatenate([members[choice] for choice in choices]))
+        for choices in _resamples(len(members), num_resamples, seed)
     ]
+    return _percentile_estimate(statistic(np.arange(num_items)), draws, num_items)
+
+
+def bootstrap_mean(
+    values: Sequence[float], *, seed: int, clusters: Sequence[Hashable] | None = None, num_resamples: int = 10_000
+) -> Estimate:
+    """Return the mean of per-item values with its percentile interval; `bootstrap` of a mean, without a call a draw.
+
+    Args:
+        values: one for each item.
+        seed: see `bootstrap`.
+        clusters: see `bootstrap`.
+        num_resamples: the number of draws.
+    """
+    array = np.asarray(values, dtype=float)
+    members = _members(range(len(array)) if clusters is None else clusters)
+    sums = np.array([array[indices].sum() for indices in members])
+    counts = np.array([len(indices) for indices in members])
+    choices = _resamples(len(members), num_resamples, seed)
+    return _percentile_estimate(float(array.mean()), sums[choices].sum(1) / counts[choices].sum(1), len(array))
+
+
+def _members(clusters: Sequence[Hashable]) -> list[np.ndarray]:
+    """Return the indices of the items of each cluster, in the order in which the clusters first occur."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, cluster in enumerate(clusters):
+        groups.setdefault(cluster, []).append(index)
+    return [np.asarray(indices) for indices in groups.values()]
+
+
+def _resamples(num_clusters: int, num_resamples: int, seed: int) -> np.ndarray:
+    """Return as many clusters as there are, drawn with repetition: `[num_resamples, num_clusters]`."""
+    return np.random.default_rng(seed).integers(0, num_clusters, (num_resamples, num_clusters))
+
+
+def _percentile_estimate(value: float, draws: Sequence[float] | np.ndarray, num_items: int) -> Estimate:
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(statistic(np.arange(num_items)), float(low), float(high), num_items, f"bootstrap-{num_resamples}")
+    return Estimate(value, float(low), float(high), num_items, f"bootstrap-{len(draws)}")

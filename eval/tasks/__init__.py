@@ -11,7 +11,7 @@ TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in mod
 
 
 def get_task(name: str) -> Task:
-    """The task of that name, or of `path/to/file.py:NAME` or `package.module:NAME`.
+    """Return the task of that name, or of `path/to/file.py:NAME` or `package.module:NAME`.
 
     Raises:
         ValueError: there is none, or something is wrong in its file.

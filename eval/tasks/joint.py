@@ -9,7 +9,7 @@ TASKS = (
     Task(
         name="joint-caption-choice-10",
         version=2,
-        description="Which of 10 captions belongs to picture and sound? Beside it: with one of them alone.",
+        description="Which of 10 captions belongs to picture and sound? Also with one of them alone.",
         data=DATA,
         modalities=("image", "sound"),
         prompt=PROMPT,

@@ -24,7 +24,7 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 
 def get_tasks(names: str) -> list[Task]:
-    """The tasks of a suite, or of a comma-separated list of suites and tasks, each once.
+    """Return the tasks of a suite, or of a comma-separated list of suites and tasks, each once.
 
     Raises:
         ValueError: a name is neither suite nor task.

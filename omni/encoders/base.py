@@ -88,6 +88,15 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         """Name of its class, for people."""
         return type(self).__name__
 
+    def media_of_file(self, path: str, modality: str) -> Media:
+        """Return a file that a user uploads as a media item that `preprocess` takes.
+
+        Args:
+            path: the file, whose type is one of `file_extensions`.
+            modality: the name that the model has for what this encoder takes.
+        """
+        return Media(modality, path=path)
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One media item -> CPU tensors for `forward`, each with a leading clip dimension C >= 1. Deterministic.
 

@@ -27,6 +27,10 @@ class PrecomputedFeatures(Encoder):
         self.dim = dim
         self.max_features = max_features
 
+    def media_of_file(self, path: str, modality: str) -> Media:
+        """Return a file of features as a media item; see `Encoder`."""
+        return Media(modality, features=path)
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """One item -> features [1, N, D] float32.
 

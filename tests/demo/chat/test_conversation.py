@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from demo.chat.conversation import AttachmentError, Upload, Uploads, notice, split_turn, to_messages, user_turn
+from omni.encoders import PrecomputedFeatures
 from omni.samples.messages import Media, Message, Text
 from tests.tiny import SensorEncoder, recording
 
@@ -114,3 +115,23 @@ def test_a_broken_file_is_named_without_its_path_on_the_server(tmp_path: Path) -
     with pytest.raises(AttachmentError, match=r"bad\.npy.*\[T, 3\]") as caught:
         _uploads().check(str(bad))
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_an_encoder_of_a_users_own_says_what_an_uploaded_file_becomes(tmp_path: Path) -> None:
+    class EverySecond(SensorEncoder):
+        def media_of_file(self, path: str, modality: str) -> Media:
+            return Media(modality, data=np.load(path)[::2])
+
+    np.save(tmp_path / "walk.npy", recording(1))
+    own = EverySecond()
+    upload = Upload("motion", (".npy",), "", own)
+    media = upload.media(str(tmp_path / "walk.npy"))
+    assert media == Media("motion", data=recording(1)[::2])
+    assert Uploads([upload]).check(str(tmp_path / "walk.npy")) == "motion"
+
+
+def test_a_file_of_ready_made_features_becomes_features(tmp_path: Path) -> None:
+    np.save(tmp_path / "walk.npy", np.ones((2, 5), np.float32))
+    upload = Upload("motion", (".npy",), "", PrecomputedFeatures("motion", dim=5, max_features=2))
+    assert upload.media(str(tmp_path / "walk.npy")) == Media("motion", features=str(tmp_path / "walk.npy"))
+    assert Uploads([upload]).check(str(tmp_path / "walk.npy")) == "motion"

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from eval.retrieval.retrieval import Items, clustered_interval, embed_items, first_right_ranks, main, measure
+from eval.retrieval.command import main
+from eval.retrieval.figures import first_right_ranks, measure
+from eval.retrieval.items import Items, embed_items
+from eval.statistics.intervals import bootstrap_mean
 from tests.tiny_space import tiny_space
 from tests.train.runs import row, write_manifest
 
@@ -39,9 +42,9 @@ def test_perfect_and_random_retrieval_are_told_apart() -> None:
 
 def test_the_interval_is_wider_where_rows_hang_together() -> None:
     values = np.tile([0.0, 1.0], 50).astype(float)
-    apart = clustered_interval(values, np.arange(100), seed=0)
-    together = clustered_interval(np.sort(values), np.arange(100) // 10, seed=0)
-    assert together[1] - together[0] > 2 * (apart[1] - apart[0])
+    apart = bootstrap_mean(values.tolist(), seed=0)
+    together = bootstrap_mean(np.sort(values).tolist(), seed=0, clusters=[index // 10 for index in range(100)])
+    assert together.high - together.low > 2 * (apart.high - apart.low)
 
 
 def test_rows_without_a_text_are_right_for_themselves_alone_and_audio_is_sound(tmp_path: Path) -> None:

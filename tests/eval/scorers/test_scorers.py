@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eval.scorers.scorers import choice_scores, credit, expected_rank, get_scorer, softmax
+from eval.scorers import get_scorer
+from eval.scorers.choice import choice_scores, credit, expected_rank, softmax
 
 
 def test_the_four_scores_of_a_candidate() -> None:

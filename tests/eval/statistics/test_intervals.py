@@ -7,6 +7,7 @@ import pytest
 
 from eval.statistics.intervals import (
     bootstrap,
+    bootstrap_mean,
     clustered_standard_error,
     mean_interval,
     paired_difference,
@@ -89,3 +90,12 @@ def test_bootstrap_is_seeded_and_agrees_with_the_closed_form() -> None:
 def test_no_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one value"):
         mean_interval([])
+
+
+def test_bootstrap_of_a_mean_is_the_bootstrap_with_the_mean_as_its_metric() -> None:
+    values = np.random.default_rng(4).random(30)
+    clusters = [index % 7 for index in range(30)]
+    slow = bootstrap(lambda indices: float(values[indices].mean()), 30, seed=5, clusters=clusters, num_resamples=200)
+    fast = bootstrap_mean(values.tolist(), seed=5, clusters=clusters, num_resamples=200)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high))
+    assert (fast.value, fast.num_items, fast.method) == (slow.value, slow.num_items, slow.method)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.run.controls import derangement
-from eval.run.items import connected
+from eval.items.clusters import connected
+from eval.items.controls import derangement
 
 
 @given(st.lists(st.integers(0, 6), min_size=2, max_size=40), st.integers(0, 1000))

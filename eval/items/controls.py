@@ -1,4 +1,4 @@
-"""Controls: what a model scores when it cannot see the right media.
+"""Controls: the same questions, put when the model cannot see the right media.
 
 - **blank** (`media-removed-v1`): the media and their cues are left out of the prompt; the text stays. What remains is
   what the LLM guesses from the question alone.
@@ -14,7 +14,7 @@ SHUFFLED_CONTROL = "derangement-v1"
 
 
 def derangement(answers: Sequence[Hashable], seed: int) -> list[int] | None:
-    """For each item the index of another item with a different answer, a permutation where one exists.
+    """Return for each item the index of another item with a different answer, a permutation where one exists.
 
     Where an answer belongs to more than half of the items no permutation can do this; then media are drawn with
     repetition from the items with another answer. With a single answer overall there is nothing to shuffle, and None

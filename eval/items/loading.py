@@ -1,9 +1,10 @@
-"""From a task's data to items: what is shown, what is asked, what is right."""
+"""Load the items of a task from its data: what is shown, what is asked and what is right."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.items.clusters import connected
+from eval.items.item import BadItem, Item
 from eval.task import Task
 from omni.readers import open_dataset
 from omni.samples.messages import Media, Sample, SampleError
@@ -11,40 +12,21 @@ from omni.starter import resolve
 
 
 @dataclass(frozen=True)
-class Item:
-    """One question of a task: the media it shows, its text, the right answer and the cluster it belongs to."""
-
-    id: str
-    media: tuple[Media, ...]
-    prompt: str
-    target: str
-    cluster: int
-
-
-@dataclass(frozen=True)
-class BadItem:
-    """An item that could not be used or answered, and why."""
-
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class LoadedItems:
-    """The items of a task, those that could not be used, and how many rows the data has."""
+    """The items of a task, those that could not be used, and the number of rows that the data has."""
 
-    items: list[Item]
-    bad: list[BadItem]
+    items: tuple[Item, ...]
+    bad: tuple[BadItem, ...]
     num_rows: int
 
 
 def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedItems:
-    """Read the items of a task; rows that cannot be used are collected, not raised.
+    """Load the items of a task; rows that cannot be used are collected, not raised.
 
     Args:
         task: says which media, which text and which target to take from a row.
         data: the source to read (the task's own, or its probe's training split).
-        limit: at most so many rows, a sample by `seed` that keeps the order of the data.
+        limit: the most rows; a sample by `seed` that keeps the order of the data if there are more.
 
     Raises:
         FileNotFoundError, ValueError: the data as a whole cannot be opened.
@@ -68,12 +50,11 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
         except (ValueError, OSError) as error:
             reason = error.reason if isinstance(error, SampleError) else str(error)
             bad.append(BadItem(entry.id, reason))
-    clusters = connected(keys)
-    items = [
+    items = tuple(
         Item(sample.id, media, prompt, target, cluster)
-        for (sample, media, prompt, target), cluster in zip(rows, clusters, strict=True)
-    ]
-    return LoadedItems(items, bad, len(dataset))
+        for (sample, media, prompt, target), cluster in zip(rows, connected(keys), strict=True)
+    )
+    return LoadedItems(items, tuple(bad), len(dataset))
 
 
 def _read_row(task: Task, sample: Sample) -> tuple[Sample, tuple[Media, ...], str, str]:
@@ -92,7 +73,7 @@ def _read_row(task: Task, sample: Sample) -> tuple[Sample, tuple[Media, ...], st
 
 
 def read_target(task: Task, sample: Sample) -> str:
-    """The right answer of a row.
+    """Return the right answer of a row.
 
     Raises:
         SampleError: the row has none.
@@ -118,20 +99,3 @@ def _cluster_keys(task: Task, sample: Sample, media: tuple[Media, ...]) -> list[
     if "answer" in task.clusters and _answer(sample):
         keys.append(f"answer:{_answer(sample)}")
     return keys or [f"item:{sample.id}"]
-
-
-def connected(keys: Sequence[Sequence[str]]) -> list[int]:
-    """Cluster numbers such that items which share a key, directly or through others, are in the same cluster."""
-    parent: dict[int, int] = {index: index for index in range(len(keys))}
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    first: dict[str, int] = {}
-    for index, own in enumerate(keys):
-        for key in own:
-            parent[root(index)] = root(first.setdefault(key, index))
-    return [root(index) for index in range(len(keys))]

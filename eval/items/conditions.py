@@ -1,0 +1,68 @@
+"""Conditions: the ways in which an item's question is put, from its own media to none.
+
+A condition gives each item a list of prefixes; its value for an item is the mean over them.
+
+    own              the item's own media
+    blank            no media (control)
+    shuffled         the media of an item with another answer (control)
+    only-image       a subset of the media (`Task.only`)
+    reference        media of the training split, the same for all items: not a control but the base of `pmi`
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eval.items.controls import derangement
+from eval.items.item import Item
+from eval.items.prefix import Prefix
+from eval.task import Task
+
+OWN = "own"
+BLANK = "blank"
+SHUFFLED = "shuffled"
+REFERENCE = "reference"
+
+Condition = list[list[Prefix]]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of a task.
+
+    Attributes:
+        prefixes: condition -> item by item, the prefixes that its question is put with.
+        not_computed: condition -> why it cannot be built.
+        shuffles: the derangements behind the shuffled control: for each item the index of the item whose media it is
+            shown. Empty where there is no such control.
+    """
+
+    prefixes: dict[str, Condition]
+    not_computed: dict[str, str]
+    shuffles: list[list[int]]
+
+
+def only_name(modalities: Sequence[str]) -> str:
+    """Return the name of the condition that shows only some modalities."""
+    return "only-" + "+".join(modalities)
+
+
+def usual_conditions(task: Task, items: Sequence[Item], seed: int, references: Sequence[Item] = ()) -> Conditions:
+    """Return the item's own media, the two controls, the subsets that the task names, and the reference media."""
+    prefixes: dict[str, Condition] = {OWN: [[Prefix(item.media, item.prompt)] for item in items]}
+    prefixes[BLANK] = [[Prefix((), item.prompt)] for item in items]
+    if references:
+        prefixes[REFERENCE] = [[Prefix(one.media, item.prompt) for one in references] for item in items]
+    for modalities in task.only:
+        prefixes[only_name(modalities)] = [
+            [Prefix(tuple(part for part in item.media if part.modality in modalities), item.prompt)] for item in items
+        ]
+    answers = [item.target for item in items]
+    drawn = [derangement(answers, seed + number) for number in range(task.num_shuffles)]
+    shuffles = [shuffle for shuffle in drawn if shuffle is not None]
+    if not shuffles:
+        reason = "all items have the same right answer, so there is nothing to exchange"
+        return Conditions(prefixes, {SHUFFLED: reason}, [])
+    prefixes[SHUFFLED] = [
+        [Prefix(items[shuffle[index]].media, item.prompt) for shuffle in shuffles] for index, item in enumerate(items)
+    ]
+    return Conditions(prefixes, {}, shuffles)

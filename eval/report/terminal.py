@@ -1,0 +1,42 @@
+"""Tables for the terminal: the figures of a run, and the suites and tasks that there are."""
+
+from eval.report.words import bad_items_warning, figure, interval
+from eval.run.results import RunResult
+from eval.statistics.intervals import Estimate
+from eval.task import Task
+from eval.tasks import TASKS
+from eval.tasks.suites import SUITES
+
+
+def summary(result: RunResult) -> str:
+    """Return the figures of a run as a table: a line for each task."""
+    lines = [f"{'task':<32} {'score (95 %)':<26} {'shuffled':>9} {'blank':>9} {'chance':>9} {'probe':>9}"]
+    for task in result.tasks:
+        if task.status != "computed":
+            lines.append(f"{task.name:<32} not computed: {task.reason}")
+            continue
+        chance = "-" if task.chance is None else figure(task.chance, task.percent)
+        lines.append(
+            f"{task.name:<32} {interval(task.primary, task.percent):<26} "
+            f"{_short(task.estimate('shuffled'), task.percent):>9} {_short(task.estimate('blank'), task.percent):>9} "
+            f"{chance:>9} {_short(task.probe, True):>9}"
+        )
+        if warning := bad_items_warning(task):
+            lines.append(f"  {warning}")
+    return "\n".join(lines)
+
+
+def _short(estimate: Estimate | None, percent: bool) -> str:
+    return "-" if estimate is None else figure(estimate.value, percent)
+
+
+def listing() -> str:
+    """Return the list of all suites and tasks."""
+    lines = ["Suites:"]
+    lines += [f"  {name:<16} {', '.join(members)}" for name, members in SUITES.items()]
+    lines += ["", "Tasks:", *(_task_line(task) for task in TASKS.values())]
+    return "\n".join([*lines, "", "A task of your own: python -m eval my_tasks.py:TASK --model DIR"])
+
+
+def _task_line(task: Task) -> str:
+    return f"  {task.name:<32} {'+'.join(task.modalities):<12} {task.scorer:<20} {task.description}"

@@ -1,0 +1,38 @@
+"""The answers to requests: what came back, and which prefixes the model could not take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eval.items.prefix import Prefix, digest
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model answered.
+
+    Attributes:
+        scores: (prefix key, candidate) -> natural-log likelihood of the candidate, summed over its tokens.
+        num_tokens: candidate -> the number of its tokens that count in its likelihood, those that end it included.
+        texts: (digest of the settings, prefix key) -> generated text.
+        failed: prefix key -> why the model could not take it.
+        num_asked: answers that the model was asked for now; the others came from the cache.
+        num_cached: answers that came from the cache.
+    """
+
+    scores: Mapping[tuple[str, str], float]
+    num_tokens: Mapping[str, int]
+    texts: Mapping[tuple[str, str], str]
+    failed: Mapping[str, str]
+    num_asked: int = 0
+    num_cached: int = 0
+
+    def likelihoods(self, prefix: Prefix, candidates: Sequence[str]) -> list[float] | None:
+        """Return the log-likelihood of each candidate after a prefix; None if the model could not take the prefix."""
+        if prefix.key in self.failed:
+            return None
+        return [self.scores[prefix.key, candidate] for candidate in candidates]
+
+    def text(self, prefix: Prefix, settings: Mapping[str, Any]) -> str | None:
+        """Return the text generated after a prefix; None if the model could not take the prefix."""
+        return self.texts.get((digest(settings), prefix.key))

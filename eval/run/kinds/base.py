@@ -1,0 +1,82 @@
+"""The contract of a kind of task: what is asked of each item, and what of the answers is scored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, runtime_checkable
+
+from eval.items.conditions import Conditions, usual_conditions
+from eval.items.item import BadItem, Item
+from eval.items.loading import LoadedItems
+from eval.run.answers import Answers
+from eval.run.plan import Plan
+from eval.run.requests import Requests
+from eval.scorers import Answer
+from eval.task import Kind, Task
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The answers of one task, ready to be scored.
+
+    Attributes:
+        answers: condition -> index of the item -> its answer. An item that has none in a condition is left out.
+        not_computed: condition -> why it has no figures, or how they differ from what was asked for.
+    """
+
+    answers: Mapping[str, Mapping[int, Answer]]
+    not_computed: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Procedure(Kind, Protocol):
+    """How a kind of task asks and collects.
+
+    A kind of your own is a frozen dataclass that derives from this class: an instance is both what the task declares
+    and how it is carried out. `answer_type`, `add_requests` and `collect` must be defined; the others have a default.
+    The kinds that come with omni are declared in `eval.task` and carried out by the modules next to this one.
+    """
+
+    @property
+    def answer_type(self) -> type:
+        """The class of answers that `collect` gives, which the scorer must take."""
+        ...
+
+    def check(self, task: Task) -> None:
+        """See `eval.task.Kind`; by default every task fits."""
+
+    def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
+        """Return the items as they will be asked about: given options, or moved to the bad ones with a reason.
+
+        Raises:
+            ValueError: the task cannot be asked about these items.
+        """
+        return loaded
+
+    def conditions(self, task: Task, items: Sequence[Item], seed: int) -> Conditions:
+        """Return the conditions in which each item is put; `own` must be among them.
+
+        Raises:
+            ValueError: one that is needed cannot be built.
+        """
+        return usual_conditions(task, items, seed)
+
+    def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
+        """Return what the result says of the kind's settings, as JSON values."""
+        return {}
+
+    def add_requests(self, plan: Plan, requests: Requests) -> None:
+        """Add what the plan needs answered; requests that are there already are shared."""
+        ...
+
+    def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
+        """Return the answers to score, of the items with the indices `kept`: those whose own media could be taken."""
+        ...
+
+
+def with_bad(loaded: LoadedItems, bad: Mapping[int, str]) -> LoadedItems:
+    """Return the items without those at the indices `bad`, which join the bad ones with a reason."""
+    return replace(
+        loaded,
+        items=tuple(item for index, item in enumerate(loaded.items) if index not in bad),
+        bad=(*loaded.bad, *(BadItem(loaded.items[index].id, reason) for index, reason in bad.items())),
+    )

@@ -1,0 +1,122 @@
+"""`Choose`: the model's log-likelihood of every option of an item, in every condition."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eval.items.conditions import BLANK, REFERENCE, Conditions, usual_conditions
+from eval.items.item import Item
+from eval.items.loading import LoadedItems, load_items
+from eval.items.prefix import digest
+from eval.run.answers import Answers
+from eval.run.kinds.base import Collected, Procedure, with_bad
+from eval.run.plan import Plan
+from eval.run.requests import Requests
+from eval.scorers import ChoiceAnswer
+from eval.task import Choose, Task
+
+
+@dataclass(frozen=True)
+class ChooseProcedure(Procedure):
+    """Scores the options of an item; see `Procedure`."""
+
+    kind: Choose
+    answer_type: ClassVar[type] = ChoiceAnswer
+
+    def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
+        """Give each item its options; where labels are declared, an item with another label is bad, and named."""
+        if self.kind.labels:
+            allowed = ", ".join(self.kind.labels)
+            bad = {
+                index: f"has the label {item.target!r}, which is none of {allowed}"
+                for index, item in enumerate(loaded.items)
+                if item.target not in self.kind.labels
+            }
+            loaded = with_bad(loaded, bad)
+        if not loaded.items:
+            return loaded
+        targets = [self.kind.labels.get(item.target, item.target) for item in loaded.items]
+        distinct = tuple(dict.fromkeys(self.kind.labels.values() or sorted(targets)))
+        if len(distinct) < 2:
+            raise ValueError(
+                f"task {task.name!r} needs at least two different answers to choose from; found {[*distinct]}"
+            )
+        items = []
+        for item, target in zip(loaded.items, targets, strict=True):
+            options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
+            items.append(replace(item, options=options, right=options.index(target)))
+        return replace(loaded, items=tuple(items))
+
+    def _sample(self, distinct: Sequence[str], target: str, item: Item, seed: int) -> tuple[str, ...]:
+        # Seeded by the item, so that an item's candidates do not depend on which other items are asked before it.
+        generator = random.Random(digest([seed, item.id, target]))
+        others = [candidate for candidate in distinct if candidate != target]
+        own = [target, *generator.sample(others, min(self.kind.num_candidates - 1, len(others)))]
+        generator.shuffle(own)
+        return tuple(own)
+
+    def conditions(self, task: Task, items: Sequence[Item], seed: int) -> Conditions:
+        """Return the usual conditions, with the reference media that mutual information is measured against."""
+        references = load_items(task, task.reference, task.num_references, seed).items if task.reference else ()
+        return usual_conditions(task, items, seed, references)
+
+    def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
+        """Return how the candidates were chosen, their number, and the source of the reference media."""
+        numbers = sorted({len(item.options) for item in items})
+        span = "-".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+        settings = {"candidates": f"{self.kind.candidates}, {span}"}
+        if REFERENCE in conditions.prefixes:
+            settings["pmi_reference"] = f"{len(conditions.prefixes[REFERENCE][0])} of {task.reference}"
+        return settings
+
+    def add_requests(self, plan: Plan, requests: Requests) -> None:
+        """Ask for every option in every condition."""
+        for condition in plan.conditions.values():
+            for item, prefixes in zip(plan.items, condition, strict=True):
+                for prefix in prefixes:
+                    requests.score(prefix, item.options)
+
+    def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
+        """Return the likelihoods of the options of each item, with the base of its mutual information."""
+        bases = {index: _base(plan, index, answers) for index in kept}
+        found: dict[str, dict[int, ChoiceAnswer]] = {}
+        for name, condition in plan.conditions.items():
+            if name == REFERENCE:
+                continue
+            found[name] = {}
+            for index in kept:
+                item, base = plan.items[index], bases[index]
+                shown = [answers.likelihoods(prefix, item.options) for prefix in condition[index]]
+                answered = [scores for scores in shown if scores is not None]
+                if answered and base.scores is not None:
+                    num_tokens = [answers.num_tokens[option] for option in item.options]
+                    is_base = name == BLANK == base.condition
+                    found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base)
+        replaced = next((base.reason for base in bases.values() if base.reason), None)
+        return Collected(found, {REFERENCE: replaced} if replaced else {})
+
+
+@dataclass(frozen=True)
+class _Base:
+    """log p(c | prompt) of the options of an item, the condition that it was measured in, and why in no other one."""
+
+    scores: list[float] | None
+    condition: str
+    reason: str = ""
+
+
+def _base(plan: Plan, index: int, answers: Answers) -> _Base:
+    """Return the mean likelihood over the reference media if there are any, else the one without media."""
+    options = plan.items[index].options
+    blank = answers.likelihoods(plan.conditions[BLANK][index][0], options)
+    if REFERENCE not in plan.conditions:
+        return _Base(blank, BLANK)
+    prefixes = plan.conditions[REFERENCE][index]
+    found = [answers.likelihoods(prefix, options) for prefix in prefixes]
+    answered = np.asarray([scores for scores in found if scores is not None])
+    if not len(answered):
+        return _Base(blank, BLANK, f"measured against no media instead: {answers.failed[prefixes[0].key]}")
+    return _Base((np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist(), REFERENCE)

@@ -1,0 +1,43 @@
+"""`Generate`: a text in the model's own words, in every condition."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from eval.items.conditions import Conditions
+from eval.items.item import Item
+from eval.run.answers import Answers
+from eval.run.kinds.base import Collected, Procedure
+from eval.run.plan import Plan
+from eval.run.requests import Requests
+from eval.scorers import WrittenAnswer
+from eval.task import Generate, Task
+
+
+@dataclass(frozen=True)
+class GenerateProcedure(Procedure):
+    """Lets the model write; see `Procedure`."""
+
+    kind: Generate
+    answer_type: ClassVar[type] = WrittenAnswer
+
+    def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
+        """Return the generation settings."""
+        return {"generation": self.kind.settings}
+
+    def add_requests(self, plan: Plan, requests: Requests) -> None:
+        """Ask for a text after every prefix."""
+        for condition in plan.conditions.values():
+            for prefixes in condition:
+                for prefix in prefixes:
+                    requests.generate(prefix, self.kind.settings)
+
+    def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
+        """Return one text of each item: a corpus metric takes one, so of several shuffles the first stands for all."""
+        found: dict[str, dict[int, WrittenAnswer]] = {}
+        for name, condition in plan.conditions.items():
+            texts = {index: answers.text(condition[index][0], self.kind.settings) for index in kept}
+            found[name] = {
+                index: WrittenAnswer(plan.items[index], text) for index, text in texts.items() if text is not None
+            }
+        return Collected(found)

@@ -1,0 +1,136 @@
+"""From a plan and its answers to the result of the task, which is built once, here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eval.items.conditions import OWN, SHUFFLED
+from eval.items.item import BadItem, Item
+from eval.run.answers import Answers
+from eval.run.kinds import procedure_of
+from eval.run.plan import Plan
+from eval.run.results import ItemAnswer, TaskResult, not_computed
+from eval.scorers import Answer, ItemScore, Scores, label_of
+from eval.statistics.intervals import Estimate, paired_difference
+from omni.samples.messages import Media
+
+
+@dataclass(frozen=True)
+class ProbeOutcome:
+    """The linear probe of a task: its accuracy and how it was trained, or why there is none."""
+
+    estimate: Estimate | None = None
+    description: str = ""
+    reason: str = ""
+
+
+def answered_items(plan: Plan, answers: Answers) -> list[int]:
+    """Return the indices of the items whose own media the model could take."""
+    return [index for index in range(len(plan.items)) if _reason(plan, answers, index) is None]
+
+
+def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult:
+    """Return the result of a task; it is `not computed`, with the reason, if no item could be answered."""
+    kept = answered_items(plan, answers)
+    bad = [{"id": item.id, "reason": item.reason} for item in (*plan.bad, *_unanswered(plan, answers))]
+    if not kept:
+        return _nothing(plan, bad, f"no item could be answered; the first: {bad[0]['id']}: {bad[0]['reason']}")
+    collected = procedure_of(plan.task.kind).collect(plan, kept, answers)
+    missing = {condition: "no answers" for condition, found in collected.answers.items() if not found}
+    if OWN in missing or OWN not in collected.answers:
+        return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
+    answered = {condition: found for condition, found in collected.answers.items() if found}
+    scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
+    gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    return TaskResult(
+        name=plan.task.name,
+        version=plan.task.version,
+        description=plan.task.description,
+        scorer=label_of(plan.scorer),
+        metric=plan.scorer.metric,
+        percent=plan.scorer.percent,
+        chance=plan.scorer.chance(plan.items),
+        scores={condition: dict(found.estimates) for condition, found in scores.items()},
+        control_metric={condition: found.headline for condition, found in scores.items() if found.headline},
+        difference=_difference(plan, answered, scores),
+        probe=probe.estimate,
+        not_computed=gaps if probe.estimate else gaps | {"probe": probe.reason},
+        num_items=len(kept),
+        num_rows=plan.num_rows,
+        bad=bad,
+        items=_item_answers(answered[OWN], scores[OWN]),
+        settings={**plan.settings, "probe": probe.description} if probe.estimate else dict(plan.settings),
+    )
+
+
+def _reason(plan: Plan, answers: Answers, index: int) -> str | None:
+    """Return why the model could not take an item's own media; None if it could."""
+    keys = [prefix.key for prefix in plan.conditions[OWN][index]]
+    return next((answers.failed[key] for key in keys if key in answers.failed), None)
+
+
+def _unanswered(plan: Plan, answers: Answers) -> list[BadItem]:
+    reasons = [_reason(plan, answers, index) for index in range(len(plan.items))]
+    return [BadItem(item.id, why) for item, why in zip(plan.items, reasons, strict=True) if why is not None]
+
+
+def _nothing(plan: Plan, bad: list[dict[str, str]], reason: str) -> TaskResult:
+    task = plan.task
+    result = not_computed(task.name, task.version, task.description, label_of(plan.scorer), reason)
+    result.bad, result.num_rows = bad, plan.num_rows
+    return result
+
+
+def _score(plan: Plan, condition: str, found: Mapping[int, Answer]) -> Scores:
+    answers = list(found.values())
+    scores = plan.scorer.score(answers, condition=condition, seed=plan.seed)
+    label = label_of(plan.scorer)
+    if condition == OWN and plan.scorer.metric not in scores.estimates:
+        raise ValueError(f"scorer {label} gives no {plan.scorer.metric!r}, its primary metric; see eval.scorers.Scorer")
+    if len(scores.items) not in (0, len(answers)):
+        raise ValueError(f"scorer {label} gives {len(scores.items)} items for {len(answers)} answers")
+    return scores
+
+
+def _difference(
+    plan: Plan, answered: Mapping[str, Mapping[int, Answer]], scores: Mapping[str, Scores]
+) -> Estimate | None:
+    """Return own minus shuffled, over the items that have a value in both."""
+    if SHUFFLED not in scores:
+        return None
+    left, right = (_values(answered[condition], scores[condition]) for condition in (OWN, SHUFFLED))
+    both = [index for index in left if index in right]
+    if len(both) < 2:
+        return None
+    clusters = [plan.items[index].cluster for index in both]
+    return paired_difference([left[index] for index in both], [right[index] for index in both], clusters)
+
+
+def _values(found: Mapping[int, Answer], scores: Scores) -> dict[int, float]:
+    return dict(zip(found, (item.value for item in scores.items), strict=False))  # empty where items have no value
+
+
+def _item_answers(found: Mapping[int, Answer], scores: Scores) -> list[ItemAnswer]:
+    items: Sequence[ItemScore] = scores.items or [ItemScore(0.0) for _ in found]
+    return [_item_answer(answer, score) for answer, score in zip(found.values(), items, strict=True)]
+
+
+def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
+    item: Item = answer.item
+    return ItemAnswer(
+        id=item.id,
+        media=[describe_media(part) for part in item.media],
+        question=item.prompt,
+        target=answer.target,
+        answer=answer.text if score.text is None else score.text,
+        right=score.value,
+        top=list(score.top),
+        note=score.note,
+    )
+
+
+def describe_media(media: Media) -> dict[str, Any]:
+    """Return a media item as a JSON part if it is a file; else its modality and a description."""
+    if media.path is not None:
+        return {"type": media.modality, "path": media.path}
+    return {"type": media.modality, "description": media.describe()}

@@ -1,0 +1,58 @@
+"""Plan a task: read its items, lay out their conditions, and note everything that the figures will depend on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from eval.items.conditions import BLANK, SHUFFLED
+from eval.items.controls import BLANK_CONTROL, SHUFFLED_CONTROL
+from eval.items.item import Item
+from eval.items.loading import load_items
+from eval.run.kinds import procedure_of
+from eval.run.plan import Plan
+from eval.scorers import get_scorer
+from eval.task import Task
+
+
+def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
+    """Read a task's items and lay out what is to be asked.
+
+    Raises:
+        ValueError: the task's parts do not fit each other or its data, with what to change.
+        FileNotFoundError: its data is not there.
+    """
+    procedure, scorer = procedure_of(task.kind), get_scorer(task.scorer)
+    if procedure.answer_type not in scorer.takes:
+        raise ValueError(f"task {task.name!r}: scorer {task.scorer!r} does not score {type(task.kind).__name__}")
+    limits = [number for number in (limit, task.limit) if number is not None]
+    loaded = load_items(task, task.data, min(limits) if limits else None, seed)
+    prepared = procedure.prepare(task, loaded, seed)
+    if not prepared.items:
+        reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
+        raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({reasons})")
+    items = prepared.items
+    conditions = procedure.conditions(task, items, seed)
+    settings = _common_settings(task, items, seed, prepared.num_rows) | procedure.settings(task, items, conditions)
+    return Plan(
+        task=task,
+        scorer=scorer,
+        items=items,
+        conditions=conditions.prefixes,
+        not_computed=conditions.not_computed,
+        bad=prepared.bad,
+        num_rows=prepared.num_rows,
+        settings=settings,
+        seed=seed,
+    )
+
+
+def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int) -> dict[str, Any]:
+    return {
+        "data": task.data,
+        "prompt": task.prompt,
+        "modalities": list(task.modalities),
+        "kind": type(task.kind).__name__.lower(),
+        "seed": seed,
+        "items_used": f"{len(items)} of {num_rows}",
+        BLANK: BLANK_CONTROL,
+        SHUFFLED: f"{SHUFFLED_CONTROL}, mean of {task.num_shuffles}" if task.num_shuffles > 1 else SHUFFLED_CONTROL,
+    }

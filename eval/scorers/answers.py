@@ -1,0 +1,92 @@
+"""Answered items, as scorers get them: one class for each way of asking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from eval.items.item import Item
+
+
+class Answer(Protocol):
+    """The contract of an answered item: its item, and what people are shown of it."""
+
+    @property
+    def item(self) -> Item:
+        """The item that was asked about."""
+        ...
+
+    @property
+    def target(self) -> str:
+        """The right answer, as people are shown it."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """The model's answer, as people are shown it where the scorer says nothing else."""
+        ...
+
+
+@dataclass(frozen=True)
+class ChoiceAnswer:
+    """The likelihoods of an item's options.
+
+    Attributes:
+        item: the item, with its options.
+        log_likelihoods: for each prefix of the condition that was answered, log p(option | prefix) of each option.
+        base: log p(option | prompt) of each option, which pointwise mutual information is measured against.
+        num_tokens: tokens of each option, the end token included.
+        is_base: the condition itself is the base, so that the mutual information is 0 for every option.
+    """
+
+    item: Item
+    log_likelihoods: Sequence[Sequence[float]]
+    base: Sequence[float]
+    num_tokens: Sequence[int]
+    is_base: bool = False
+
+    @property
+    def target(self) -> str:
+        """The right option."""
+        return self.item.options[self.item.right]
+
+    @property
+    def text(self) -> str:
+        """The likeliest option."""
+        scores = self.log_likelihoods[0]
+        return self.item.options[max(range(len(scores)), key=scores.__getitem__)]
+
+
+@dataclass(frozen=True)
+class ComparisonAnswer:
+    """The likelihood of the right answer with the item's own media, compared with mismatched media.
+
+    Attributes:
+        item: the item.
+        gains: for each mismatch, log p(right answer | own media) - log p(right answer | mismatched media).
+    """
+
+    item: Item
+    gains: Sequence[float]
+
+    @property
+    def target(self) -> str:
+        """The right answer."""
+        return self.item.target
+
+    @property
+    def text(self) -> str:
+        """The mean gain in log-likelihood."""
+        return f"log-likelihood {sum(self.gains) / len(self.gains):+.2f}"
+
+
+@dataclass(frozen=True)
+class WrittenAnswer:
+    """A text that the model wrote; the texts to compare it with are `item.references`."""
+
+    item: Item
+    text: str
+
+    @property
+    def target(self) -> str:
+        """The right answer."""
+        return self.item.target

@@ -1,0 +1,46 @@
+"""Find a scorer by its name, or by the class path of a user's own."""
+
+from eval.scorers.base import Scorer, label_of
+from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
+from eval.scorers.match import MatchScorer
+from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH
+from omni.config.components import import_class
+
+_SHIPPED: tuple[Scorer, ...] = (
+    *(ChoiceScorer(normalization) for normalization in NORMALIZATIONS),
+    MatchScorer(),
+    CAPTION_CIDER_D,
+    EXACT_MATCH,
+)
+SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
+
+
+def get_scorer(name: str) -> Scorer:
+    """Return the scorer of that name, or one of the class that a class path names.
+
+    Args:
+        name: a key of `SCORERS`, `path/to/file.py:Class` or `package.module.Class`.
+
+    Raises:
+        ValueError: there is none (the message lists the shipped ones), something is wrong in its file, or the class is
+            no scorer.
+    """
+    if name in SCORERS:
+        return SCORERS[name]
+    if "." not in name:
+        raise ValueError(
+            f"unknown scorer {name!r}; there are {', '.join(sorted(SCORERS))}. Your own: my_scorers.py:MyScorer"
+        )
+    try:
+        scorer = import_class(name)()
+    except ValueError as error:
+        raise ValueError(f"scorer {name!r}: {error}") from error
+    except TypeError as error:
+        raise ValueError(f"scorer {name!r} must be made without arguments: {error}") from error
+    if not isinstance(scorer, Scorer):
+        missing = sorted(member for member in _MEMBERS if member not in dir(scorer))
+        raise ValueError(f"scorer {name!r} has no {', '.join(missing)}; see eval.scorers.Scorer")
+    return scorer
+
+
+_MEMBERS = ("name", "version", "takes", "metric", "percent", "chance", "score")
