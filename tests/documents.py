@@ -53,11 +53,11 @@ def inline_code() -> Iterator[str]:
         yield from (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text))
 
 
-def first_cells(document: str, header: str) -> set[str]:
-    """The names in code in the first column of the table whose header line begins with `header`."""
+def cells(document: str, header: str, column: int = 1) -> set[str]:
+    """Return the names in code in a column (from 1) of the table whose header line begins with `header`."""
     text = (REPOSITORY / document).read_text(encoding="utf-8")
     table = text[text.index(header) :].split("\n\n")[0].splitlines()[2:]
-    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
+    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[column])}
 
 
 def headings(document: Path) -> set[str]:

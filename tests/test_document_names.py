@@ -13,7 +13,7 @@ from eval.scorers import SCORERS
 from eval.tasks import TASKS
 from omni.recipe.instructions import INSTRUCTIONS
 from omni.starter import ASSETS
-from tests.documents import DOCUMENTS, REPOSITORY, Block, blocks, extras, first_cells, headings, inline_code
+from tests.documents import DOCUMENTS, REPOSITORY, Block, blocks, cells, extras, headings, inline_code
 from train.recipe import RECIPES
 
 
@@ -43,18 +43,20 @@ def test_dotted_names_exist() -> None:
 
 
 def test_tables_of_classes_are_those_that_there_are() -> None:
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    rows = {row.split("|")[1].strip(): set(re.findall(r"`(\w+)`", row)) for row in text.splitlines() if row[:2] == "| "}
-    assert rows["encoders"] == {*omni.encoders.__all__} - {"Encoder", "Features"}
-    assert rows["adapters"] == {*adapters.__all__} - {"Adapter", "Instruction"}
+    encoders = {*omni.encoders.__all__} - {"Encoder", "Features"}
+    assert cells("README.md", "| modality | encoders |", column=2) == encoders
+    assert cells("docs/models.md", "| encoder |") == encoders
+    adapter_classes = {*adapters.__all__} - {"Adapter", "Instruction"}
+    assert cells("README.md", "| adapter |") == adapter_classes
+    assert cells("docs/adapters.md", "| adapter |") == {f"adapters.{name}" for name in adapter_classes}
 
 
 def test_tables_of_names_are_those_that_there_are() -> None:
-    assert first_cells("README.md", "| recipe |") == {path.name for path in RECIPES.glob("*.yaml")}
-    assert first_cells("README.md", "| extra |") == extras() - {"all"}
-    assert first_cells("docs/evaluation.md", "| task |") == set(TASKS)
-    assert first_cells("docs/evaluation.md", "| scorer |") == set(SCORERS)
-    assert first_cells("docs/data.md", "| asset |") == {name for name, asset in ASSETS.items() if asset.kind == "data"}
+    assert cells("README.md", "| recipe |") == {path.name for path in RECIPES.glob("*.yaml")}
+    assert cells("README.md", "| extra |") == extras() - {"all"}
+    assert cells("docs/evaluation.md", "| task |") == set(TASKS)
+    assert cells("docs/evaluation.md", "| scorer |") == set(SCORERS)
+    assert cells("docs/data.md", "| asset |") == {name for name, asset in ASSETS.items() if asset.kind == "data"}
     assert {f"`{name}`" for name in INSTRUCTIONS} <= set(
         re.findall(r"`\w+`", (REPOSITORY / "docs/training.md").read_text())
     )
@@ -81,3 +83,17 @@ def test_environment_variables_are_read_somewhere() -> None:
 def test_python_block_fits_the_page_and_parses(block: Block) -> None:
     ast.parse(block.text)
     assert max(len(line) for line in block.text.splitlines()) <= 120
+
+
+def test_map_of_the_code_names_every_room_and_what_is_in_its_files() -> None:
+    text = (REPOSITORY / "docs/code_map.md").read_text(encoding="utf-8")
+    for package in ("omni", "train", "eval"):
+        inside = [path for path in (REPOSITORY / package).iterdir() if not path.name.startswith("__")]
+        rooms = {f"{package}/{path.name}{'/' if path.is_dir() else ''}" for path in inside}
+        assert {room for room in rooms if f"`{room}`" not in text} == set()
+    answers = re.findall(r"`([\w./]+\.py)` \(([^)]+)\)", text)
+    assert len(answers) >= 20
+    for file, names in answers:
+        code = (REPOSITORY / file).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"^(?: *def {name}\b|class {name}\b|{name}\b.*=)", code, re.MULTILINE), (file, name)

@@ -163,3 +163,8 @@ class FeatureCache:
     def _look_at_folder(self) -> None:
         self._total_bytes = sum(shard.num_bytes for shard in list_shards(self.directory))
         self._unseen_bytes = 0
+
+
+def folder_name(fingerprint: str, dtype: str) -> str:
+    """The folder of one encoder in one number format."""
+    return f"{fingerprint[:_FINGERPRINT_DIGITS]}-{dtype}"

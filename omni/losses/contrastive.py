@@ -1,7 +1,7 @@
 """Contrastive losses over a whole batch; a recipe names one by class path.
 
-All take unit embeddings and give a scalar, the mean over the rows. Rows of which `same` is True mean the same (two
-pictures with one caption), and are no negatives of each other.
+All take unit embeddings and return a scalar, the mean over the rows. Rows for which `same` is True mean the same (two
+pictures with one caption), so neither counts as a negative for the other.
 Shapes: B rows, D width, N and M features of an item.
 """
 
@@ -21,7 +21,7 @@ class PairLoss(nn.Module):
     uses_tokens = False  # whether items are sets of embeddings [B, N, D] with a mask
 
     def forward(self, first: Tensor, second: Tensor, same: Tensor, logit_scale: Tensor) -> Tensor:
-        """Unit embeddings [B, D] of both, same [B, B] (bool, with a True diagonal), scale of cosines -> scalar."""
+        """Return the loss of unit embeddings [B, D], same [B, B] (bool, True on the diagonal) and their scale."""
         raise NotImplementedError(f"{type(self).__name__} does not implement forward")
 
 
@@ -29,13 +29,13 @@ class SetLoss(nn.Module):
     """A loss over items of any number of modalities at once."""
 
     def forward(self, embeddings: Sequence[Tensor], same: Tensor, logit_scale: Tensor) -> Tensor:
-        """Unit embeddings [B, D] of each modality, same [B, B] (bool), scale -> scalar."""
+        """Return the loss of unit embeddings [B, D] of each modality, same [B, B] (bool) and the scale of products."""
         raise NotImplementedError(f"{type(self).__name__} does not implement forward")
 
 
 class InfoNCE(PairLoss):
     """Cross-entropy of finding the partner among all rows, in both directions (van den Oord et al. 2018, arXiv
-    1807.03748; with both directions as in CLIP, Radford et al. 2021). Several right ones share the probability."""
+    1807.03748; with both directions as in CLIP, Radford et al. 2021). Several right partners share the probability."""
 
     def forward(self, first: Tensor, second: Tensor, same: Tensor, logit_scale: Tensor) -> Tensor:
         logits = logit_scale * first @ second.T
@@ -45,7 +45,7 @@ class InfoNCE(PairLoss):
 class SigmoidLoss(PairLoss):
     """Each pair by itself: does it belong together? (SigLIP, Zhai et al. 2023, arXiv 2303.15343, algorithm 1)
 
-    bias: where the learned bias begins; pairs that do not belong together are many.
+    bias: the first value of the learned bias, negative because most pairs do not belong together.
     """
 
     def __init__(self, bias: float = -10.0) -> None:
@@ -58,8 +58,10 @@ class SigmoidLoss(PairLoss):
 
 
 class CWCL(PairLoss):
-    """Continuously weighted: how much two rows are alike in the anchor's own, frozen space says how much each is a
-    positive of the other (Srinivasa et al. 2023, arXiv 2309.14580, equation 4); from the other side InfoNCE."""
+    """Continuously weighted contrastive loss (Srinivasa et al. 2023, arXiv 2309.14580, equation 4).
+
+    The similarity of two rows in the anchor's own, frozen space says how much each counts as a positive for the other;
+    the other direction is InfoNCE."""
 
     def forward(self, first: Tensor, second: Tensor, same: Tensor, logit_scale: Tensor) -> Tensor:
         logits = logit_scale * first @ second.T
@@ -84,7 +86,7 @@ class FILIP(PairLoss):
         first_mask: Tensor | None = None,
         second_mask: Tensor | None = None,
     ) -> Tensor:
-        """first [B, N, D], second [B, M, D], and which features are real [B, N], [B, M] (default: all)."""
+        """Return the loss of first [B, N, D] and second [B, M, D], with masks [B, N] and [B, M] (default: all real)."""
         first_mask = first.new_ones(first.shape[:2], dtype=torch.bool) if first_mask is None else first_mask
         second_mask = second.new_ones(second.shape[:2], dtype=torch.bool) if second_mask is None else second_mask
         forth = late_interaction(first, first_mask, second, second_mask)
@@ -94,7 +96,7 @@ class FILIP(PairLoss):
 
 class Symile(SetLoss):
     """The multilinear inner product of all modalities at once, with those of other rows as negatives (Saporta et al.
-    2024, arXiv 2411.01053); of two modalities it is InfoNCE.
+    2024, arXiv 2411.01053); for two modalities it is InfoNCE.
 
     Each modality in turn is kept while the others come from other rows, each drawn by itself. The product is scaled
     by D^((M - 2) / 2) for M modalities, so that one temperature suits every M; the paper leaves that to the
@@ -112,7 +114,7 @@ class Symile(SetLoss):
             negatives = torch.stack([other[order] for other, order in zip(others, orders, strict=True)]).prod(0)
             logits = scale * anchor @ negatives.T
             logits = torch.where(torch.eye(rows, dtype=torch.bool, device=logits.device), scale * positive, logits)
-            # a candidate whose every part means the same as the row's own is no negative
+            # a candidate does not count as a negative if each of its parts means the same as the row's own
             equal = torch.stack([same[:, order.to(same.device)] for order in orders]).all(0)
             equal.fill_diagonal_(False)
             logits = logits.masked_fill(equal, float("-inf"))
@@ -121,8 +123,10 @@ class Symile(SetLoss):
 
 
 def late_interaction(first: Tensor, first_mask: Tensor, second: Tensor, second_mask: Tensor) -> Tensor:
-    """[A, N, D], [A, N], [B, M, D], [B, M] -> [A, B]: the mean over the first's features of the nearest of the
-    second's; 0 where either has no real feature."""
+    """Compare each item with each: [A, N, D], [A, N], [B, M, D], [B, M] -> [A, B].
+
+    A similarity is the mean, over the first item's features, of the cosine to the second's nearest feature; it is 0
+    where either item has no real feature."""
     found = []
     for start in range(0, len(first), _FILIP_ROWS):
         rows, mask = first[start : start + _FILIP_ROWS], first_mask[start : start + _FILIP_ROWS]
@@ -135,5 +139,5 @@ def late_interaction(first: Tensor, first_mask: Tensor, second: Tensor, second_m
 
 
 def _cross_entropy(logits: Tensor, same: Tensor) -> Tensor:
-    """[B, B], which are right -> mean; the right ones of a row share its probability evenly."""
+    """Return the mean over the rows of logits [B, B]; the right columns of a row share its probability evenly."""
     return F.cross_entropy(logits, same.to(logits.dtype) / same.sum(1, keepdim=True))

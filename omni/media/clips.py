@@ -1,4 +1,4 @@
-"""Which parts of a long sound, video or recording an encoder is given: one vocabulary for all of them.
+"""Clip policies: the parts of a long sound, video or recording that an encoder is given, in one vocabulary for all.
 
 A *clip* is what an encoder takes at once (2 s of ImageBind, 0.96 s of YAMNet, one frame of a video). Media shorter than
 a clip are one clip, filled up, and the mask says what is real.
@@ -19,16 +19,16 @@ MOST_CLIPS_OF_WHOLE = 256  # unless num_clips says otherwise: a limit is needed,
 
 @dataclass(frozen=True)
 class Clips:
-    """The key `clips` of an encoder.
+    """Choose the parts of an item that an encoder is given: the key `clips` of an encoder.
 
     policy:
         "uniform": `num_clips` clips, evenly spread, the first at the beginning, the last ending with the end. They
             overlap where the media are shorter than all of them together.
-        "dense": a clip every `stride_seconds` from the beginning to the end, the last one filled up; of more than
-            `num_clips`, that many of them, evenly spread, first and last included.
+        "dense": a clip every `stride_seconds` from the beginning to the end, the last one filled up; where that makes
+            more than `num_clips`, that many of them are taken, evenly spread, first and last included.
         "whole": consecutive clips without a gap, the last one filled up; more than `num_clips` (256) are an error.
-    num_clips: the most of one item; default: the encoder's own.
-    stride_seconds: of "dense", between the beginnings of clips; default: the length of a clip.
+    num_clips: the most clips of one item; default: the encoder's own.
+    stride_seconds: the time between the beginnings of clips of "dense"; default: the length of a clip.
     """
 
     policy: Literal["uniform", "dense", "whole"]
@@ -48,7 +48,7 @@ class Clips:
 
     @classmethod
     def parse(cls, value: "Clips | Mapping[str, Any] | None", default: "Clips") -> "Clips":
-        """The key's value, or the encoder's default, from which a missing `num_clips` is taken.
+        """Parse the key's value, taking a missing `num_clips` (or all) from the encoder's default.
 
         Raises ValueError for unknown keys and values.
         """
@@ -62,14 +62,15 @@ class Clips:
 
     @property
     def most(self) -> int:
-        """The most clips of one item."""
+        """Return the most clips that one item can give."""
         return MOST_CLIPS_OF_WHOLE if self.num_clips is None else self.num_clips
 
     def starts(
         self, length: float, clip: float, units_per_second: float, name: str, shortest_tail: float = 1e-6
     ) -> list[float]:
-        """Where clips begin, for media of `length` and clips of `clip`, all in the unit of which a second has
-        `units_per_second` (1 for seconds, the sampling rate for samples).
+        """Return where clips begin, for media of `length` and clips of `clip`.
+
+        All are in a unit of which a second has `units_per_second` (1 for seconds, the sampling rate for samples).
 
         A tail of less than `shortest_tail` gets no clip of its own. `name` is for errors.
 
@@ -90,7 +91,7 @@ class Clips:
 
 
 def spread_indices(count: int, most: int) -> list[int]:
-    """All of 0 .. count - 1 in order, or `most` of them evenly spread, first and last included."""
+    """Return all of 0 .. count - 1 in order, or `most` of them evenly spread, first and last included."""
     if count <= most:
         return list(range(count))
     return np.linspace(0, count - 1, most).round().astype(int).tolist()

@@ -17,7 +17,7 @@ from omni.media.image import check_pixels
 from omni.media.item import Media
 from omni.media.source import content_of, what_it_looks_like
 
-DEFAULT_FRAMES_PER_SECOND = 10.0  # of pictures that come without times; also what browsers give a GIF without them
+DEFAULT_FRAMES_PER_SECOND = 10.0  # the rate of pictures without times; browsers use it for a GIF without times too
 _SEEK_AHEAD_SECONDS = 3.0  # decoding on is cheaper than a seek for nearer frames
 _RUN_UPS = (0.0, 2.0, 10.0)  # seconds; MPEG streams seek inexactly and can come out behind the place asked for
 _PLAYLISTS = {"hls", "applehttp", "concat", "concatf", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "lavfi"}
@@ -25,7 +25,7 @@ _SHORTEST_STEP = 1e-6  # seconds; below that times are equal
 
 
 def open_container(content: str | bytes) -> Any:
-    """Open with FFmpeg. Nothing is fetched from elsewhere, and playlists, which name other files, are refused.
+    """Open a container with FFmpeg; fetch nothing from elsewhere, and refuse playlists, which name other files.
 
     Raises whatever PyAV raises, which has no common class, and ValueError for a playlist.
     """
@@ -38,22 +38,22 @@ def open_container(content: str | bytes) -> Any:
 
 
 def video_stream(container: Any) -> Any | None:
-    """The first stream of moving pictures; the cover of a piece of music is none."""
+    """Return the first stream of moving pictures; the cover of a piece of music does not count as one."""
     cover = Disposition.attached_pic
     known = [stream for stream in container.streams.video if stream.codec_context is not None]
     return next((stream for stream in known if not stream.disposition & cover), None)
 
 
 def start_seconds(stream: Any) -> float:
-    """Time stamp of a stream's beginning."""
+    """Return the time stamp at which a stream begins, in seconds."""
     return float((stream.start_time or 0) * stream.time_base)
 
 
 def sound_track(video: Media, modality: str = "sound") -> Media | None:
-    """The sound of a video file as a media item of its own, over the same part (`start`, `end`) of it.
+    """Return the sound of a video file as a media item of its own, over the same part (`start`, `end`) of it.
 
-    Both have the same time axis: where the sound begins later than the pictures, it is filled up with silence. None
-    if the video has no sound.
+    Both have the same time axis: where the sound begins later than the pictures, it is filled up with silence. Returns
+    None if the video has no sound.
 
     Raises:
         MediaError: the file is missing, or cannot be read.
@@ -110,7 +110,7 @@ class VideoReader:
         self._stream = stream
 
     def _measure(self) -> float:
-        """Length in seconds."""
+        """Return the length of the video in seconds."""
         stream, container = self._stream, self._container
         if stream.duration and stream.time_base:
             return float(stream.duration * stream.time_base)
@@ -133,7 +133,7 @@ class VideoReader:
             self._open()
 
     def all_frames(self, first: float, last: float) -> Iterator[tuple[float, Any]]:
-        """Frames from `first` on, before `last`, with their times."""
+        """Yield the frames from `first` on, before `last`, with their times."""
         for time, frame in self._from(first) if first > 0 else self._timed():
             if time >= last:
                 return
@@ -141,7 +141,7 @@ class VideoReader:
                 yield time, frame
 
     def frames_at(self, targets: Sequence[float]) -> Iterator[tuple[float, Any]]:
-        """For each target, in rising order, the frame that is on the screen then: the last one whose time has come."""
+        """Yield for each target, in rising order, the frame on the screen at that time: the last one that has begun."""
         frames: Iterator[tuple[float, Any]] | None = None
         current: tuple[float, Any] | None = None
         ahead: tuple[float, Any] | None = None
@@ -162,7 +162,7 @@ class VideoReader:
                 yield current
 
     def _from(self, target: float) -> Iterator[tuple[float, Any]]:
-        """Frames from the last one on that is a key frame and not later than `target`."""
+        """Yield frames, beginning with the last key frame that is not later than `target`."""
         for run_up in _RUN_UPS if self._can_seek else ():
             place = max(0.0, target - run_up) + self._origin
             try:
@@ -181,7 +181,7 @@ class VideoReader:
         return self._timed()
 
     def _timed(self) -> Iterator[tuple[float, Any]]:
-        """Decoded frames with times; those without a time stamp follow each other at the stream's rate."""
+        """Yield decoded frames with times; frames without a time stamp follow each other at the stream's rate."""
         time = -1 / self.rate
         for frame in self._container.decode(self._stream):
             if frame.time is None:
@@ -193,7 +193,7 @@ class VideoReader:
 
 
 def upright_frame(frame: Any, name: str) -> Image.Image:
-    """The frame as RGB, turned as the file says (telephones store how they were held).
+    """Return the frame as RGB, turned as the file says (telephones store how they were held).
 
     Raises MediaError if it has too many pixels.
     """

@@ -1,4 +1,4 @@
-"""Depth pictures: from 16-bit PNG, EXR, TIFF, NPY or arrays to metres, and to disparity, what depth encoders take.
+"""Depth pictures: from 16-bit PNG, EXR, TIFF, NPY or arrays to metres, and to disparity, which depth encoders take.
 
 Disparity = baseline x focal length / depth, in pixels: how far a point moves between two cameras side by side. It was
 chosen by Girdhar et al. 2022 (Omnivore, arXiv:2201.08377) and kept by ImageBind; the baselines are theirs.
@@ -34,7 +34,7 @@ _OPTIONS = ("encoding", "units_per_metre", "max_metres", "sensor", "focal_length
 
 @dataclass(frozen=True)
 class DepthCamera:
-    """What turns depth into disparity: `focal_length` in pixels of the stored picture, `baseline` in metres."""
+    """The camera's part of disparity: `focal_length` in pixels of the stored picture, `baseline` in metres."""
 
     focal_length: float
     baseline: float
@@ -67,8 +67,8 @@ def load_depth(
             "sun": SUN RGB-D's PNG, millimetres whose bits are rotated by three; cut at 8 m as its toolbox does;
             "nyu": the raw 11-bit values of NYU Depth v2's Kinect, of either byte order; cut at 10 m (its labelled part
             is in metres).
-        units_per_metre: of any other scale (5000 for TUM RGB-D, 256 for KITTI, 10000 for 0.1 mm); instead of encoding.
-        max_metres: farther points are put there (default: the item's option, or that of the encoding, or no limit).
+        units_per_metre: any other scale (5000 for TUM RGB-D, 256 for KITTI, 10000 for 0.1 mm), instead of `encoding`.
+        max_metres: the distance that farther points get (default: the item's option, or the encoding's, or no limit).
 
     Raises:
         MediaError: the file cannot be read as one channel; the meaning of the numbers is not known (8 bits); no pixel
@@ -111,7 +111,7 @@ def load_disparity(
     Args:
         source: as for `load_depth`, whose options count too; with the encoding "disparity" the numbers are taken as
             they are.
-        sensor: of which camera (default: the item's option, or "kv1"): "kv1" and "kv2" (Kinect), "realsense", "xtion".
+        sensor: the camera (default: the item's option, or "kv1"): "kv1" and "kv2" (Kinect), "realsense", "xtion".
         focal_length: in pixels of the stored picture (default: the item's option, or that of the intrinsics, or the
             sensor's).
         baseline: in metres (default: the item's option, or the sensor's).
@@ -152,7 +152,7 @@ def _default_encoding(values: np.ndarray, name: str) -> str:
 
 
 def _to_metres(values: np.ndarray, encoding: str, name: str) -> tuple[np.ndarray, float | None]:
-    """Metres float64, 0 or not finite where unknown, and the encoding's own limit in metres."""
+    """Return metres as float64, 0 or not finite where unknown, and the encoding's own limit in metres."""
     if encoding == "metres":
         return values.astype(np.float64), None
     if encoding == "millimetres":
@@ -177,7 +177,7 @@ def _sixteen_bits(values: np.ndarray, encoding: str, name: str) -> np.ndarray:
 
 
 def _focal_length(matrix: Any, name: str) -> float:
-    """fx of a camera's matrix, of its nine numbers, or of [fx, fy, cx, cy]."""
+    """Return fx from a camera's matrix, from its nine numbers, or from [fx, fy, cx, cy]."""
     try:
         numbers = np.asarray(matrix, dtype=np.float64).reshape(-1)
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Ready-made embeddings: a row of a `.npy` or `.safetensors` file, or an array. The file is memory-mapped, not read."""
+"""Ready-made embeddings: a row of a `.npy` or `.safetensors` file, or an array. Files are memory-mapped, not read."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Video: frames in order with their times, from picture files, an animated picture, an array, or a video file.
 
-Only the frames that are asked for are kept and converted; of a long video file the parts between are skipped by
+Only the frames that are asked for are kept and converted; in a long video file the parts between are skipped by
 seeking. T: number of frames.
 """
 
@@ -25,7 +25,7 @@ VIDEO_EXTENSIONS = (
 )
 
 _MOST_FRAMES = 4096  # at once: more is surely a mistake
-_MOST_BYTES = 2 << 30  # of all frames that are kept, as RGB
+_MOST_BYTES = 2 << 30  # for all kept frames as RGB
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,10 @@ class Frames:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which frames: those on the screen at the times that `times_of` gives for the duration of the window, or, if there
-    is none, all in it, spread evenly if they are more than `num_frames`."""
+    """The choice of frames: those on the screen at the times that `times_of` gives for the duration of the window.
+
+    Without `times_of`, all frames of the window are chosen, or `num_frames` of them, spread evenly, if they are more.
+    """
 
     name: str
     window: tuple[float, float]
@@ -48,10 +50,10 @@ class _Wanted:
     num_frames: int | None = None
     most: int = _MOST_FRAMES
     times_of: Callable[[float], Sequence[float]] | None = None
-    each_once: bool = False  # a frame that is on the screen at several of the times is given once
+    each_once: bool = False  # return a frame once even if it is on the screen at several of the times
 
     def targets(self, duration: float) -> np.ndarray:
-        """The times, in seconds from the beginning of the video, for the whole duration of it."""
+        """Return the times in seconds from the beginning of the video, given its whole duration."""
         length = min(self.window[1], duration) - self.window[0]
         if not length > 0:
             raise MediaError(self.name, f"has no frames from {self.window[0]:g} s on; it is {duration:g} s long")
@@ -71,8 +73,9 @@ def load_frames(
     frames_per_second: float | None = None,
     most: int | None = None,
 ) -> Frames:
-    """Load frames, spread evenly: the middles of `num_frames` equal parts. Where there are fewer, all of them, none
-    twice.
+    """Load frames, spread evenly: those in the middles of `num_frames` equal parts.
+
+    Where there are fewer frames, all of them are returned, none twice.
 
     Args:
         source: a video file, an animated GIF, PNG or WebP, a list of picture files in order, a folder of them (in
@@ -80,8 +83,8 @@ def load_frames(
         num_frames: how many at most; default: the item's option `num_frames`, or all.
         start, end: only from this part, in seconds (default: the item's options, or all).
         sample_rate: how many frames of each second, from the beginning of the part on (default: the item's option, or
-            all); of more than `num_frames`, that many of them, evenly spread.
-        frames_per_second: of pictures without times (default: the item's option, or 10).
+            all); where these are more than `num_frames`, that many of them, evenly spread.
+        frames_per_second: the rate of pictures without times (default: the item's option, or 10).
         most: more frames than this are an error (4096, and 2 GB of pixels, if it is not given).
 
     Raises:
@@ -159,7 +162,7 @@ def _rate(source: Any, given: float | None) -> float:
 
 
 def _gathered(frames: Iterable[tuple[float, Image.Image]], wanted: _Wanted) -> Frames:
-    """Frames with their times, within the limits."""
+    """Return the frames with their times, within the limits."""
     images: list[Image.Image] = []
     times: list[float] = []
     num_bytes = 0
@@ -179,7 +182,7 @@ def _gathered(frames: Iterable[tuple[float, Image.Image]], wanted: _Wanted) -> F
 
 
 def _choose(times: np.ndarray, wanted: _Wanted) -> list[int]:
-    """Indices of the wanted frames where all times are known."""
+    """Return the indices of the wanted frames where all times are known."""
     inside = np.flatnonzero((times >= wanted.window[0]) & (times < wanted.window[1]))
     if wanted.times_of is not None:
         last_duration = times[-1] / (len(times) - 1) if len(times) > 1 else 1 / wanted.rate

@@ -21,7 +21,7 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 def load_image(source: Source) -> Image.Image:
     """Load a picture as 8-bit RGB, upright (EXIF orientation applied) and without transparency (laid on white).
 
-    Of an animated picture the first frame is taken. 16-bit values are divided by 257. Arrays are `[H, W]`,
+    An animated picture gives its first frame. 16-bit values are divided by 257. Arrays are `[H, W]`,
     `[H, W, 1 | 2 | 3 | 4]` or `[3, H, W]`: bool, integers 0-255, uint16, or floats, either all in 0-1 or in 0-255.
 
     Raises:
@@ -76,7 +76,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 
 def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
-    """The current frame of `image` as 8-bit RGB, upright and on white; `name` is for errors.
+    """Return the current frame of `image` as 8-bit RGB, upright and on white; `name` is for errors.
 
     Raises:
         MediaError: it cannot be decoded (truncated, damaged) or its values have no meaning as brightness.
@@ -100,7 +100,7 @@ def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation says."""
+    """Return the picture turned as its EXIF orientation says."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged EXIF data says nothing about the pixels, so the picture stays as stored
@@ -108,7 +108,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
-    """Grey pictures of more than 8 bits: 16-bit divided by 257; others by what their range shows (see
+    """Reduce a grey picture of more than 8 bits: divide 16 bits by 257, and scale others by what their range shows (see
     `_scale_to_bytes`)."""
     values = np.asarray(image)
     if image.mode in _SIXTEEN_BIT_MODES:
@@ -143,7 +143,7 @@ def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
 
 
 def _scale_to_bytes(values: np.ndarray, name: str) -> np.ndarray:
-    """Floats all in 0-1 are multiplied by 255; anything in 0-255 is rounded; the rest is refused, not guessed at."""
+    """Multiply floats that are all in 0-1 by 255, and round anything in 0-255; refuse the rest instead of guessing."""
     if not np.isfinite(values).all():
         raise MediaError(name, "holds NaN or infinite pixel values")
     low, high = values.min(), values.max()
@@ -158,7 +158,7 @@ def _scale_to_bytes(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def _pixel_limit() -> int | None:
-    """The most pixels a picture may have; kept in Pillow's own setting, which its decoders check too."""
+    """Return the most pixels that a picture may have; Pillow's own setting keeps it, and its decoders check it too."""
     text = os.environ.get(PIXEL_LIMIT_VARIABLE)
     if text:
         if not text.isdigit() or int(text) == 0:

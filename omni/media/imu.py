@@ -33,7 +33,7 @@ _OPTIONS = (
     "start",
     "end",
 )
-_MOST_SAMPLES = 4_000_000  # of a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
+_MOST_SAMPLES = 4_000_000  # in a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
 _HIGHEST_RATE = 100_000.0  # Hz; sensors that are read go to some ten thousand
 _LARGEST = 1e12  # m/s2 or rad/s: no sensor reads as much; the squares of 1e20, which norms take, are no float32
 _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
@@ -41,21 +41,21 @@ _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for th
 
 @dataclass(frozen=True)
 class Inertial:
-    """A recording at equal distances: `samples` float32 `[6, T]` at `sampling_rate` Hz."""
+    """A recording at equal time steps: `samples` float32 `[6, T]` at `sampling_rate` Hz."""
 
     samples: np.ndarray
     sampling_rate: float
 
     @property
     def duration(self) -> float:
-        """Length in seconds."""
+        """Return the length in seconds."""
         return self.samples.shape[1] / self.sampling_rate
 
 
 def load_imu(
     source: Source, sampling_rate: float = SAMPLING_RATE, *, start: float | None = None, end: float | None = None
 ) -> Inertial:
-    """Load a recording, resampled to equal distances.
+    """Load a recording, resampled to equal time steps.
 
     Args:
         source: a CSV or Parquet table, an NPY file, bytes of one of them, or an array `[T, 6]` or `[6, T]`, or with
@@ -106,7 +106,7 @@ def _window(source: Source, start: Any, end: Any, duration: float, name: str) ->
 
 
 def _times(source: Source, table: Table, name: str) -> np.ndarray:
-    """Seconds of each sample from the first one, float64 `[T]`, rising."""
+    """Return the time of each sample in seconds from the first one, float64 `[T]`, rising."""
     count = table.values.shape[1]
     rate = number_option(source, "sampling_rate", None, least=1e-3, most=1e7)
     if rate is None and isinstance(source, Media):
@@ -126,7 +126,7 @@ def _times(source: Source, table: Table, name: str) -> np.ndarray:
 
 
 def _filled(values: np.ndarray, times: np.ndarray, name: str) -> np.ndarray:
-    """Values `[6, T]` with what is missing interpolated linearly."""
+    """Return values `[6, T]` in which missing numbers are interpolated linearly."""
     known = np.isfinite(values)
     if known.all():
         return values
@@ -138,7 +138,7 @@ def _filled(values: np.ndarray, times: np.ndarray, name: str) -> np.ndarray:
 
 
 def _resample(times: np.ndarray, values: np.ndarray, rate: float, window: tuple[float, float], name: str) -> np.ndarray:
-    """Values `[6, T]` at `times` -> `[6, T']` at `rate` Hz, from the beginning to the end of the window in seconds."""
+    """Resample values `[6, T]` at `times` to `[6, T']` at `rate` Hz, from begin to end of the window in seconds."""
     length = (window[1] - window[0]) * rate
     if not length <= _MOST_SAMPLES:
         problem = f"is {window[1] - window[0]:g} s long, {length:g} samples, over the limit of {_MOST_SAMPLES}"
@@ -154,7 +154,7 @@ def _resample(times: np.ndarray, values: np.ndarray, rate: float, window: tuple[
 
 
 def _low_passed(times: np.ndarray, values: np.ndarray, native: float, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Down to `rate`, without what is faster than half of it; and the times of the result."""
+    """Return the values at `rate` without frequencies above half of it, and the times of the result."""
     regular = np.arange(len(times)) / native
     evenly = np.stack([np.interp(regular, times, row) for row in values], axis=1)
     # The filter takes what lies beyond the ends to be 0, a step of 9.8 m/s2: so the ends are drawn out, then cut off.
@@ -165,8 +165,9 @@ def _low_passed(times: np.ndarray, values: np.ndarray, native: float, rate: floa
 
 
 def cut_windows(recording: Inertial, starts: Sequence[int], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of `length` samples from `starts` on -> float32 `[C, 6, length]`, zeros behind the end; and how many
-    samples of each are real, int `[C]`."""
+    """Cut windows of `length` samples that begin at `starts`.
+
+    Returns float32 `[C, 6, length]` with zeros after the end, and the number of real samples of each, int `[C]`."""
     parts = [recording.samples[:, start : start + length] for start in starts]
     filled = [np.pad(part, ((0, 0), (0, length - part.shape[1]))) for part in parts]
     return np.stack(filled), np.array([part.shape[1] for part in parts])

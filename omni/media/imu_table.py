@@ -1,4 +1,4 @@
-"""Tables of inertial recordings: which column is which, and its unit, from CSV, Parquet, NPY and arrays.
+"""Tables of inertial recordings: their columns and units, from CSV, Parquet, NPY and arrays.
 
 Shapes: T samples.
 """
@@ -20,7 +20,7 @@ from omni.media.source import content_of, describe_source, what_it_looks_like
 from omni.runtime.extras import import_extra
 
 CHANNELS = ("accelerometer x", "accelerometer y", "accelerometer z", "gyroscope x", "gyroscope y", "gyroscope z")
-MOST_ROWS = 4_000_000  # of a table: 2.8 hours at 400 Hz, 0.3 GB in the memory
+MOST_ROWS = 4_000_000  # rows of a table: 2.8 hours at 400 Hz, 0.3 GB of memory
 
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_LINE = 1 << 16  # characters
@@ -55,8 +55,9 @@ class Table:
 
 
 def read_table(source: Any, columns: Sequence[str] | None, time_column: str | None) -> Table:
-    """Read a recording; `columns` (six, accelerometer first) and `time_column` name columns where their own names do
-    not tell.
+    """Read a recording.
+
+    `columns` (six, accelerometer first) and `time_column` name columns whose own names do not tell what they are.
 
     Raises:
         MediaError: it is damaged, no table, too long, has no such columns, or no numbers.
@@ -121,7 +122,7 @@ def _from_parquet(content: str | bytes, columns: Any, time_column: Any, name: st
 
 
 def _parquet_column(column: Any) -> tuple[np.ndarray, str | None]:
-    """Numbers float64 with NaN for what is missing, and the unit of a column of dates."""
+    """Return numbers as float64 with NaN for missing ones, and the unit of a column of dates."""
     unit = getattr(column.type, "unit", None)  # only types of time have one
     numbers = column.cast("int64") if unit is not None else column
     return numbers.cast("float64", safe=False).to_numpy(), unit
@@ -179,7 +180,7 @@ def _is_number(text: str) -> bool:
 
 
 def _numbers(cells: list[str], chosen: list[int | None], delimiter: str) -> np.ndarray:
-    """The chosen cells as numbers; NaN for what is empty, missing or a word."""
+    """Return the chosen cells as numbers, with NaN for a cell that is empty, missing or a word."""
     return np.array([_number(cells, index, delimiter) for index in chosen if index is not None])
 
 
@@ -201,7 +202,7 @@ def _unnamed_columns(count: int, name: str) -> list[int | None]:
 
 
 def _choose_columns(names: list[str], columns: Any, time_column: Any, name: str) -> list[int | None]:
-    """Indices of the times (or None) and of the six channels."""
+    """Return the indices of the times (or None) and of the six channels."""
     if columns is not None:
         given: list[Any] = [time_column, *columns]
         missing = [text for text in given if text is not None and text not in names]
@@ -230,7 +231,7 @@ def _shown(names: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A column's name without unit and punctuation, in lower case: `AccX (g)` and `acc.x` are `accx` and `acc x`."""
+    """Return a column's name in lower case without unit and punctuation: `AccX (g)` -> `accx`, `acc.x` -> `acc x`."""
     return re.sub(r"[._\-/ ]+", " ", re.sub(r"[\[(].*", "", text)).strip(" #\"'").lower()
 
 
@@ -250,7 +251,7 @@ def _time_index(names: list[str]) -> int | None:
 
 
 def _unit(text: str | None) -> str | None:
-    """The unit in brackets at the end of a column's name, or its last word where that is a unit of time."""
+    """Return the unit in brackets at the end of a column's name, or its last word if that is a unit of time."""
     if text is None:
         return None
     match = re.search(r"[\[(]\s*(.*?)\s*[\])]", text)
@@ -267,7 +268,7 @@ def _named(values: list[Any], texts: list[str | None], name: str) -> Table:
 
 
 def _ordered(table: Table, name: str) -> Table:
-    """In the order of times, each once; rows without a time are left out."""
+    """Sort the rows by time, keep one row for each time, and leave out rows without a time."""
     if table.times is None:
         return table
     known = np.flatnonzero(np.isfinite(table.times))

@@ -1,4 +1,4 @@
-"""One media item of a message: where its content is, what it is called in errors, and its hash for caches."""
+"""One media item of a message: where its content is, its name in errors, and its hash for caches."""
 
 import base64
 import binascii
@@ -23,8 +23,8 @@ class Media:
     """One media item, not yet read. Exactly one of `path`, `data` and `features` is set.
 
     `path` is a file, or a list of files in order (the frames of a video). `data` is an encoded file as bytes, an array,
-    a picture, or a tuple of pictures. `features` is an array or a `.npy`/`.safetensors` file of ready-made embeddings,
-    of which `row` is taken. `sampling_rate` is in Hz. `options` go to the loader of the modality (`{"start": 1.0,
+    a picture, or a tuple of pictures. `features` is an array or a `.npy`/`.safetensors` file of ready-made embeddings;
+    `row` names one row of it. `sampling_rate` is in Hz. `options` go to the loader of the modality (`{"start": 1.0,
     "end": 3.5}` in seconds for sound, `{"num_frames": 8}` for video).
     """
 
@@ -49,11 +49,11 @@ class Media:
             raise ValueError(f"a {self.modality!r} item needs exactly one of path, data and features, but has {found}")
 
     def with_defaults(self, options: Mapping[str, Any] | None) -> "Media":
-        """The same item with these `options` of its loader where it has none of that name itself."""
+        """Return the same item with each of these loader `options` that it does not set itself."""
         return replace(self, options={**options, **self.options}) if options else self
 
     def describe(self) -> str:
-        """A few words for error messages, such as `image animals/frog.png`."""
+        """Return a few words for error messages, such as `image animals/frog.png`."""
         if isinstance(self.path, str):
             return f"{self.modality} {self.path}"
         if self.path is not None:
@@ -65,8 +65,10 @@ class Media:
         return f"{self.modality} {_describe_data(self.data)}{rate}"
 
     def content_hash(self) -> str:
-        """sha256 (hex) of the content, for caches: of a file's bytes, or of an array's bytes, dtype and shape; also of
-        the sampling rate, row and options where they are set.
+        """Return the sha256 (hex) of the content, for caches.
+
+        It covers a file's bytes, or an array's bytes, dtype and shape, and the sampling rate, row and options where
+        they are set.
 
         A file is read again only when its size or modification time has changed. Files that a file refers to (the
         materials of an OBJ) are not part of it.
@@ -89,7 +91,7 @@ class Media:
         return _hash_data(self.data if self.data is not None else cast(np.ndarray, self.features))
 
     def __eq__(self, other: object) -> bool:
-        """Equal fields; arrays are compared by content (the generated comparison would fail on them)."""
+        """Compare all fields, arrays by content (the generated comparison would fail on them)."""
         if not isinstance(other, Media):
             return NotImplemented
         plain = ("modality", "path", "sampling_rate", "row", "options")
@@ -102,7 +104,7 @@ class Media:
 
 
 def media_from_value(modality: str, value: Any, base: Path | None = None, sampling_rate: int | None = None) -> Media:
-    """Make a `Media` of whatever commonly stands for one.
+    """Make a `Media` from any of the values that commonly stand for one.
 
     Accepted: a path, a list of paths (frames), a `file:` or `data:` URL, bytes, a picture, a list of pictures, an array
     (or a list of numbers), `(array, sampling_rate)`, and the dictionaries of `datasets` (`{"bytes", "path"}`,
@@ -129,13 +131,13 @@ def media_from_value(modality: str, value: Any, base: Path | None = None, sampli
 
 
 def hash_file(path: str) -> str:
-    """sha256 (hex) of a file's bytes; remembered until its size or modification time changes."""
+    """Return the sha256 (hex) of a file's bytes, remembered until the file's size or modification time changes."""
     status = os.stat(path)
     return _hash_file_as_of(os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
 
 def _media_from_mapping(modality: str, value: Mapping[str, Any], base: Path | None) -> Media:
-    """The dictionaries of `datasets`: where both bytes and path are there, the path is only the bytes' former name."""
+    """Read a dictionary of `datasets`; where it has both bytes and path, the path is only the bytes' former name."""
     rate = None if value.get("sampling_rate") is None else as_sampling_rate(value["sampling_rate"])
     if value.get("array") is not None:
         return Media(modality, data=as_array(value["array"]), sampling_rate=rate)
@@ -157,7 +159,7 @@ def _media_from_text(modality: str, text: str, base: Path | None) -> Media:
 
 
 def local_path(text: str, base: Path | None) -> str:
-    """The path that `text` names, absolute if there is a `base`; ValueError for what is not a local file."""
+    """Return the path that `text` names, absolute if there is a `base`; raise ValueError if it is not a local file."""
     if not text:
         raise ValueError("the path is empty")
     if "\0" in text:
@@ -172,7 +174,7 @@ def local_path(text: str, base: Path | None) -> str:
 
 
 def decode_bytes(value: Any, key: str) -> bytes:
-    """Bytes from bytes or base64 text, the value of `key`."""
+    """Return bytes from bytes or base64 text, the value of `key`."""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if not isinstance(value, str):
@@ -184,7 +186,7 @@ def decode_bytes(value: Any, key: str) -> bytes:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """An array of numbers from an array, a CPU tensor or nested lists."""
+    """Return an array of numbers from an array, a CPU tensor or nested lists."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -195,7 +197,7 @@ def as_array(value: Any) -> np.ndarray:
 
 
 def as_sampling_rate(value: Any) -> int:
-    """A sampling rate in Hz as int; ValueError if it is not a positive whole number."""
+    """Return a sampling rate in Hz as int; raise ValueError if it is not a positive whole number."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not float(value).is_integer() or value <= 0:
         raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {value!r}")
@@ -239,7 +241,7 @@ def _describe_data(data: MediaData | None) -> str:
         return f"picture {data.mode} {data.width}x{data.height}"
     if isinstance(data, bytes | tuple):
         return f"of {len(data)} {'pictures' if isinstance(data, tuple) else 'bytes'}"
-    return f"{type(data).__name__} {shorten(data)}"  # nothing that a loader takes, which it says with this name
+    return f"{type(data).__name__} {shorten(data)}"  # no loader takes it, and the loader's error will use this name
 
 
 def _describe_array(array: np.ndarray) -> str:
@@ -247,6 +249,6 @@ def _describe_array(array: np.ndarray) -> str:
 
 
 def shorten(value: Any) -> str:
-    """A value in an error message, cut short."""
+    """Return a value as an error message shows it, cut short."""
     text = f"a {type(value).__name__}" if isinstance(value, np.ndarray | bytes) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

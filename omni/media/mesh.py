@@ -23,8 +23,7 @@ _DEFAULT_COLOR = 0.6  # grey, for the parts without a colour of a mesh that has 
 @dataclass(frozen=True)
 class Mesh:
     """`vertices` float32 `[V, 3]`; `faces` int64 `[F, 3]`, None for a point cloud; `colors` of the vertices, float32
-    `[V, 3]` in
-    0-1, None where the file has none."""
+    `[V, 3]` in 0-1, None where the file has none."""
 
     vertices: np.ndarray
     faces: np.ndarray | None = None
@@ -40,7 +39,7 @@ class PointCloud:
 
 
 def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
-    """Load a mesh or a point cloud. Colours come from vertices, materials or textures, where they are there.
+    """Load a mesh or a point cloud. Colours come from vertices, materials or textures, if there are any.
 
     Args:
         source: a file; an array `[N, 3]` of points or `[N, 6]` of points with colours (0-1 or 0-255); or bytes, for
@@ -76,9 +75,9 @@ def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
 
 
 def sample_points(mesh: Mesh, num_points: int, seed: int = 0) -> PointCloud:
-    """`num_points` points spread uniformly over the surface, the same for the same seed. Of a point cloud a random part
-    is taken, or,
-    if it has fewer points, all of them and some again.
+    """Sample `num_points` points spread uniformly over the surface, the same for the same seed.
+
+    A point cloud gives a random part of its points or, if it has fewer, all of them and some again.
 
     Raises:
         ValueError: `num_points` is less than 1.
@@ -116,7 +115,7 @@ def load_points(
 
 
 def to_unit_sphere(points: np.ndarray) -> np.ndarray:
-    """Points `[N, 3]` moved so that their mean is 0 and scaled so that the farthest has norm 1 (PointNet's
+    """Move points `[N, 3]` so that their mean is 0, and scale them so that the farthest has norm 1 (PointNet's
     normalisation)."""
     centred = points - points.mean(axis=0, dtype=np.float64)
     farthest = np.linalg.norm(centred, axis=1).max()
@@ -154,7 +153,7 @@ def _from_points(array: np.ndarray, name: str) -> Mesh:
 
 
 def _joined(parts: list[Any]) -> Mesh | None:
-    """One mesh of all parts of a scene; a cloud only if no part has faces."""
+    """Join all parts of a scene into one mesh, or into a cloud only if no part has faces."""
     parts = [part for part in parts if len(part.vertices)]
     with_faces = [part for part in parts if isinstance(part, trimesh.Trimesh) and len(part.faces)]
     parts = with_faces or parts

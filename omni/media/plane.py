@@ -1,4 +1,4 @@
-"""Pictures of one measured value per pixel (depth, temperature) with their own numbers, not as brightness of 8 bits.
+"""Pictures of one measured value per pixel (depth, temperature), with their own numbers instead of 8-bit brightness.
 
 Shapes: H, W height and width in pixels.
 """
@@ -16,7 +16,7 @@ from omni.media.source import Source, content_of, describe_source, option, what_
 from omni.runtime.extras import import_extra
 
 _NPY, _EXR = b"\x93NUMPY", b"v/1\x01"
-# Those that stand for one measured value, in the order of preference; renderers put depth into any of them.
+# The channels that may hold one measured value, in order of preference; renderers put depth into any of them.
 _EXR_CHANNELS = ("Z", "depth.Z", "Depth.Z", "ViewLayer.Depth.Z", "V", "Y", "R")
 _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -27,7 +27,7 @@ def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     Args:
         source: PNG, TIFF or PGM (8, 16 or 32 bits, floats), JPEG, OpenEXR (its channel Z, Y, R, or the item's option
             `channel`), NPY, bytes of one of them, a picture of Pillow, or an array `[H, W]`, `[1, H, W]` or
-            `[H, W, 1]`. Files are known by their content.
+            `[H, W, 1]`. The content of a file tells its format.
         colour: whether pictures and arrays `[H, W, 3 | 4]` in colour are taken too, as their brightness.
 
     Raises:
@@ -54,7 +54,7 @@ def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
 
 
 def read_npy(content: str | bytes, name: str) -> np.ndarray:
-    """The array of an NPY file or its bytes; of a file it is memory-mapped, so a header cannot claim memory.
+    """Read the array of an NPY file or of its bytes; a file is memory-mapped, so a header cannot claim memory.
 
     Raises:
         MediaError: it is damaged, or holds objects.
@@ -75,7 +75,7 @@ def _npy_from_bytes(content: bytes) -> np.ndarray:
     shape, is_fortran, dtype = read_header(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects")
-    # Over the bytes that are there, where `np.load` would first make room for what the header claims.
+    # View only the bytes that exist: `np.load` would first allocate whatever the header claims.
     return np.ndarray(shape, dtype, content, file.tell(), order="F" if is_fortran else "C")
 
 

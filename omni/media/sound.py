@@ -56,7 +56,7 @@ class Sound:
 
     @property
     def duration(self) -> float:
-        """Length in seconds."""
+        """Return the length in seconds."""
         return len(self.samples) / self.sampling_rate
 
 
@@ -77,8 +77,8 @@ def load_sound(
         start, end: take only this window, in seconds (default: the item's options `start` and `end`, or all). Only the
             window is decoded. An `end` after the sound's own end is cut to it.
 
-    Of a video file the sound track is taken, and the window counts from the first frame: sound that begins later is
-    filled up with silence. The window of a container is exact to its time stamps (1 ms in WebM). A WAV or Ogg file that
+    A video file gives its sound track, and the window counts from the first frame: sound that begins later is filled
+    up with silence. The window of a container is exact to its time stamps (1 ms in WebM). A WAV or Ogg file that
     was cut off gives the part that is there.
 
     Raises:
@@ -159,7 +159,7 @@ def _scaled(array: np.ndarray, name: str) -> np.ndarray:
 def _file_blocks(
     content: str | bytes, window: tuple[float, float | None], name: str
 ) -> tuple[int, Iterator[np.ndarray]]:
-    """The file's sampling rate, and its mono samples in blocks."""
+    """Return the file's sampling rate, and its mono samples in blocks."""
     try:
         file = soundfile.SoundFile(io.BytesIO(content) if isinstance(content, bytes) else content)
     except (soundfile.LibsndfileError, OSError, RuntimeError, TypeError) as error:
@@ -197,7 +197,7 @@ def _container_blocks(
     # FFmpeg's errors, and what PyAV raises itself on broken bytes, have no common class.
     except Exception as error:
         raise MediaError(name, f"is not a sound that can be read ({first_error}; {error}){looks}") from error
-    # A stream of which the codec is not known has no rate either.
+    # A stream whose codec is not known has no rate either.
     found = [stream for stream in container.streams.audio if stream.codec_context is not None and stream.rate]
     if not found:
         container.close()
@@ -239,7 +239,7 @@ def _decoded_blocks(container: Any, window: tuple[float, float | None], name: st
 
 
 def _silence(count: int, rate: int) -> np.ndarray:
-    """What stands before a sound that begins later than its pictures; at most ten minutes, as time stamps can lie."""
+    """Yield silence before a sound that begins later than its pictures; at most ten minutes, as time stamps can lie."""
     return np.zeros(max(0, min(count, 600 * rate)), np.float32)
 
 

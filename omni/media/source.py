@@ -1,4 +1,4 @@
-"""What all loaders do first: find out what they were given, and say plainly when a file cannot be what it claims."""
+"""Sources of media: the checks that all loaders make first, so that errors say plainly what a file is not."""
 
 import os
 from collections.abc import Collection
@@ -34,7 +34,7 @@ _SIGNATURES = {
 
 
 def describe_source(source: Any) -> str:
-    """What to call `source` in an error."""
+    """Return the words by which an error names `source`."""
     if isinstance(source, Media):
         return source.describe()
     if isinstance(source, str | Path):
@@ -47,7 +47,7 @@ def describe_source(source: Any) -> str:
 
 
 def content_of(source: Any) -> Content:
-    """The content of `source`: a path that was checked, a list of paths, bytes (not empty), an array or pictures.
+    """Return the content of `source`: a checked path, a list of paths, bytes (not empty), an array or pictures.
 
     Raises:
         MediaError: the file is missing, empty or not readable; there are zero bytes; or features stand where media is
@@ -79,12 +79,12 @@ def _is_content(content: Any, is_data: bool) -> bool:
 
 
 def option(source: Any, name: str, given: Any) -> Any:
-    """The argument `given` to a loader, or if it is None the item's own option of that name."""
+    """Return the argument `given` to a loader, or, if it is None, the item's own option of that name."""
     return source.options.get(name) if given is None and isinstance(source, Media) else given
 
 
 def check_file(path: str, name: str) -> None:
-    """Raise MediaError unless `path` exists, can be read and is not empty. A folder passes: some media are folders."""
+    """Raise MediaError unless `path` exists, can be read and is not empty. Folders pass: some media are folders."""
     if not os.path.exists(path):
         raise MediaError(name, _missing(path))
     if not os.path.isfile(path) and not os.path.isdir(path):
@@ -96,8 +96,8 @@ def check_file(path: str, name: str) -> None:
 
 
 def what_it_looks_like(content: str | bytes) -> str:
-    """A sentence part on what a file or bytes that could not be decoded seem to be, `; it looks like ...`, or
-    nothing."""
+    """Return `; it looks like ...`, which says what a file or bytes that could not be decoded seem to be, or an empty
+    string."""
     if isinstance(content, str):
         if os.path.isdir(content):
             return "; it is a folder"
@@ -126,7 +126,7 @@ def _missing(path: str) -> str:
 def number_option(
     source: Any, name: str, given: Any, *, least: float = -1e12, most: float = 1e12, default: float | None = None
 ) -> float | None:
-    """The option `name` (see `option`) as a number within bounds, or the default.
+    """Return the option `name` (see `option`) as a number within bounds, or the default.
 
     Raises:
         MediaError: it is no number, or out of bounds.
@@ -142,7 +142,7 @@ def number_option(
 
 
 def choice_option(source: Any, name: str, given: Any, allowed: Collection[str], default: str | None) -> str | None:
-    """The option `name` (see `option`) as one of the words allowed, or the default.
+    """Return the option `name` (see `option`) as one of the allowed words, or the default.
 
     Raises:
         MediaError: it is another one.

@@ -8,10 +8,10 @@ from omni.media.source import content_of
 
 
 def load_text(media: Media, max_characters: int) -> str:
-    """The text of an item, of a longer one the beginning.
+    """Load the text of an item, or only the beginning of a long one.
 
     Raises:
-        MediaError: it is not UTF-8, or not there.
+        MediaError: the text is not UTF-8, or is missing.
     """
     content = content_of(media)
     try:

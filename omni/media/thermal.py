@@ -15,7 +15,7 @@ from omni.media.source import Source, check_options, choice_option, describe_sou
 THERMAL_EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy", ".exr", ".pgm")
 SCALINGS = ("full", "min-max", "radiometric")
 UNITS = {"celsius": 0.0, "kelvin": -273.15}  # added to get degrees Celsius
-KELVIN_PER_COUNT = 0.01  # of FLIR's TLinear in high resolution, Lepton and Boson: 29315 counts are 20 degrees Celsius
+KELVIN_PER_COUNT = 0.01  # FLIR's TLinear in high resolution, Lepton and Boson: 29315 counts are 20 degrees Celsius
 DEFAULT_RANGE = (-20.0, 60.0)  # degrees Celsius: the outdoors in winter, people, machines at work
 
 _OPTIONS = ("scaling", "percentiles", "kelvin_per_count", "unit", "temperatures", "channel")
@@ -27,8 +27,8 @@ def load_thermal(
     """Load a thermal picture as brightness float32 `[H, W]` in 0-1, warm is bright.
 
     Args:
-        source: a file, bytes, a picture or an array, see `omni.media.plane.load_plane`. Of pictures in colour the
-            brightness is taken (many cameras store grey as three channels); of false colours that is no temperature.
+        source: a file, bytes, a picture or an array, see `omni.media.plane.load_plane`. Pictures in colour give
+            their brightness (many cameras store grey as three channels), which for false colours is no temperature.
         scaling: how numbers become brightness (default: the item's option, or "full" for 8 bits and for floats in 0-1,
             and "min-max" for integers of more bits):
             "full": 0 is black, the largest number of the type (1 of floats) is white;
@@ -105,7 +105,7 @@ def _full(values: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
 
 
 def _pair(value: Any, key: str, default: tuple[float, float], name: str) -> tuple[float, float]:
-    """Two finite numbers, the first below the second."""
+    """Return two finite numbers, the first below the second."""
     if value is None:
         return default
     try:

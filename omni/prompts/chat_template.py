@@ -1,4 +1,4 @@
-"""What an LLM's chat template makes of turns, and what it takes: found out by trying, for templates differ widely.
+"""Chat templates of LLMs: what each makes of turns and which turns it takes, found out by trying, as templates differ.
 
 A turn is its role and its text.
 """
@@ -33,7 +33,7 @@ PLAIN_TEMPLATE = (
 
 
 class ChatTemplate:
-    """The chat template of a tokenizer, or a plain one where it has none."""
+    """The chat template of a tokenizer, or a plain one if the tokenizer has none."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
@@ -44,10 +44,10 @@ class ChatTemplate:
         self._end_tokens = re.compile(rf"(?:{alternatives})+" if alternatives else r"(?!)")
 
     def render(self, turns: Sequence[Turn], generation: bool, sample_id: str, thinking: bool = False) -> str:
-        """The template's text of these turns, asking for an answer with `generation`.
+        """Render these turns by the template; with `generation` the text asks for an answer.
 
         Raises:
-            SampleError: it refuses them.
+            SampleError: the template refuses the turns.
         """
         try:
             return self._apply_template(turns, generation, thinking, self._list_roles)
@@ -57,9 +57,9 @@ class ChatTemplate:
 
     @functools.cached_property
     def _list_roles(self) -> frozenset[str]:
-        """The roles whose content the template takes only as a list of parts; found out by trying.
+        """Return the roles whose content the template takes only as a list of parts, found out by trying.
 
-        So do the templates of many vision-language models and of MiniMax-Text-01: a plain string they lose in silence.
+        The templates of many vision-language models and of MiniMax-Text-01 are like this: they silently lose a string.
         """
         probes = {
             "user": (("user", _PROBE),),
@@ -77,7 +77,7 @@ class ChatTemplate:
             text = self._apply_template(turns, turns[-1][0] == "user", False, list_roles)
         except _REFUSALS:
             return False
-        return _PROBE in text and str(_parts(_PROBE)) not in text  # as opposed to a list that is printed as it is
+        return _PROBE in text and str(_parts(_PROBE)) not in text  # else the template prints the list as it is
 
     def _apply_template(
         self, turns: Sequence[Turn], generation: bool, thinking: bool, list_roles: frozenset[str]
@@ -97,7 +97,7 @@ class ChatTemplate:
 
     @functools.cached_property
     def has_system_role(self) -> bool:
-        """Whether a system message is laid out both when an answer is asked for and when it is there.
+        """Return whether the template lays out a system message both before and after the answer is there.
 
         Mistral's template of version 0.3 shows it in front of the last turn, but only if that is the user's.
         """
@@ -125,7 +125,7 @@ class ChatTemplate:
                 )
 
     def past_end_token(self, text: str, end: int) -> int:
-        """Where the tokens that end a turn end, in a rendered text whose turn's own text ends at `end`."""
+        """Return where the tokens that end a turn end, in a rendered text whose turn's own text ends at `end`."""
         match = self._end_token.match(text, end)
         if match is None:
             return end
@@ -136,9 +136,9 @@ class ChatTemplate:
 
     @functools.cached_property
     def _eos_ends_each_turn(self) -> bool:
-        """Whether the LLM's own end token stands behind another that ends the answer, and not only the last answer.
+        """Return whether the LLM's own end token follows another one after every answer, and not only after the last.
 
-        So it does in Command R7B's template: `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`. Phi-4's has one at the end of
+        Command R7B's template does this: `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`. Phi-4's has one at the end of
         everything.
         """
         eos = self.tokenizer.eos_token
@@ -153,12 +153,12 @@ class ChatTemplate:
         return run is not None and str(eos) in run.group()
 
     def is_special(self, token_id: int) -> bool:
-        """Whether this is a token of the chat's layout."""
+        """Return whether this is a token of the chat's layout."""
         return str(self.tokenizer.decode([token_id])).strip() in self._special
 
 
 def with_marks(text: str, start: str, end: str) -> str:
-    """The text with a mark at either end, inside the white space that templates may strip."""
+    """Put a mark at either end of the text, inside the white space that templates may strip."""
     core = text.strip()
     if not core:
         return text

@@ -1,1 +1,1 @@
-"""Published checkpoints of others as models of ours: one module per source, and what they share."""
+"""Published checkpoints of others, imported as models of ours: one module per source, and their common parts."""

@@ -28,7 +28,7 @@ from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, buil
 from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
 from omni.starter import resolve
 
-_PREFIXES = ("", "visual_encoder.", "module.")  # of an encoder's own names in its file
+_PREFIXES = ("", "visual_encoder.", "module.")  # prefixes of an encoder's own names in its file
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Part:
 
     qformer: PublishedQFormer
     encoder: Mapping[str, Any] | None  # class path and arguments; None = its file was not named
-    encoder_file: str  # what that file is, for who forgot it
+    encoder_file: str  # a description of that file, for the error when it was not named
     reads_instruction: bool
     cue: str = ""
     join_clips: bool = True
-    licence: str | None = None  # of the Q-Former's weights
+    licence: str | None = None  # the licence of the Q-Former's weights
 
 
 @dataclass(frozen=True)
 class Source:
-    """A published model, as the files that the user named make it."""
+    """A published model, as described by the files that the user named."""
 
     name: str
     parts: Mapping[str, Part]
     files: Sequence[PublishedFile]
     prompt: PromptConfig
     lora: PublishedLoRA | None = None
-    llm: str | None = None  # where the files hold it
-    instruction_tokenizer: str | None = None  # where the files hold it
+    llm: str | None = None  # set if the files hold the LLM
+    instruction_tokenizer: str | None = None  # set if the files hold the tokenizer
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def assemble(source: Source, settings: Settings) -> Imported:
     """Build the model that `source` describes.
 
     Raises:
-        KeysDoNotFitError: tensors are missing, unexpected, of another shape or unused: all are listed.
-        FileNotFoundError: the LLM, an encoder's file or the tokenizer of the instructions is not there.
-        ValueError: widths that do not fit together, a setting that is wrong, or no LLM.
+        KeysDoNotFitError: tensors are missing, unexpected, of another shape or unused; the message lists all.
+        FileNotFoundError: the LLM, an encoder's file or the tokenizer of the instructions is missing.
+        ValueError: widths do not fit together, a setting is wrong, or there is no LLM.
     """
     settings = _complete(settings, source)
     config = _config(source, settings)
@@ -102,7 +102,7 @@ def assemble(source: Source, settings: Settings) -> Imported:
 
 
 def _complete(settings: Settings, source: Source) -> Settings:
-    """With what the files hold themselves where the user names nothing else."""
+    """Complete the settings with what the files hold themselves, where the user names nothing else."""
     llm = settings.llm or source.llm
     if llm is None:
         raise ValueError("--llm: name the LLM that these weights were made for")
@@ -153,7 +153,7 @@ def _check_llm_width(source: Source, llm: str) -> None:
     try:
         config: Any = AutoConfig.from_pretrained(resolve(llm))
     except OSError:
-        return  # loading the LLM will say it better
+        return  # loading the LLM raises a better error
     width = config.get_text_config().hidden_size
     widths = {name: part.qformer.size(*LLM_DIM) for name, part in source.parts.items()}
     wrong = {name: found for name, found in widths.items() if found is not None and found != width}
@@ -166,7 +166,7 @@ def _check_llm_width(source: Source, llm: str) -> None:
 
 
 def _build_encoder(name: str, config: ModalityConfig, reports: Mapping[Path, FileReport]) -> Encoder | None:
-    """The encoder, after noting which tensors of its file it took; None, and a note, where they do not fit."""
+    """Build the encoder and note which tensors of its file it took; return None, and note why, if they do not fit."""
     try:
         encoder = build_encoder(config, name)
     except KeyMismatchError as error:
@@ -199,7 +199,7 @@ def _build_encoder(name: str, config: ModalityConfig, reports: Mapping[Path, Fil
 
 
 def _report_folder(report: FileReport, component: str, error: KeyMismatchError) -> None:
-    """Tensors of a vision model of transformers that do not fit, by their names there."""
+    """Report the tensors of a vision model of transformers that do not fit, by their names there."""
     unexpected = [name for name in report.names if lavis_name(name) in error.unexpected]
     report.used |= {name for name in report.names if lavis_name(name) is not None} - set(unexpected)
     report.problem(component, "missing", sorted({*map(transformers_name, error.missing)}))
@@ -246,7 +246,7 @@ def _build(
         part = config.modalities[name]
         key = f"model.modalities.{name}.adapter"
         adapter = build(part.adapter, key, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
-        assert isinstance(adapter, QFormer)  # build_on_meta saw to it
+        assert isinstance(adapter, QFormer)  # build_on_meta has checked it
         qformer = source.parts[name].qformer
         qformer.load(adapter, used[qformer.file.path])
         modalities[name] = Modality(encoder, adapter, part.cue, part.join_clips, part)

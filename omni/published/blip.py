@@ -1,4 +1,4 @@
-"""What BLIP-2 and InstructBLIP share: one Q-Former on EVA-CLIP's image features, in LAVIS' layout."""
+"""The common part of BLIP-2 and InstructBLIP: one Q-Former on EVA-CLIP's image features, in LAVIS' layout."""
 
 from collections.abc import Sequence
 
@@ -20,19 +20,19 @@ def describe_image_model(
     reads_instruction: bool,
     licence: str,
 ) -> Source:
-    """The model of one checkpoint, with the vision encoder in it or beside it, or of one folder of transformers.
+    """Describe the model of one checkpoint, with the vision encoder inside or in a file of its own, or of one folder.
 
     prompts: name of the projection (`llm_proj`) -> layout of conversations of the models that have it.
-    model_type: of transformers.
+    model_type: the model type of transformers, for a folder.
 
     Raises:
-        ValueError: other files than these, or a checkpoint for an LLM that is no causal one, or for none.
+        ValueError: other files are given, or the checkpoint is for no LLM or for one that is not causal.
     """
     refuse(files, (BLIP, TRANSFORMERS_BLIP, EVA), name)
     folder = only(files, TRANSFORMERS_BLIP)
     if folder is not None:
         if len(files) > 1:
-            raise ValueError(f"{folder.path} is a whole {name}: name nothing beside it")
+            raise ValueError(f"{folder.path} is a whole {name}: name no other file")
         prompt = prompts.get("opt_proj" if text_config_of(folder).get("model_type") == "opt" else "llm_proj")
         return describe_folder(
             folder, name, prompt, model_type=model_type, reads_instruction=reads_instruction, licence=licence
@@ -59,7 +59,7 @@ def describe_image_model(
         )
     vision = only(files, EVA)
     if vision is None and checkpoint.has("visual_encoder.blocks."):
-        vision = checkpoint  # its own, which was trained further
+        vision = checkpoint  # the checkpoint's own encoder, which was trained further
     part = Part(
         PublishedQFormer(checkpoint),
         None

@@ -11,18 +11,18 @@ from omni.published.qformers import BERT_BASE, PublishedQFormer
 _COMMANDS = {"instructblip": "instructblip", "blip-2": "blip2"}
 _ENCODER_DECODERS = ("t5", "mt5", "flan-t5")
 _TOKENIZER = "qformer_tokenizer"  # folder in the folder, with InstructBLIP's tokenizer of instructions
-# Arguments of QFormer -> settings of `qformer_config`; where these are not said, they are those of BERT-base.
+# Arguments of QFormer -> settings of `qformer_config`; the defaults are those of BERT-base.
 _STRUCTURE = {
     "num_layers": "num_hidden_layers",
     "num_heads": "num_attention_heads",
     "cross_attention_frequency": "cross_attention_frequency",
     "layer_norm_eps": "layer_norm_eps",
 }
-_NORM_EPSILON = 1e-6  # of transformers' vision models where the config does not say it
+_NORM_EPSILON = 1e-6  # the default of transformers' vision models
 
 
 def text_config_of(folder: PublishedFile) -> Mapping[str, Any]:
-    """Settings of the folder's LLM; OPT is transformers' default."""
+    """Return the settings of the folder's LLM; OPT is transformers' default."""
     return {"model_type": "opt"} | dict(folder.config.get("text_config") or {})
 
 
@@ -35,10 +35,10 @@ def describe_folder(
     reads_instruction: bool,
     licence: str,
 ) -> Source:
-    """The model of one folder.
+    """Describe the model of one folder.
 
     Raises:
-        ValueError: it is another model, or one for an LLM that is no causal one.
+        ValueError: it is another model, or one for an LLM that is not causal.
     """
     given = folder.config["model_type"]
     if given != model_type:
@@ -75,7 +75,7 @@ def describe_folder(
 
 
 def _encoder_arguments(folder: PublishedFile, vision: Mapping[str, Any]) -> dict[str, Any]:
-    """The encoder reads its sizes from the folder itself; only the pictures' side is an argument."""
+    """Return the arguments of the encoder: only the side of the pictures, as it reads its sizes from the folder."""
     arguments: dict[str, Any] = {"weights": str(folder.path)}
     if "image_size" in vision:
         arguments["image_size"] = vision["image_size"]

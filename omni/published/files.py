@@ -22,7 +22,7 @@ X_INSTRUCTBLIP, BLIP, TRANSFORMERS_BLIP, EVA, BEATS, POINT_BERT, IMAGEBIND = (
     "Point-BERT file of ULIP-2",
     "ImageBind file",
 )
-# The first kind of which a name is in the file. A whole BLIP-2 may hold its vision encoder too.
+# The first kind with a name in the file counts. A whole BLIP-2 may hold its vision encoder too.
 _MARKS = {
     X_INSTRUCTBLIP: r"(?:image|video|audio|pc)_(?:Qformer\.bert|projection|llm_proj|query_tokens|ln)\b",
     BLIP: r"Qformer\.bert\.",
@@ -31,7 +31,7 @@ _MARKS = {
     EVA: r"blocks\.\d+\.attn\.q_bias",
     BEATS: r"encoder\.layers\.\d+\.self_attn\.grep_",
 }
-_WRAPPERS = ("model", "state_dict")  # under which LAVIS and BEATs, and ULIP, keep the weights beside the optimiser's
+_WRAPPERS = ("model", "state_dict")  # LAVIS and BEATs, and ULIP, keep the weights here, apart from the optimiser's
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class PublishedFile:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)  # a folder's config.json
 
     def has(self, prefix: str) -> bool:
-        """Whether a tensor's name begins so."""
+        """Return whether the name of any tensor begins with this."""
         return any(name.startswith(prefix) for name in self.state)
 
     def digest(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the file, or of the folder's files that hold the Q-Former."""
+        """Return the first 16 hex digits of the SHA-256 of the file, or of the folder's files with the Q-Former."""
         files = [self.path]
         if self.path.is_dir():
             shards = weight_files(self.path)
@@ -66,8 +66,8 @@ def read_files(arguments: Sequence[str]) -> list[PublishedFile]:
     """Open `FILE` and `LABEL=FILE`, or folders of transformers.
 
     Raises:
-        FileNotFoundError: no such file, or a part of a folder is missing.
-        ValueError: one is no checkpoint, holds code, or is of no known kind.
+        FileNotFoundError: a file, or a part of a folder, is missing.
+        ValueError: a file is not a checkpoint, holds code, or is of no known kind.
     """
     found = []
     for argument in arguments:
@@ -105,7 +105,7 @@ def _read_folder(path: Path, label: str | None) -> PublishedFile:
 
 
 def kind_of(names: Collection[str], path: Path) -> str:
-    """Which kind of file it is, by the names of its tensors; ValueError for none of those that are known."""
+    """Return the kind of a file, by the names of its tensors; raise ValueError if it is of no known kind."""
     for kind, mark in _MARKS.items():
         if any(re.match(mark, name) for name in names):
             return kind
@@ -118,7 +118,7 @@ def kind_of(names: Collection[str], path: Path) -> str:
 
 
 def only(files: Sequence[PublishedFile], kind: str) -> PublishedFile | None:
-    """The file of that kind, or None; ValueError for several."""
+    """Return the file of that kind, or None; raise ValueError for several."""
     found = [file for file in files if file.kind == kind]
     if len(found) > 1:
         raise ValueError(f"several files are each a {kind}: {', '.join(str(file.path) for file in found)}; name one")
@@ -126,7 +126,7 @@ def only(files: Sequence[PublishedFile], kind: str) -> PublishedFile | None:
 
 
 def refuse(files: Sequence[PublishedFile], allowed: Collection[str], source: str) -> None:
-    """ValueError if a file is of another kind than those that this source takes."""
+    """Raise ValueError if a file is of a kind that this source does not take."""
     for file in files:
         if file.kind not in allowed:
             raise ValueError(

@@ -15,16 +15,16 @@ from omni.published.key_report import FileReport, check
 from omni.published.settings import Settings, apply_overrides
 
 NAME = "ImageBind"
-VOCABULARY = "vocabulary"  # the label of CLIP's vocabulary, which is no file of weights
+VOCABULARY = "vocabulary"  # the label of CLIP's vocabulary, which is not a file of weights
 _KEYS = ("modalities", "sizes")
 
 
 def import_space(arguments: Sequence[str], settings: Settings) -> tuple[JointSpace, list[FileReport]]:
-    """The joint space of `imagebind_huge.pth`, and CLIP's vocabulary if texts are to be read.
+    """Make a joint space of `imagebind_huge.pth`, and of CLIP's vocabulary if texts are to be read.
 
     Raises:
-        KeysDoNotFitError: the file's tensors are not all those of ImageBind's six trunks, and no others.
-        FileNotFoundError, ValueError: a file that is missing or another one, or a setting that is wrong.
+        KeysDoNotFitError: the file's tensors are not exactly those of ImageBind's six trunks.
+        FileNotFoundError, ValueError: a file is missing or of another kind, or a setting is wrong.
     """
     vocabularies = [one for one in arguments if _is_vocabulary(one)]
     if len(vocabularies) > 1:

@@ -13,7 +13,7 @@ LICENCE = "CC-BY-NC-4.0 (research use only; trained on LLaVA's data)"  # project
 
 
 def describe(files: Sequence[PublishedFile]) -> Source:
-    """What the files are parts of; ValueError if they are not those of an InstructBLIP with a causal LLM."""
+    """Describe the model that the files make; raise ValueError if it is not an InstructBLIP with a causal LLM."""
     return describe_image_model(
         files, NAME, {"llm_proj": PROMPT}, model_type="instructblip", reads_instruction=True, licence=LICENCE
     )

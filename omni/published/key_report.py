@@ -1,4 +1,4 @@
-"""Which tensors of published files fit a model, and which do not: all of them, by file and component, with counts."""
+"""An account of every tensor of published files: which fit a model and which do not, by file and component."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -15,12 +15,12 @@ _PROBLEMS = ("missing", "unexpected", "of another shape", "unused")
 
 
 class KeysDoNotFitError(ValueError):
-    """Tensors of published files that have no place in the model, or the other way round; the message lists all."""
+    """Tensors of published files have no place in the model, or the other way round; the message lists all."""
 
 
 @dataclass
 class FileReport:
-    """What became of the tensors of one file."""
+    """The account of one file: what became of each of its tensors."""
 
     path: Path
     names: frozenset[str]
@@ -31,19 +31,19 @@ class FileReport:
     problems: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def leave_out(self, why: str, names: Iterable[str]) -> None:
-        """Tensors that are not needed, for a reason that is known."""
+        """Note tensors that are not needed, with the known reason."""
         found = set(names) - self.used
         if found:
             self.left_out.setdefault(why, set()).update(found)
 
     def problem(self, component: str, what: str, names: Collection[str]) -> None:
-        """Tensors that do not fit; `what` is one of missing, unexpected, of another shape, unused."""
+        """Note tensors that do not fit; `what` is one of missing, unexpected, of another shape, unused."""
         assert what in _PROBLEMS, what
         if names:
             self.problems[component, what] = sorted(names)
 
     def finish(self, patterns: Collection[str]) -> None:
-        """What nobody asked for is unused, unless it is known not to be needed or one of `patterns` says so."""
+        """Note every remaining tensor as unused, unless it is known not to be needed or one of `patterns` says so."""
         for (component, what), names in list(self.problems.items()):
             if what == "unexpected":
                 chosen = {name for name in names if any(matches(name, one) for one in patterns)}
@@ -58,7 +58,7 @@ class FileReport:
             self.problem(part, "unused", [name for name in rest if _part_of(name) == part])
 
     def summary(self) -> list[str]:
-        """Lines that tell how many tensors were used and what was left out."""
+        """Return lines that tell how many tensors were used and which were left out."""
         lines = [f"{self.path}: {len(self.used):,} of {len(self.names):,} tensors used"]
         return lines + [f"  left out: {len(names):,} {why}" for why, names in self.left_out.items()]
 
@@ -88,7 +88,7 @@ def check(reports: Collection[FileReport], patterns: Collection[str]) -> None:
 
 
 def shape_problems(given: Mapping[str, Iterable[int]], expected: Mapping[str, Iterable[int]]) -> list[str]:
-    """`NAME is [2, 3] instead of [2, 4]` for each name whose shapes differ."""
+    """Return `NAME is [2, 3] instead of [2, 4]` for each name whose shapes differ."""
     return [
         f"{name} is {[*given[name]]} instead of {[*expected[name]]}"
         for name in sorted(given.keys() & expected.keys())
@@ -97,7 +97,7 @@ def shape_problems(given: Mapping[str, Iterable[int]], expected: Mapping[str, It
 
 
 def _part_of(name: str) -> str:
-    """The component that a tensor nobody asked for belongs to, for people."""
+    """Return the component of a tensor that nothing asked for, in words."""
     head = name.split(".")[0]
     modality = re.match(r"(image|video|audio|pc)_(?:Qformer|query_tokens|ln|llm_proj)$", head)
     return f"Q-Former of {modality[1]}, which is not imported" if modality else head

@@ -20,14 +20,14 @@ _ALPHA, _DROPOUT = 32, 0.1  # fixed in the published code, and not in its files
 
 @dataclass(frozen=True)
 class PublishedLoRA:
-    """Low-rank updates of the LLM in a file."""
+    """The low-rank updates of the LLM in a file."""
 
     file: PublishedFile
     config: LoRAConfig
 
     @classmethod
     def find(cls, file: PublishedFile) -> "PublishedLoRA | None":
-        """That of the file, if it has one; ValueError for several ranks."""
+        """Return the LoRA of the file, or None if it has none; raise ValueError for several ranks."""
         found = {name: match for name in file.state if (match := _NAME.match(name))}
         if not found:
             return None

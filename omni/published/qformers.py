@@ -16,9 +16,9 @@ from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems
 from omni.starter import resolve
 
-# Every Q-Former that is published in a file is a BERT-base in its structure; the widths are those of the file.
+# Every Q-Former published as a file has the structure of BERT-base; the file gives the widths.
 BERT_BASE = {"num_layers": 12, "num_heads": 12, "cross_attention_frequency": 2}
-# Argument of QFormer -> the tensors of ours that show it, each with the axis; the second where the first is missing.
+# Argument of QFormer -> our tensors that show it, each with the axis; the second is used if the first is missing.
 _SHOWN_BY = {
     "num_queries": (("query_tokens", 1),),
     "hidden_dim": (("query_tokens", 2), ("embedding_norm.weight", 0)),
@@ -45,19 +45,19 @@ class PublishedQFormer:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Published name -> ours."""
+        """Return published name -> our name."""
         known = {_known_name(name): name for name in self.file.state}
         return {known[name]: ours for name, ours in rename_qformer_keys(known, modality=self.modality).items()}
 
     def arguments(self, instruction_tokenizer: str | None) -> dict[str, Any]:
-        """Arguments of `QFormer` but for the widths of features and LLM; no output norm, which is ours alone."""
+        """Return the arguments of `QFormer` without the widths of features and LLM, and without our own output norm."""
         shown = _SHOWN_BY | (_SHOWN_BY_TEXT if instruction_tokenizer is not None else {})
         sizes = {name: self.size(*places) for name, places in shown.items()}
         known = {name: size for name, size in sizes.items() if size is not None}
         return {**known, **self.structure, "instruction_tokenizer": instruction_tokenizer, "embedding_rms": None}
 
     def size(self, *places: tuple[str, int]) -> int | None:
-        """The size along an axis of the first of these tensors (under our names) that is there; None if none is."""
+        """Return the size along an axis of the first of these tensors (by our names) that exists, or None."""
         published = {ours: name for name, ours in self.renamed.items()}
         for ours, axis in places:
             if ours in published and self.file.state[published[ours]].ndim > axis:
@@ -65,7 +65,7 @@ class PublishedQFormer:
         return None
 
     def account(self, adapter: QFormer, report: FileReport, component: str) -> None:
-        """Note in `report` what becomes of each tensor; `adapter` shows what is expected, and may be on meta."""
+        """Note in `report` what becomes of each tensor; `adapter` shows the expected ones, and may be on meta."""
         state, renamed = self.file.state, self.renamed
         own = {name: value for name, value in adapter.state_dict().items() if not name.startswith("output_norm.")}
         needed = {name: ours for name, ours in renamed.items() if is_needed(ours, adapter)}
@@ -88,7 +88,7 @@ class PublishedQFormer:
 
 
 def _known_name(name: str) -> str:
-    """What `adapters.qformer_keys` calls it: in transformers the features' norm is the vision model's last."""
+    """Return its name in `adapters.qformer_keys`: in transformers the features' norm is the vision model's last."""
     return name.replace(POST_NORM, "ln_vision.") if name.startswith(POST_NORM) else name
 
 
@@ -97,7 +97,7 @@ def _folder_name(name: str) -> str:
 
 
 def build_on_meta(config: ModalityConfig, feature_dim: int, llm_dim: int, key: str) -> QFormer:
-    """The Q-Former of a config without its weights; ValueError if an override made it another adapter."""
+    """Build the Q-Former of a config without weights; raise ValueError if an override made it another adapter."""
     with torch.device("meta"):
         adapter = build(config.adapter, f"{key}.adapter", feature_dim=feature_dim, llm_dim=llm_dim, embedding_rms=None)
     if not isinstance(adapter, QFormer):
@@ -110,7 +110,7 @@ def check_tokenizer(name: str, vocab_size: int) -> None:
 
     Raises:
         FileNotFoundError: there is no such tokenizer.
-        ValueError: it has other tokens than the Q-Former.
+        ValueError: the tokenizer has other tokens than the Q-Former.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(resolve(name))

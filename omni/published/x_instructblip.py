@@ -14,10 +14,10 @@ from omni.published.lora import PublishedLoRA
 from omni.published.qformers import PublishedQFormer
 
 NAME = "X-InstructBLIP"
-# What its later weights were trained and evaluated with (prefix, postfix, clean_tokenization in its configs).
+# The later weights were trained and evaluated with these (prefix, postfix, clean_tokenization in its configs).
 PROMPT = PromptConfig(start_token="</s>", start="first", prefix="USER: ", postfix="\nASSISTANT:", answer_end="</s>")
 NUM_FRAMES = 5
-# The image Q-Former saw LLaVA's data; of the others' data and of the weights themselves no licence is stated.
+# The image Q-Former saw LLaVA's data; no licence is stated for the others' data or for the weights themselves.
 IMAGE_LICENCE = "CC-BY-NC-4.0 (trained on LLaVA's data)"
 
 # label of the command line -> its name in the files
@@ -35,7 +35,7 @@ FILE_NAMES = {EVA: "eva_vit_g.pth", BEATS: "BEATs_iter3_plus_AS2M.pt", POINT_BER
 
 
 def describe(files: Sequence[PublishedFile]) -> Source:
-    """What the files are parts of.
+    """Describe the model that the files make.
 
     Raises:
         ValueError: a file that is none of X-InstructBLIP's, a label that does not fit, or a modality that occurs twice.
@@ -75,7 +75,7 @@ def _check_label(file: PublishedFile) -> None:
 
 
 def _modalities_of(file: PublishedFile) -> list[str]:
-    """Which of its Q-Formers are wanted: the one that the label names, else all."""
+    """Return the Q-Formers of the file that are wanted: the one that the label names, else all."""
     there = sorted({match[1] for name in file.state if (match := re.match(r"(\w+)_Qformer\.bert\.", name))})
     if not there and any("_projection." in name for name in file.state):
         raise ValueError(
@@ -109,7 +109,7 @@ def _encoder(name: str, weights: str) -> dict[str, Any]:
         return {"class_path": "omni.encoders.BeatsEncoder", "init_args": {"weights": weights}}
     if name == "pc":
         return {"class_path": "omni.encoders.PointBertEncoder", "init_args": {"weights": weights}}
-    if name == "image":  # its middle square, other than in BLIP-2
+    if name == "image":  # the middle square, unlike BLIP-2
         return {"class_path": "omni.encoders.EvaClipEncoder", "init_args": {"weights": weights, "crop": True}}
     frames = {"class_path": "omni.encoders.EvaClipEncoder", "init_args": {"weights": weights}}
     arguments = {"image_encoder": frames, "num_frames": NUM_FRAMES, "position_scale": 0.0}

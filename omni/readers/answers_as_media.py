@@ -1,4 +1,4 @@
-"""Rows whose media give way to their own text: what a model of embeddings is trained on with texts alone."""
+"""Rows whose media give way to their own text, so that a model of embeddings can be trained on texts alone."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,9 @@ from omni.samples.messages import Message, Sample, SampleError, Text
 class AnswersAsMedia(SampleDataset):
     """The rows of `dataset`, each with its last answer as its only media item, in front of the first user turn.
 
-    The row's own media are left out, and need not exist. modality: of the new item, whose data is UTF-8 text.
+    The row's own media are left out, and need not exist.
+
+    modality: the modality of the new item, whose data is UTF-8 text.
     """
 
     def __init__(self, dataset: SampleDataset, modality: str) -> None:

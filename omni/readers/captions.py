@@ -1,4 +1,4 @@
-"""Where the caption of a file is: a table of captions, a text file beside it, or its own name."""
+"""Captions of files: from a table of captions, from a text file next to the file, or from its own name."""
 
 import csv
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from omni.samples.messages import SampleError
 
-# Tables that a folder may hold, the first one found is used; those named metadata are of Hugging Face's imagefolder.
+# Tables that a folder may hold; the first one found is used. Hugging Face's imagefolder has those named metadata.
 TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".csv", ".tsv", ".jsonl"))
 FILE_COLUMNS = ("file_name", "file", "path", "filename", "image", "sound", "audio")
 CAPTION_COLUMNS = ("caption", "text", "transcript", "sentence", "description", "label")
 
-# The names that cameras and recorders give; they describe nothing.
+# Names that cameras and recorders give, which describe nothing.
 _DEVICE_WORDS = {
     "img",
     "image",
@@ -42,7 +42,7 @@ class CaptionRow:
 
 
 def caption_from_name(stem: str) -> str | None:
-    """The words of a file name: `red_fox-01` -> `red fox`; None if it has none (`IMG_2041`, `0017`).
+    """Return the words of a file name: `red_fox-01` -> `red fox`; None if it has none (`IMG_2041`, `0017`).
 
     Underscores, hyphens and spaces separate words; numbers of their own at the end, `(1)` and `copy`, and a zero-padded
     number at the beginning only count the files.
@@ -58,7 +58,7 @@ def caption_from_name(stem: str) -> str | None:
 
 
 def caption_from_sidecar(text_file: Path, sample_id: str) -> str:
-    """The first line with text of a caption file. Raises SampleError if there is none."""
+    """Return the first line with text of a caption file. Raises SampleError if there is none."""
     try:
         lines = [line.strip() for line in text_file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -70,7 +70,7 @@ def caption_from_sidecar(text_file: Path, sample_id: str) -> str:
 
 
 def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
-    """The rows of `captions.csv`, `.tsv` or `.jsonl`, incomplete ones as SampleError.
+    """Read the rows of `captions.csv`, `.tsv` or `.jsonl`; an incomplete row becomes a SampleError.
 
     Raises:
         ValueError: the table has no column of files or none of captions, or is not UTF-8 text.
@@ -99,7 +99,7 @@ def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
 
 
 def _comma_or_semicolon(text: str) -> str:
-    """What separates the columns: spreadsheets write semicolons where the comma is the decimal mark."""
+    """Return the separator of the columns: spreadsheets write semicolons where the comma is the decimal mark."""
     header = text.partition("\n")[0]
     return ";" if header.count(";") > header.count(",") else ","
 

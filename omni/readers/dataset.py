@@ -1,4 +1,4 @@
-"""What every reader gives: random access to samples, with the rows that cannot be used kept in their places."""
+"""The result of every reader: random access to samples, with the rows that cannot be used kept in their places."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ class SampleDataset(ABC):
 
     @abstractmethod
     def _read(self, index: int) -> Sample:
-        """Sample `index` (from 0 to len - 1). Raises SampleError."""
+        """Read sample `index` (from 0 to len - 1). Raises SampleError."""
 
     def __getitem__(self, index: int) -> Sample | SampleError:
         size = len(self)
@@ -35,7 +35,7 @@ class SampleDataset(ABC):
 
 
 class InMemoryDataset(SampleDataset):
-    """Rows that are in memory, each made a sample when it is asked for by `parse(row, default id)`.
+    """Rows in memory, each made into a sample by `parse(row, default id)` when it is asked for.
 
     `parse` is a top-level function or a `functools.partial` of one, so that it can be pickled.
     """
@@ -53,7 +53,7 @@ class InMemoryDataset(SampleDataset):
 
 
 class PreparedDataset(SampleDataset):
-    """Samples and errors that are already made."""
+    """Samples and errors that were made before."""
 
     def __init__(self, entries: Sequence[Sample | SampleError]) -> None:
         self.entries = entries

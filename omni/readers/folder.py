@@ -14,7 +14,7 @@ from omni.readers.jsonl import read_jsonl
 from omni.samples.messages import Media, Message, Sample, SampleError, Text
 
 MANIFEST_NAME = "manifest.jsonl"
-# Later ones win: .webm is a video here.
+# The later entry wins: .webm is a video here.
 MODALITY_OF_EXTENSION = {
     **dict.fromkeys(IMAGE_EXTENSIONS, "image"),
     **dict.fromkeys(SOUND_EXTENSIONS, "sound"),
@@ -26,7 +26,7 @@ MODALITY_OF_EXTENSION = {
 def read_folder(folder: str | Path, modality: str | None = None) -> SampleDataset:
     """Read a folder of files and captions; each pair becomes a sample of one user turn (the file) and one answer.
 
-    The captions are the first of these that is there:
+    The captions come from the first of these sources that exists:
 
     1. `manifest.jsonl`: samples in the messages form, read as they are;
     2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`): a table with a column of files and one of captions;
@@ -38,7 +38,7 @@ def read_folder(folder: str | Path, modality: str | None = None) -> SampleDatase
 
     Args:
         folder: the folder.
-        modality: of all files that have a known extension (such as "speech" or "thermal"); default: by extension.
+        modality: the modality of all files that have a known extension ("speech", "thermal"); default: by extension.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -84,7 +84,7 @@ def _read_files(folder: Path, modality: str | None) -> SampleDataset:
         known = " ".join(sorted(MODALITY_OF_EXTENSION))
         raise ValueError(f"the data folder {folder} holds no media: found {found}; known extensions are {known}")
     texts = {file.with_suffix("").as_posix(): file for file in files if file.suffix.lower() == ".txt"}
-    # Where only a few files have a text beside them, the others' names are captions.
+    # If only a few files have a text file next to them, the names of the others are captions.
     has_sidecars = 2 * sum(file.with_suffix("").as_posix() in texts for file in media) >= len(media)
     entries: list[Sample | SampleError] = []
     for file in media:
@@ -132,9 +132,9 @@ def _sample(file: Path, folder: Path, sample_id: str, caption: str, modality: st
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
-    """All files below `folder` in the order of their names, without hidden ones and what macOS puts into archives.
+    """Yield all files below `folder` by name, without hidden ones and those that macOS puts into archives.
 
-    Links to folders are followed, but for those that lead back.
+    Links to folders are followed, except links that lead back.
     """
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(
@@ -146,5 +146,5 @@ def _visible_files(folder: Path) -> Iterator[Path]:
 
 
 def _leads_back(folder: str) -> bool:
-    """Whether a folder is a link to one that it lies in, so that following it would never end."""
+    """Return whether a folder is a link to one that contains it, so that following it would never end."""
     return os.path.islink(folder) and Path(folder).absolute().parent.resolve().is_relative_to(os.path.realpath(folder))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CAPTION_COLUMNS = ("caption", "text", "transcription", "transcript", "sentence", "answer", "label")
 _PREFERENCE_COLUMNS = {"chosen", "rejected"}
 _MESSAGES_COLUMNS = ("messages", "conversation", "conversations")
-# Column -> modality, where the type of the column does not say it.
+# Column -> modality, for columns whose type does not say it.
 _MEDIA_COLUMNS = {
     name + plural: modality
     for name, modality in {
@@ -34,7 +34,7 @@ _MEDIA_COLUMNS = {
 
 
 class HuggingFaceDataset(SampleDataset):
-    """Samples of a table: of its column of messages, of media and a caption, or of preference pairs.
+    """Samples of a table: from its column of messages, from media and a caption, or from preference pairs.
 
     With neither `messages` nor `caption` the table holds preference pairs: chosen, rejected and perhaps prompt.
     """
@@ -57,7 +57,7 @@ class HuggingFaceDataset(SampleDataset):
         self.id_column = id_column
         self.modalities = modalities
         names = getattr(table.features[caption], "names", None) if caption is not None else None
-        self._caption_names: list[str] | None = names  # of a ClassLabel
+        self._caption_names: list[str] | None = names  # the names of a ClassLabel
 
     def __len__(self) -> int:
         return len(self.table)
@@ -85,7 +85,7 @@ class HuggingFaceDataset(SampleDataset):
             raise SampleError(sample_id, str(error)) from error
 
     def _preference(self, row: Mapping[str, Any], media: Mapping[str, list[Media]], sample_id: str) -> Sample:
-        """The prompt with its media as `messages`; media that no part asks for stand before its text."""
+        """Put the prompt with its media into `messages`; media that no part asks for stand before its text."""
         try:
             row = split_prompt(row)
         except (ValueError, TypeError) as error:
@@ -99,7 +99,7 @@ class HuggingFaceDataset(SampleDataset):
     def _conversation(
         self, row: Mapping[str, Any], messages: Any, media: Mapping[str, list[Media]], sample_id: str
     ) -> Sample:
-        """Media in columns of their own fill the parts without content (`{"type": "image"}`) in order."""
+        """Fill the parts without content (`{"type": "image"}`) in order with the media of columns of their own."""
         by_modality: dict[str, list[Media]] = {}
         for items in media.values():
             for item in items:
@@ -150,13 +150,13 @@ def read_datasets(
     Args:
         source: a folder (of `save_to_disk`, or of data files), a `.parquet` or `.arrow` file, an id on the hub, or an
             opened data set.
-        split: which split of it.
-        messages: column of conversations; default: `messages`, where there is one.
+        split: the name of a split.
+        messages: column of conversations; default: `messages`, if there is one.
         media: column -> modality; default: columns of pictures and sounds, by their type or name.
-        caption: column of the answers, if there are no conversations: text, class labels, or lists of texts (of which
-            the first is taken); default: the first there is of caption, text, transcription, ...
+        caption: column of the answers, if there are no conversations: text, class labels, or lists of texts (the
+            first text is taken); default: the first that exists of caption, text, transcription, ...
         instruction: column of the user's text that goes with the media; default: none.
-        id_column: column of ids; default: `id` where there is one, else the number of the row.
+        id_column: column of ids; default: `id` if there is one, else the number of the row.
         config: the configuration's name (the hub calls it subset).
         modalities: the modalities that are allowed; None allows any.
 
@@ -220,7 +220,7 @@ def _load(source: str, split: str, config: str | None) -> Any:
 
 
 def _undecoded(table: Dataset) -> Dataset:
-    """Pictures and sounds as bytes or paths: decoding is the loaders' task, the same for all readers."""
+    """Give pictures and sounds as bytes or paths: decoding is the loaders' task, the same for all readers."""
     import datasets
 
     for column, feature in table.features.items():

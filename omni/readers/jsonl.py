@@ -15,7 +15,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class JsonlDataset(SampleDataset):
-    """Samples of a JSON-lines file. Only the places of its lines are in memory; a line is read when it is asked for.
+    """Samples of a JSON-lines file; memory holds only the places of its lines, and a line is read when it is asked for.
 
     The file is opened anew for every line (some 20 microseconds), so no file position is shared between processes.
     """
@@ -67,7 +67,7 @@ def read_json(path: str | Path, modalities: Collection[str] | None = None) -> Sa
 
 
 def load_json_list(path: Path) -> list[Any]:
-    """The list that a JSON file holds. Raises ValueError if it holds anything else."""
+    """Load the list that a JSON file holds. Raises ValueError if it holds anything else."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
@@ -80,7 +80,7 @@ def load_json_list(path: Path) -> list[Any]:
 
 
 def existing_file(path: str | Path) -> Path:
-    """`path`, absolute. Raises FileNotFoundError if it is no file."""
+    """Return `path` as an absolute path. Raises FileNotFoundError if it is no file."""
     path = Path(path).absolute()
     if not path.is_file():
         reason = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -93,7 +93,7 @@ def _parse(row: Any, default_id: str, base: Path, modalities: Collection[str] | 
 
 
 def _index_lines(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Start (in bytes), size (in bytes) and number (from 1) of every line that is not blank."""
+    """Return the start (in bytes), size (in bytes) and number (from 1) of every line that is not blank."""
     starts, sizes, numbers = [], [], []
     position = 0
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""LLaVA's JSON: `conversations` of human and gpt, with `<image>` marks in the text and the files named beside it."""
+"""LLaVA's JSON: `conversations` of human and gpt, with `<image>` marks in the text, and files in keys of their own."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -27,7 +27,7 @@ def read_llava(
 
     Args:
         path: the `.json` or `.jsonl` file.
-        image_folder: where relative paths of media start from; default: the folder of `path`.
+        image_folder: the folder from which relative paths of media start; default: the folder of `path`.
         modalities: the modalities that are allowed; None allows any.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writing samples back as a manifest."""
+"""Manifests: samples written back as JSON lines."""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from omni.samples.messages import Media, Sample, Text
 
 
 def write_manifest(path: str | Path, samples: Iterable[Sample]) -> int:
-    """Write samples as JSON lines that `read_jsonl` reads to equal samples; returns how many.
+    """Write samples as JSON lines that `read_jsonl` reads to equal samples, and return how many there are.
 
     Raises:
         ValueError: a sample holds an array, a picture or bytes instead of naming a file.
@@ -23,7 +23,7 @@ def write_manifest(path: str | Path, samples: Iterable[Sample]) -> int:
 
 
 def sample_to_row(sample: Sample) -> dict[str, Any]:
-    """The JSON object of a sample whose media are files. Raises ValueError if they are not."""
+    """Return the JSON object of a sample whose media are files. Raises ValueError if they are not."""
     messages = [
         {"role": message.role, "content": [_part_to_row(part, sample.id) for part in message.content]}
         for message in sample.messages

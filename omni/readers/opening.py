@@ -1,4 +1,4 @@
-"""One function that opens any data set, by what its source looks like."""
+"""The function that opens any data set, in the format that its source shows."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ def open_dataset(source: str | Path | Sequence[str], *, format: str | None = Non
         source: a `.jsonl` manifest, a `.json` file (LLaVA or a list of samples), a table of captions (`.csv`, `.tsv`),
             a `.parquet` file, a folder (of files and captions, or of the `datasets` library), `hf:OWNER/NAME` for the
             hub, `starter:NAME/FILE`, or tar shards (`train-{000..999}.tar`, `pipe:COMMAND`, or a list of such).
-        format: one of jsonl, json, llava, captions, folder, datasets, webdataset, where the name does not say it.
+        format: one of jsonl, json, llava, captions, folder, datasets, webdataset, if the name does not say it.
         options: arguments of that format's reader, such as `image_folder` for llava or `split` for datasets.
 
     Raises:
@@ -92,8 +92,9 @@ def _guess_format(path: Path) -> str:
 
 
 def _first_row_has_conversations(path: Path) -> bool:
-    """Whether the keys of the first rows are LLaVA's; read from the file's beginning, so that a large one is not parsed
-    twice."""
+    """Return whether the keys of the first rows are LLaVA's.
+
+    Only the file's beginning is read, so that a large file is not parsed twice."""
     with open(path, "rb") as file:
         head = file.read(1 << 16)
     return b'"conversations"' in head and b'"messages"' not in head

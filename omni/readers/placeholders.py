@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from omni.samples.messages import Media, SampleError, Text
 
-# Mark in a text -> modality. `<audio>` and `<sound>` are two spellings of one.
+# Mark in a text -> modality. `<audio>` and `<sound>` are two spellings of one mark.
 MARKS = {
     "<image>": "image",
     "<video>": "video",
@@ -30,7 +30,7 @@ class MediaQueue:
         self._asked: dict[str, int] = {}
 
     def next(self, modality: str) -> Media | None:
-        """The next item of `modality`; None if there is no more, which `check` then reports."""
+        """Return the next item of `modality`, or None if there is none left, which `check` then reports."""
         self._asked[modality] = self._asked.get(modality, 0) + 1
         return next(self._waiting.get(modality, iter(())), None)
 
@@ -44,7 +44,7 @@ class MediaQueue:
 
 
 def split_at_marks(text: str, queue: MediaQueue) -> tuple[Text | Media, ...]:
-    """The parts of a text with marks such as `<image>`; line breaks next to a mark belong to the mark and go with
+    """Split a text at marks such as `<image>`; line breaks next to a mark belong to the mark and go with
     it."""
     parts: list[Text | Media] = []
     position = 0

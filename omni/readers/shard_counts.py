@@ -1,4 +1,4 @@
-"""How many samples each tar shard has: told, or counted once and remembered."""
+"""The number of samples in each tar shard: given by the user, or counted once and remembered."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _COUNTS_FILE = "shard-counts.json"
 
 
 def shard_sizes_of(shards: Sequence[str], given: int | Sequence[int] | str | None) -> list[int]:
-    """The number of samples of each shard.
+    """Return the number of samples of each shard.
 
     `given` is one number for all shards, a list, a JSON file of shard (its path or file name) -> number, or None to
     count them. Counts of files are remembered until a file's size or modification time changes.
@@ -63,7 +63,7 @@ def _count(shards: Sequence[str]) -> list[int]:
 
 
 def _count_files(files: Sequence[str]) -> dict[str, int]:
-    """Processes of one machine wait for each other, so that files are counted once."""
+    """Count files, once for all processes of a machine: the others wait for the one that counts."""
     if not files:
         return {}
     remembered_in = home() / _COUNTS_FILE
@@ -86,7 +86,7 @@ def _count_all(shards: Sequence[str]) -> dict[str, int]:
 
 
 def _key(file: str) -> str:
-    """Path, size and modification time. A command's output has no such mark, so its count is never remembered."""
+    """Return path, size and modification time. A command's output has none, so its count is never remembered."""
     status = os.stat(file)
     return f"{os.path.abspath(file)} {status.st_size} {status.st_mtime_ns}"
 

@@ -1,4 +1,4 @@
-"""Which tar shards a pattern names: brace ranges, lists in braces, globs, and commands whose output is a shard."""
+"""Patterns of tar shards: brace ranges, lists in braces, globs, and commands whose output is a shard."""
 
 import glob
 import re
@@ -16,12 +16,12 @@ _SHOWN = 5  # missing shards that an error names
 
 
 def is_shard_pattern(path: str | Sequence[str]) -> bool:
-    """Whether `path` of a data set means tar shards: a list, a command, or a name that ends like a tar archive."""
+    """Return whether `path` of a data set means tar shards: a list, a command, or a name like a tar archive's."""
     return not isinstance(path, str) or path.startswith(PIPE_SCHEME) or path.lower().endswith(SHARD_ENDINGS)
 
 
 def expand_shards(path: str | Sequence[str]) -> list[str]:
-    """The shards that a pattern, or a list of patterns, names, in order.
+    """Return the shards that a pattern, or a list of patterns, names, in order.
 
     `shards/train-{000000..000999}.tar` and `{a,b}.tar` are expanded as a shell does it, `*`, `?` and `[...]` are
     globbed (sorted), `pipe:COMMAND` stays a command, expanded only in its braces.
@@ -48,7 +48,7 @@ def expand_shards(path: str | Sequence[str]) -> list[str]:
 
 
 def expand_braces(pattern: str) -> Iterator[str]:
-    """`a-{0..2}.tar` -> `a-0.tar`, `a-1.tar`, `a-2.tar`; leading zeros give the width."""
+    """Expand `a-{0..2}.tar` to `a-0.tar`, `a-1.tar`, `a-2.tar`; leading zeros give the width."""
     match = _BRACES.search(pattern)
     if match is None:
         yield pattern
@@ -66,7 +66,7 @@ def expand_braces(pattern: str) -> Iterator[str]:
 
 
 def is_command(shard: str) -> bool:
-    """Whether a shard is the output of a command."""
+    """Return whether a shard is the output of a command."""
     return shard.startswith(PIPE_SCHEME)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def is_test_caption(caption: str, test_share: float = 0.2) -> bool:
-    """Whether a caption belongs to the test side: the hash of its text (case and outer spaces aside) decides.
+    """Return whether a caption is on the test side: the hash of its text (case and outer spaces aside) decides.
 
     Raises:
         ValueError: `test_share` is not between 0 and 1.
@@ -18,7 +18,7 @@ def is_test_caption(caption: str, test_share: float = 0.2) -> bool:
 
 
 def split_by_caption(captions: Sequence[str], test_share: float = 0.2) -> tuple[list[int], list[int]]:
-    """Indices of the training rows and of the test rows, each in order; about `test_share` of the captions are test.
+    """Return the indices of the training rows and of the test rows, in order; `test_share` of the captions are test.
 
     Raises:
         ValueError: `test_share` is not between 0 and 1.

@@ -1,11 +1,11 @@
-"""Reads one tar shard of the WebDataset format, sample by sample, from a file or from the output of a command.
+"""One tar shard of the WebDataset format, read sample by sample from a file or from the output of a command.
 
 A sample is a run of members whose names differ only in their extension, which begins at the first dot of the file
 name (Aizman, Maltby and Breuel 2019, "High performance I/O for large scale deep learning").
 
 The `webdataset` package reads the same format, but it has no position to resume from, evens out processes by dropping
-or repeating samples, and its order depends on the number of workers. All of that is what training here must not do,
-and what remains, reading tar, is in Python's standard library. That library's own loop over members is not used, since
+or repeating samples, and its order depends on the number of workers. Training here must do none of that, and
+the rest, reading tar, is in Python's standard library. That library's own loop over members is not used, since
 it takes a damaged header for the end of the archive, which would lose the rest without a word.
 """
 
@@ -28,7 +28,7 @@ _DRAIN = 1 << 20
 
 
 class ShardError(Exception):
-    """A shard cannot be read, or not to its end; what came before is good."""
+    """A shard cannot be read, or not to its end; the samples that came before are good."""
 
     def __init__(self, shard: str, reason: str) -> None:
         super().__init__(shard, reason)
@@ -43,12 +43,12 @@ class ShardError(Exception):
 class RawSample:
     """The files of one sample."""
 
-    key: str  # what their names have in common
+    key: str  # the part that their names share
     members: dict[str, bytes]  # extension without the first dot, in lower case -> content, in the order of the archive
 
 
 def read_samples(shard: str, start: int = 0) -> Iterator[RawSample]:
-    """The samples of a shard from number `start` on; the contents of earlier ones are not read where it can be seeked.
+    """Yield the samples of a shard from number `start` on, without reading earlier ones if the shard can be seeked.
 
     Raises:
         ShardError: the archive is damaged or cut off, or the command failed, after the samples that are whole.
@@ -68,8 +68,10 @@ def read_samples(shard: str, start: int = 0) -> Iterator[RawSample]:
 
 
 def count_samples(shard: str) -> int:
-    """How many samples a shard has. Where it cannot be read to its end, the failure itself counts as one more: it takes
-    the place of a sample, so that it is met and reported in training.
+    """Count the samples of a shard.
+
+    If it cannot be read to its end, the failure itself counts as one more: it takes the place of a sample, so that
+    training meets and reports it.
     """
     begun = 0
     try:
@@ -83,7 +85,7 @@ def count_samples(shard: str) -> int:
 
 @contextmanager
 def _open(shard: str) -> Iterator[tarfile.TarFile]:
-    """The archive, read through if it is a command's output or compressed; every failure leaves as ShardError."""
+    """Open the archive, as a stream if it is a command's output or compressed; every failure leaves as ShardError."""
     try:
         if is_command(shard):
             with _output_of(shard) as stream, tarfile.open(fileobj=stream, mode="r|*") as archive:
@@ -97,7 +99,7 @@ def _open(shard: str) -> Iterator[tarfile.TarFile]:
 
 @contextmanager
 def _output_of(shard: str) -> Iterator[IO[bytes]]:
-    """What a shell command writes; it is stopped when no more is wanted, and its failure is a ShardError."""
+    """Open the output of a shell command, stop the command when no more is wanted, and raise ShardError if it fails."""
     command = shard.removeprefix(PIPE_SCHEME).strip()
     owner = os.getpid()
     with tempfile.TemporaryFile() as errors:
@@ -112,7 +114,7 @@ def _output_of(shard: str) -> Iterator[IO[bytes]]:
                 yield output
             except _READ_ERRORS as error:
                 problem = error
-            while output.read(_DRAIN):  # behind the end of the archive; else the command would die of a closed pipe
+            while output.read(_DRAIN):  # after the end of the archive; else the command would die of a closed pipe
                 pass
             status = process.wait()
             if status != 0:
@@ -129,12 +131,12 @@ def _output_of(shard: str) -> Iterator[IO[bytes]]:
 
 
 def _files(archive: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, str, str, bool]]:
-    """Header, key and extension of every member that belongs to a sample, and whether a new sample begins with it."""
+    """Yield header, key and extension of every member of a sample, and whether a new sample begins with it."""
     previous, seen = None, set()
     for info in _headers(archive):
         folder, slash, name = info.name.rpartition("/")
         stem, dot, extension = name.partition(".")
-        # Hidden files are those that macOS puts beside others; without a dot there is no extension to go by.
+        # macOS puts hidden files next to others; a name without a dot has no extension to go by.
         if not (info.isreg() and stem and dot):
             continue
         key, extension = folder + slash + stem, extension.lower()

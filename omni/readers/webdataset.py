@@ -30,11 +30,11 @@ class ShardDataset(SampleDataset):
 
     Args:
         shards: files, or `pipe:COMMAND`.
-        sizes: samples of each shard.
+        sizes: the number of samples of each shard.
         media: extension -> modality, or one modality for all known extensions; default: by extension.
         caption: extension of the member that holds the caption; default: the first of `CAPTION_EXTENSIONS`.
         shuffle_buffer: how many samples training may hold back to mix their order.
-        lanes: how many parts training reads side by side; None = one for each process and worker.
+        lanes: how many parts training reads at the same time; None = one for each process and worker.
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class ShardDataset(SampleDataset):
         return self._first_rows[-1]
 
     def entries(self, shard: int, start: int = 0) -> Iterator[Entry]:
-        """The samples of shard number `shard` from `start` on: as many as its size says, whatever happens.
+        """Yield the samples of shard number `shard` from `start` on: as many as its size says, whatever happens.
 
-        In place of those that are not there stand errors of the id of the shard.
+        Errors with the id of the shard take the places of samples that are missing.
         """
         name, size = self.shards[shard], self.sizes[shard]
         place, reason = start, None
@@ -76,7 +76,7 @@ class ShardDataset(SampleDataset):
             yield SampleError(name, f"{reason}; sample {place + 1} of {size} and what follows are lost")
 
     def decode(self, entry: Entry, shard: int) -> Sample | SampleError:
-        """A sample of shard number `shard` in the messages form, or what is wrong with it."""
+        """Decode a sample of shard number `shard` into the messages form; return an error if that is not possible."""
         if isinstance(entry, SampleError):
             return entry
         name = "pipe" if is_command(self.shards[shard]) else os.path.basename(self.shards[shard])
@@ -86,7 +86,7 @@ class ShardDataset(SampleDataset):
             return SampleError(error.sample_id, error.reason)
 
     def limited(self, limit: int) -> "ShardDataset":
-        """The same with the first `limit` rows only."""
+        """Return the same data set with its first `limit` rows only."""
         kept = [max(0, min(size, limit - first)) for size, first in zip(self.sizes, self._first_rows, strict=False)]
         count = sum(size > 0 for size in kept)
         return ShardDataset(
@@ -128,7 +128,7 @@ def read_webdataset(
         shard_sizes: samples of each shard: one number for all, a list, or a JSON file of name -> number. Without it
             they are counted, once for files, at every start for commands.
         shuffle_buffer: how many samples training may hold back to mix their order; 1 keeps the order of the archive.
-        lanes: how many parts training reads side by side; None = one for each process and worker.
+        lanes: how many parts training reads at the same time; None = one for each process and worker.
 
     Raises:
         FileNotFoundError, ValueError: shards are missing, or an option does not fit.
@@ -143,7 +143,7 @@ def read_webdataset(
 def decode_sample(
     raw: RawSample, sample_id: str, media: str | Mapping[str, str] | None = None, caption: str | None = None
 ) -> Sample:
-    """A sample of its files: `json` with `messages` whose media name extensions, else media and a caption.
+    """Make a sample of its files: `json` with `messages` whose media name extensions, else media and a caption.
 
     Raises:
         SampleError: it has neither, or a file cannot be used.
@@ -180,7 +180,7 @@ def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
 
 
 def _caption(raw: RawSample, row: Mapping[str, Any], sample_id: str, extension: str | None) -> str:
-    """The text of the caption's member, else a caption in the JSON (as img2dataset writes it)."""
+    """Return the text of the caption's member, else a caption in the JSON (as img2dataset writes it)."""
     wanted = CAPTION_EXTENSIONS if extension is None else (extension.lower().lstrip("."),)
     found = next((name for name in wanted if name in raw.members), None)
     if found is not None:
@@ -200,7 +200,7 @@ def _caption(raw: RawSample, row: Mapping[str, Any], sample_id: str, extension: 
 
 
 def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None) -> list[tuple[str, str]]:
-    """The members that are media with their modalities, in the order of the archive."""
+    """Return the members that are media with their modalities, in the order of the archive."""
     if isinstance(media, Mapping):
         named = {extension.lower().lstrip("."): modality for extension, modality in media.items()}
         return [(name, named[name]) for name in raw.members if name in named]
@@ -209,7 +209,7 @@ def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None) -> 
 
 
 def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
-    """Messages in which every media part holds the content of the member that its `path` or `features` names."""
+    """Return messages whose media parts hold the content of the member that their `path` or `features` names."""
     if isinstance(value, list):
         return [_with_members(item, raw, sample_id) for item in value]
     if not isinstance(value, dict):
@@ -233,7 +233,7 @@ def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
 
 
 def _member(raw: RawSample, name: Any, sample_id: str) -> tuple[str, bytes]:
-    """Extension and content of the member that a part names by its extension or by its whole file name."""
+    """Return extension and content of the member that a part names by its extension or by its whole file name."""
     text = str(name)
     base = raw.key.rpartition("/")[2]
     for prefix in (raw.key + ".", base + ".", "."):
@@ -250,7 +250,7 @@ def _media_of(modality: str, content: bytes, extension: str, sample_id: str) -> 
 
 
 def _array(content: bytes, extension: str, sample_id: str) -> np.ndarray | None:
-    """The array of a `.npy` member; None for other files, which their modality's loader reads."""
+    """Return the array of a `.npy` member; None for other files, which their modality's loader reads."""
     if extension.rpartition(".")[2] != "npy":
         return None
     try:

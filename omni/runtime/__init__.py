@@ -1,1 +1,1 @@
-"""What every room stands on: files, devices, other processes, fast linear layers. Knows nothing of models."""
+"""The ground that every room stands on: files, devices, other processes, fast linear layers. No models here."""

@@ -1,8 +1,8 @@
-"""Where the commands compute unless they are told."""
+"""The device on which commands compute unless the user names another."""
 
 import torch
 
 
 def default_device() -> str:
-    """The GPU if there is one, else the CPU; of several GPUs the current one."""
+    """Return the GPU if there is one (the current one of several), else the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"

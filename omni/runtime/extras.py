@@ -1,11 +1,11 @@
-"""Packages that only some features need: imported when they are, with an error that says what to install."""
+"""Packages that only some features need: imported on use, with an error that says what to install."""
 
 import importlib
 from typing import Any
 
 
 def import_extra(module: str, extra: str, feature: str) -> Any:
-    """The module, which the extra `omni[extra]` brings; `feature` is what it is needed for, in words.
+    """Import a module of the extra `omni[extra]`; `feature` says in words what needs it.
 
     Raises:
         ModuleNotFoundError: it is not installed, with the command that installs it.

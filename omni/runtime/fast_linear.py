@@ -1,7 +1,7 @@
 """Linear layers by the fastest matrix product that the machine has, with the same rounding errors.
 
-On an x86 processor torch multiplies float32 matrices with MKL, which takes a slow path on AMD's: oneDNN, which torch
-comes with too, was measured there at twice its speed, forwards and backwards. bfloat16 goes to oneDNN anyway.
+On an x86 processor torch multiplies float32 matrices with MKL, which takes a slow path on AMD's processors: oneDNN,
+which torch also ships, was measured there at twice its speed, forwards and backwards. bfloat16 goes to oneDNN anyway.
 Shapes: B rows, K input width, N output width.
 """
 
@@ -14,20 +14,20 @@ from torch.nn import functional
 
 _HAS_ONEDNN = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
 
-# One product of fewer rows with a small weight is over before oneDNN has begun; measured.
+# Measured: a product of fewer rows with a small weight is over before oneDNN has begun.
 MIN_ROWS = 4
 MIN_WEIGHTS = 1 << 21
 
 
 class FastLinear(nn.Linear):
-    """`nn.Linear` whose product is `linear`'s."""
+    """An `nn.Linear` that multiplies by `linear`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)
 
 
 def speed_up_linears(network: nn.Module) -> None:
-    """Make every plain `nn.Linear` of the network a `FastLinear`, weights and names as they are; subclasses stay."""
+    """Make every plain `nn.Linear` of the network a `FastLinear` with the same weights and names; subclasses stay."""
     if not _HAS_ONEDNN:
         return
     for module in network.modules():
@@ -36,28 +36,28 @@ def speed_up_linears(network: nn.Module) -> None:
 
 
 def slow_down_linears(network: nn.Module) -> None:
-    """Undo `speed_up_linears`, to compare."""
+    """Undo `speed_up_linears`, for comparisons."""
     for module in network.modules():
         if type(module) is FastLinear:
             module.__class__ = nn.Linear  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """[..., K], [N, K], [N] -> [..., N], with gradients of whatever needs one."""
+    """Multiply [..., K], [N, K], [N] -> [..., N], with gradients for whatever needs one."""
     if _suits_onednn(inputs, weight, bias):
         return cast(Tensor, _OnednnLinear.apply(inputs, weight, bias))
     return functional.linear(inputs, weight, bias)
 
 
 def linear_gelu(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`linear`, then exact GELU; in one pass where oneDNN does both and nothing needs a gradient."""
+    """Apply `linear`, then exact GELU; in one pass where oneDNN does both and nothing needs a gradient."""
     if _suits_onednn(inputs, weight, bias) and not torch.is_grad_enabled():
         return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "gelu", [], "none")
     return functional.gelu(linear(inputs, weight, bias))
 
 
 def _suits_onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Cheapest first, and few rows before the rest: generating asks this for every layer and token."""
+    """Check the cheapest condition first, and few rows before the rest: generation asks for every layer and token."""
     if not _HAS_ONEDNN or inputs.device.type != "cpu" or not inputs.dtype == weight.dtype == torch.float32:
         return False
     if not (_is_dense(inputs) and _is_dense(weight)) or weight.numel() == 0 or inputs.shape[-1] != weight.shape[-1]:
@@ -71,12 +71,12 @@ def _suits_onednn(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def _is_dense(tensor: Tensor) -> bool:
-    """Whether it is no distributed, nested or sparse tensor, nor one that only records what is done with it."""
+    """Return whether this is a plain tensor: not distributed, nested, sparse, or a recorder of operations."""
     return type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided and not tensor.is_nested
 
 
 def _is_transformed() -> bool:
-    """Whether torch.func's transforms or torch.jit's tracing look on, which need torch's own operator."""
+    """Return whether torch.func's transforms or torch.jit's tracing are active, which need torch's own operator."""
     if torch.compiler.is_compiling():
         return False
     return torch._C._are_functorch_transforms_active() or torch._C._get_tracing_state() is not None
@@ -102,7 +102,7 @@ class _OnednnLinear(torch.autograd.Function):
 
 
 def _product(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
-    """[..., K], [N, K], [N] -> [..., N]."""
+    """Multiply [..., K], [N, K], [N] -> [..., N]."""
     if torch.compiler.is_compiling():
         return _opaque_product(left, right, bias)
     return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")

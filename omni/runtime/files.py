@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there: write beside, flush to disk, rename."""
+"""Files and folders that are either whole or not there: write under another name, flush to disk, rename."""
 
 import contextlib
 import glob
@@ -30,10 +30,10 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def replace_directory(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill; when the block ends without an error it takes the place of `path`.
+    """Yield an empty folder to fill; when the block ends without an error it takes the place of `path`.
 
     After an error the temporary folder is removed and the old one stays. A crash between the two renames leaves the old
-    folder beside its place, from where `recover_directory` brings it back. One process at a time may replace a folder.
+    folder next to its place, from where `recover_directory` brings it back. One process at a time may replace a folder.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     recover_directory(path)

@@ -1,11 +1,11 @@
-"""How strict licences are, and which one of several binds the whole."""
+"""Licences: how strict each is, and which one of several binds the whole."""
 
 import re
 from collections.abc import Sequence
 
 UNKNOWN = "unknown"
 
-# From the strictest to the freest: the first that matches any part decides. A non-commercial one always wins.
+# From the strictest to the freest: the first that matches any part decides. A non-commercial licence always wins.
 _STRICTNESS = (
     ("non-commercial", r"nc|non-? ?commercial|research[- ]only"),
     ("copyleft", r"[al]?gpl|sa|share-?alike"),
@@ -16,7 +16,7 @@ _STRICTNESS = (
 
 
 def licence_class(licence: str | None) -> str:
-    """How strict a licence is: non-commercial, copyleft, custom terms, attribution, permissive or unknown."""
+    """Return how strict a licence is: non-commercial, copyleft, custom terms, attribution, permissive or unknown."""
     text = (licence or "").lower()
     for name, words in _STRICTNESS:
         if re.search(rf"(?<![a-z])(?:{words})(?![a-z])", text):  # whole words: "permitted" is not MIT
@@ -25,7 +25,7 @@ def licence_class(licence: str | None) -> str:
 
 
 def effective_licence(licences: Sequence[str | None]) -> str:
-    """The licence that binds the whole: the strictest of the parts, non-commercial before copyleft before the others.
+    """Return the licence that binds the whole: the strictest part's, non-commercial before copyleft before the others.
 
     A part without a licence cannot be judged: unless another part is non-commercial, the answer then says so.
     """

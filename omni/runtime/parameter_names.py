@@ -1,4 +1,4 @@
-"""Weights by name: the same names with and without LoRA, and patterns that recipes choose them by."""
+"""Names of weights, the same with and without LoRA, and the patterns by which recipes choose them."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ _MOST_SHOWN = 8
 
 
 def plain_name(name: str) -> str:
-    """The name that a weight of an `OmniModel` has while the LLM has no LoRA: PEFT moves all of them.
+    """Return the name that a weight of an `OmniModel` has while the LLM has no LoRA: PEFT moves all of them.
 
     A LoRA's own weights are named after the layer that they stand in: `llm.model.[...].q_proj.lora_A.default.weight`.
     """
@@ -20,17 +20,17 @@ def plain_name(name: str) -> str:
 
 
 def named_weights(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Plain name -> parameter, with an entry for each name of a tied weight."""
+    """Return plain name -> parameter, with an entry for each name of a tied weight."""
     return {plain_name(name): weight for name, weight in module.named_parameters(remove_duplicate=False)}
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether `pattern` means the parameter `name`: a glob (`*` also crosses dots) of its name or of a module's."""
+    """Return whether the glob `pattern` (`*` also crosses dots) means the parameter `name` or a module around it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
 def select(names: Iterable[str], patterns: Sequence[str], key: str) -> list[str]:
-    """Those of `names` that any of `patterns` means, in their order; `key` is what errors name.
+    """Return the `names` that any of `patterns` means, in their order; errors name `key`.
 
     Raises:
         ValueError: a pattern that matches nothing, with the names that are near.
@@ -43,7 +43,7 @@ def select(names: Iterable[str], patterns: Sequence[str], key: str) -> list[str]
 
 
 def near_names(pattern: str, names: Collection[str]) -> str:
-    """A sentence with the parameters and modules whose names are nearest to `pattern`."""
+    """Return a sentence with the parameters and modules whose names are nearest to `pattern`."""
     if not names:
         return "There is none to choose from"
     modules = {".".join(parts[:end]) for parts in (name.split(".") for name in names) for end in range(1, len(parts))}

@@ -13,7 +13,7 @@ _CHATTY = ("bitsandbytes.backends.cpu.ops", "DeepSpeed")
 
 @contextlib.contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No progress bars of transformers and no known harmless messages inside; afterwards all is as it was before."""
+    """Hide transformers' progress bars and known harmless messages inside; restore everything afterwards."""
     chatty = [(logger, logger.disabled) for logger in map(logging.getLogger, _CHATTY)]
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
@@ -32,7 +32,7 @@ def quiet_loading() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet_about_keys() -> Iterator[None]:
-    """No table of missing and unexpected weights inside; for callers that look at transformers' report themselves."""
+    """Hide the table of missing and unexpected weights inside, for callers that read the report themselves."""
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:

@@ -1,12 +1,12 @@
-"""How the processes of several machines find each other, also when some of them were started again.
+"""How the processes of several machines find each other, even after some of them were started again.
 
 Left to itself torch gets two things wrong here:
 
-- The store of `torchrun` and `accelerate launch` outlives the processes. Those that are started again find in it the
-  addresses of the dead. `TORCHELASTIC_RESTART_COUNT` does not tell attempts apart: each machine counts for itself, and
-  only the deaths of its own processes.
+- The store of `torchrun` and `accelerate launch` outlives the processes. Processes that are started again find in it
+  the addresses of dead ones. `TORCHELASTIC_RESTART_COUNT` does not tell attempts apart: each machine counts for itself,
+  and counts only the deaths of its own processes.
 - gloo gives the others the address that this machine's own name stands for. On Debian and Ubuntu that is 127.0.1.1,
-  and 127.0.0.1 where nobody knows the name: the others then look for it on themselves.
+  and 127.0.0.1 where the name is not known: the others then look for it on themselves.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from uuid import uuid4
 import psutil
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import PrefixStore, Store, TCPStore  # where torch.distributed has them from
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore  # torch.distributed takes them from here
 
 _GLOO_INTERFACE = "GLOO_SOCKET_IFNAME"
 _TIMEOUT = 300.0  # seconds; the launchers have met already, so it is only for differences in how fast processes start
@@ -57,10 +57,10 @@ def meet_other_processes() -> None:
 
 
 def agree_on_name(store: Store, rank: int, world_size: int, address: str, timeout: float) -> tuple[str, list[str]]:
-    """A name for this attempt that all its processes agree on, whatever earlier ones left in `store`; and addresses.
+    """Agree with all processes of this attempt on a name, whatever earlier attempts left in `store`, and on addresses.
 
-    Each process leaves a word that nobody used before, and goes on when all have seen the same words: those who saw
-    its own cannot be of an earlier attempt, and so all words are of this one.
+    Each process leaves a word that was never used before, and goes on when all have seen the same words: a process
+    that saw its own word cannot be of an earlier attempt, and so all words are of this one.
 
     Raises:
         TimeoutError: after `timeout` seconds; names the ranks that did not come.
@@ -85,7 +85,7 @@ def agree_on_name(store: Store, rank: int, world_size: int, address: str, timeou
 
 
 def interface_of(address: str) -> str | None:
-    """The network interface of this machine that has an address; None for a loopback and for none of its own."""
+    """Return the network interface that has this address; None for a loopback and for an address of another machine."""
     for name, addresses in psutil.net_if_addrs().items():
         if not _is_loopback(address) and any(found.address.partition("%")[0] == address for found in addresses):
             return name
@@ -93,7 +93,7 @@ def interface_of(address: str) -> str | None:
 
 
 def _address_towards(host: str) -> str:
-    """The address of this machine from which it reaches another one."""
+    """Return the address of this machine from which it reaches another one."""
     error = OSError(f"{host} has no address")
     for family, kind, protocol, _, place in socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM):
         try:
@@ -106,7 +106,7 @@ def _address_towards(host: str) -> str:
 
 
 def _outward_address(here: str, addresses: Sequence[str]) -> str:
-    """`here`, or, where that is a loopback since the store is on this machine, the address that leads to the others."""
+    """Return `here`, or, if that is a loopback because the store is here, the address that leads to the others."""
     others = [address for address in addresses if not _is_loopback(address)]
     return _address_towards(others[0]) if _is_loopback(here) and others else here
 
@@ -116,7 +116,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _plain(address: str) -> str:
-    """Without the zone of a link-local address, and an IPv4 address in an IPv6 one as itself."""
+    """Return an address without the zone of a link-local one, and an IPv4 address inside an IPv6 one as itself."""
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return str(mapped or found)

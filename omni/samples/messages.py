@@ -1,4 +1,4 @@
-"""Samples in the *messages* form of Hugging Face chat templates: what every reader gives and the model takes.
+"""Samples in the *messages* form of Hugging Face chat templates, which every reader gives and the model takes.
 
 A part of a message is text or one media item. Parsing is strict where a mistake would train on the wrong thing (unknown
 keys, two sources for one item) and liberal in the spellings of one and the same thing that are in use (`{"type":
@@ -76,12 +76,12 @@ class Message:
 
     @property
     def text(self) -> str:
-        """All text of the turn, joined without separators."""
+        """Return all text of the turn, joined without separators."""
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """The media of the turn in order."""
+        """Return the media of the turn in order."""
         return tuple(part for part in self.content if isinstance(part, Media))
 
 
@@ -95,7 +95,7 @@ class Sample:
 
     @property
     def media(self) -> tuple[Media, ...]:
-        """The media of all turns in order."""
+        """Return the media of all turns in order."""
         return tuple(media for message in self.messages for media in message.media)
 
     @property
@@ -159,7 +159,7 @@ def parse_messages(
     A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes`
     (bytes or base64 text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also
     taken as key, as are the part types of Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set
-    `allow_paths=False` for input of strangers (a server): local files are refused.
+    `allow_paths=False` for input from strangers (on a server), to refuse local files.
 
     Raises:
         SampleError: with `sample_id`, what is wrong, and what to do.
@@ -178,13 +178,13 @@ def parse_messages(
 
 
 def check_unicode(sample: Sample) -> Sample:
-    """The sample; SampleError if a text of it holds half a character, as JSON that was cut within an escape does.
+    """Return the sample; raise SampleError if a text holds half a character, as JSON cut within an escape does.
 
     No tokenizer takes such a text, nor can it be written to a file.
     """
     names = [sample.id, *(item.path for item in sample.media)]
     texts = [*(message.text for message in sample.messages), sample.meta]
-    # names of files may hold bytes that are no text, which Python writes as halves of its own
+    # file names may hold bytes that are not text, which Python writes as lone surrogates
     for value, errors in [(name, "surrogateescape") for name in _texts(names)] + [(t, "strict") for t in _texts(texts)]:
         try:
             value.encode(errors=errors)
@@ -198,7 +198,7 @@ def check_unicode(sample: Sample) -> Sample:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in nested values."""
+    """Yield all texts in nested values."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -224,8 +224,9 @@ def check_answer(sample: Sample) -> None:
 
 
 def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
-    """The modality that a part type means: itself, or for `audio` (Hugging Face's word) the allowed one of sound and
-    speech.
+    """Return the modality that a part type means.
+
+    It is the type itself, or for `audio` (Hugging Face's word) whichever of sound and speech is allowed.
 
     Raises:
         ValueError: `name` is not among `modalities`, or `audio` could mean either of two.
@@ -244,7 +245,7 @@ def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
 
 @dataclass(frozen=True)
 class _Parser:
-    """Parses the turns of one sample; every error leaves as a SampleError that says where in the sample it is."""
+    """Parse the turns of one sample; every error leaves as a SampleError that says where in the sample it is."""
 
     sample_id: str
     base: Path | None
@@ -319,7 +320,7 @@ class _Parser:
         return _with_details(media, part)
 
     def _checked(self, part: Text | Media, where: str) -> Text | Media:
-        """A part that is parsed already, of an allowed modality."""
+        """Return a part that is parsed already, if its modality is allowed."""
         if isinstance(part, Text):
             return part
         try:

@@ -1,7 +1,7 @@
-"""Rows of preference data as they are in use: the prompt apart, or inside both answers; answers as text or as turns.
+"""Rows of preference data in the forms in use: the prompt apart or inside both answers; answers as text or as turns.
 
 The conversational and plain forms of TRL's data sets (`prompt`, `chosen`, `rejected`; with or without an explicit
-prompt) become one: `messages` holds the prompt, `chosen` and `rejected` what follows it.
+prompt) become one: `messages` holds the prompt, and `chosen` and `rejected` hold the answers to it.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ import numpy as np
 
 
 def is_preference_row(row: Mapping[str, Any]) -> bool:
-    """Whether a row without `messages` is one of preference data."""
+    """Return whether a row without `messages` is a row of preference data."""
     return row.get("chosen") is not None
 
 
 def split_prompt(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with `chosen` and perhaps `prompt` -> the same with the prompt as `messages` and only answers after it.
+    """Split a row with `chosen` and perhaps `prompt` into the prompt, as `messages`, and the answers alone.
 
     Raises:
         ValueError: there is no prompt to be found.
@@ -42,7 +42,7 @@ def split_prompt(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def answer_turns(value: Any) -> list[Any]:
-    """`chosen` or `rejected` as a list of turns: a text or one message are the assistant's only turn.
+    """Return `chosen` or `rejected` as a list of turns; a text or a single message is the assistant's only turn.
 
     Raises:
         ValueError: it is something else, or empty.

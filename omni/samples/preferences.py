@@ -9,14 +9,14 @@ from omni.samples.preference_rows import answer_turns
 
 @dataclass(frozen=True)
 class Preference:
-    """What follows the prompt, twice: most often one turn of the assistant, or several with the user's between them."""
+    """Two continuations of a prompt: mostly one turn of the assistant each, or several with the user's in between."""
 
     chosen: tuple[Message, ...]
     rejected: tuple[Message, ...]
 
 
 def parse_preference(sample: Sample) -> Preference:
-    """The two answers of a sample whose `messages` are the prompt and whose `meta` has `chosen` and `rejected`.
+    """Parse the two answers of a sample whose `messages` are the prompt and whose `meta` has `chosen` and `rejected`.
 
     Each is a text, a message, or a list of turns that ends with the assistant's; a list may repeat the prompt.
 
@@ -50,7 +50,7 @@ def _answers(sample: Sample, key: str) -> tuple[Message, ...]:
 
 
 def _parse_after_prompt(sample: Sample, turns: list[Any], key: str) -> tuple[Message, ...]:
-    """The turns that follow the prompt; a whole conversation must repeat the prompt's turns."""
+    """Parse the turns that follow the prompt; a whole conversation must repeat the prompt's turns."""
     prompt = sample.messages
     first = turns[0]
     role = first.role if isinstance(first, Message) else first.get("role") if isinstance(first, dict) else None
@@ -58,7 +58,7 @@ def _parse_after_prompt(sample: Sample, turns: list[Any], key: str) -> tuple[Mes
         return parse_messages([*prompt, *turns], sample_id=sample.id)[len(prompt) :]
     whole = parse_messages(turns, sample_id=sample.id)
     start = whole[: len(prompt)]
-    # A turn of media alone may have been given an instruction since: its text is not compared.
+    # A turn of media alone may have been given an instruction in the meantime, so its text is not compared.
     repeats = [one.role for one in start] == [one.role for one in prompt] and all(
         not one.text.strip() or one.text.strip() == other.text.strip() for one, other in zip(start, prompt, strict=True)
     )

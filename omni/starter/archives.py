@@ -1,4 +1,4 @@
-"""Unpacking wheels and Debian packages: streaming, only the wanted members, with the standard library alone."""
+"""Wheels and Debian packages, unpacked as streams: only the wanted members, with the standard library alone."""
 
 import io
 import lzma
@@ -37,7 +37,7 @@ class CountingReader(io.RawIOBase):
 
 
 def unpack_deb(package: Path, folder: Path, place: Placement, progress: Progress) -> list[Path]:
-    """Write the members of a Debian package that `place` wants into `folder`; the paths written are returned.
+    """Write the members of a Debian package that `place` wants into `folder`, and return the paths written.
 
     The package's own licence text always comes along, as `licences/NAME.txt`, and is not among the returned paths.
     Only regular files are taken, and a member that would land outside `folder` is an error.
@@ -67,7 +67,7 @@ def unpack_deb(package: Path, folder: Path, place: Placement, progress: Progress
 
 
 def unpack_zip(package: Path, folder: Path, place: Placement) -> list[Path]:
-    """Write the members of a zip file or wheel that `place` wants into `folder`; the paths written are returned.
+    """Write the members of a zip file or wheel that `place` wants into `folder`, and return the paths written.
 
     A wheel's licence text and metadata always come along in `licences/`. Raises FetchError on a damaged package.
     """
@@ -90,7 +90,7 @@ def unpack_zip(package: Path, folder: Path, place: Placement) -> list[Path]:
 
 
 def _licence_name(inner: PurePosixPath) -> str | None:
-    """Where a licence text goes, None for any other member."""
+    """Return where a licence text goes; None for any other member."""
     if inner.parts[:3] == ("usr", "share", "doc") and inner.name == "copyright":
         return f"{LICENCE_FOLDER}{inner.parts[3]}.txt"
     if inner.parts[0].endswith(".dist-info") and inner.name.upper().startswith(("LICEN", "NOTICE", "METADATA")):

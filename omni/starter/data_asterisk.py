@@ -1,4 +1,4 @@
-"""Asterisk prompts: short telephone announcements, 8 kHz, with what is said in them."""
+"""Asterisk prompts: short telephone announcements, 8 kHz, with their transcripts."""
 
 import gzip
 import re
@@ -37,7 +37,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def parse_transcripts(listing: str) -> dict[str, str]:
-    """Prompt name -> transcript. Entries that describe a noise are left out, remarks after the words cut off."""
+    """Return prompt name -> transcript, without entries that describe a noise and without remarks after the words."""
     transcripts: dict[str, str] = {}
     for line in listing.splitlines():
         name, separator, text = line.partition(":")

@@ -40,7 +40,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def read_idx(file: Path) -> np.ndarray:
-    """An array from a gzipped IDX file of unsigned bytes: two zero bytes, type 8, rank, dimensions big-endian, data."""
+    """Read a gzipped IDX file of unsigned bytes: two zero bytes, type 8, rank, dimensions big-endian, data."""
     content = gzip.decompress(file.read_bytes())
     if content[:3] != b"\0\0\x08":
         raise ValueError(f"{file} is not an IDX file of unsigned bytes: it starts with {content[:4]!r}")
@@ -50,7 +50,7 @@ def read_idx(file: Path) -> np.ndarray:
 
 
 def choose_training(labels: np.ndarray) -> np.ndarray:
-    """Indices of TRAINING_PER_CLASS examples of each class, drawn with a fixed seed, in the official order."""
+    """Return TRAINING_PER_CLASS indices of each class, drawn with a fixed seed, in the official order."""
     generator = np.random.default_rng(SEED)
     drawn = [
         generator.choice(np.flatnonzero(labels == label), TRAINING_PER_CLASS, replace=False)

@@ -40,7 +40,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def parse_catalogue(text: str) -> dict[int, dict[str, str]]:
-    """Entries of a Java properties file with lines `KEY#NUMBER=VALUE`, by number."""
+    """Return the entries of a Java properties file with lines `KEY#NUMBER=VALUE`, by number."""
     entries: dict[int, dict[str, str]] = {}
     for line in text.splitlines():
         if match := re.match(r"(\w+)#(\d+)=(.*)", line):
@@ -50,7 +50,7 @@ def parse_catalogue(text: str) -> dict[int, dict[str, str]]:
 
 
 def phrase_of(name: str) -> str:
-    """The name as it stands within a sentence: "Coffee table" -> "a coffee table", "Tulips" -> "tulips"."""
+    """Return the name as it stands within a sentence: "Coffee table" -> "a coffee table", "Tulips" -> "tulips"."""
     first, _, rest = name.partition(" ")
     is_word = first[1:].islower() and first not in PROPER_NAMES
     noun = f"{first.lower() if is_word else first} {rest}".strip()
@@ -86,7 +86,7 @@ def _place_library(inner: PurePosixPath) -> str | None:
 
 
 def _placement(library: str) -> Placement:
-    """Everything of a library except the translations of its catalogue."""
+    """Keep everything of a library except the translations of its catalogue."""
 
     def place(inner: PurePosixPath) -> str | None:
         return f"media/{library}/{inner}" if inner.suffix != ".properties" or inner.name == CATALOGUE else None

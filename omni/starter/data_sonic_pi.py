@@ -1,4 +1,4 @@
-"""Sonic Pi samples: the file name says what one hears, and its first word which family it belongs to."""
+"""Sonic Pi samples: the file name says what can be heard, and its first word names the family."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from omni.starter.manifest import article, media, row, sentence, write_split
 from omni.starter.progress import Progress
 
 FAMILIES: dict[str, tuple[str, str]] = {
-    # first word of the file name: (family as people call it, pattern of the phrase; {} is the rest of the name)
+    # first word of the file name: (common name of the family, pattern of the phrase; {} is the rest of the name)
     "ambi": ("ambient sound", "ambient {}"),
     "bass": ("bass note", "{} bass note"),
     "bd": ("bass drum", "{} bass drum"),
@@ -86,7 +86,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def describe(stem: str) -> tuple[str, str]:
-    """Family and phrase of a sample's file name, for example ("drum kit", "a soft drum cymbal").
+    """Return family and phrase of a sample's file name, for example ("drum kit", "a soft drum cymbal").
 
     Numbers that only tell takes apart are dropped, so takes share one caption and hence one side of the split.
     """

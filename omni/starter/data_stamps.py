@@ -1,7 +1,7 @@
 """Tux Paint stamps: pictures, effect sounds and spoken descriptions that share one caption.
 
 Layout of the package: `FOLDER/.../STEM.png` or `.svg`, `STEM.txt` (line 1 is the English caption, then translations),
-`STEM.ogg` (what the thing sounds like), `STEM_desc.ogg` (the caption, spoken).
+`STEM.ogg` (the sound of the thing), `STEM_desc.ogg` (the caption, spoken).
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def _place(inner: PurePosixPath) -> str | None:
 
 
 def _read_caption(file: Path) -> str:
-    """Line 1 of a stamp's text, English; empty where there is none."""
+    """Return line 1 of a stamp's text, in English; empty if there is none."""
     content = file.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -78,7 +78,7 @@ def _render_drawings(drawings: list[Path], progress: Progress) -> None:
 
 
 def _rows_of(stem: Path, caption: str, folder: Path) -> dict[str, Row]:
-    """The rows of one stamp, by task; a task is absent where the stamp lacks the media."""
+    """Return the rows of one stamp, by task; a task is absent if the stamp lacks its media."""
 
     def relative(suffix: str) -> str | None:
         file = stem.with_name(stem.name + suffix)

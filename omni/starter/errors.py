@@ -1,4 +1,4 @@
-"""The one error that fetching raises for things that a user can put right."""
+"""The one error that fetching raises for problems that a user can solve."""
 
 
 class FetchError(RuntimeError):

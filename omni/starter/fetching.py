@@ -1,4 +1,4 @@
-"""Building assets: download, verify, convert in a folder beside the final one, and move it into place in one step."""
+"""Assets, built in four steps: download, verify, convert in a temporary folder next to the final one, and move it."""
 
 import errno
 import importlib
@@ -28,7 +28,7 @@ class Builder(Protocol):
 def fetch(names: Sequence[str] | None = None, progress: bool = True) -> dict[str, Path]:
     """Fetch starter assets, or groups of them (`quickstart`, `weights`, `data`); None means all.
 
-    What is there already is left alone. Returns name -> folder. Raises ValueError on an unknown name, before anything
+    Assets that are there stay. Returns name -> folder. Raises ValueError on an unknown name, before anything
     is fetched; FetchError when a download fails; OSError when the disk is full.
     """
     wanted = list(ASSETS) if names is None else expand(list(names))
@@ -37,7 +37,7 @@ def fetch(names: Sequence[str] | None = None, progress: bool = True) -> dict[str
 
 
 def fetch_asset(asset: Asset, progress: Progress) -> Path:
-    """Make sure that one asset is there and return its folder. Of several processes one builds, the others wait."""
+    """Make sure that one asset is there and return its folder. One of several processes builds; the others wait."""
     folder = folder_of(asset)
     if is_current(asset):
         progress.say(f"{asset.name}: already there ({asset.licence})")
@@ -69,7 +69,7 @@ def _build_in_place(asset: Asset, progress: Progress) -> None:
         (work / STAMP_FILE).write_text(json.dumps(stamp_of(asset), indent=2) + "\n", "utf-8")
         work.chmod(0o755)  # mkdtemp makes it private
         os.sync()  # so that a crash after the rename leaves no empty files; 15,000 one by one would take half a minute
-        if folder.exists():  # of an older revision, or half deleted by hand
+        if folder.exists():  # an older revision, or half deleted by hand
             os.rename(folder, work.with_name(work.name.replace("building", "replaced")))
         os.rename(work, folder)
     finally:
@@ -77,14 +77,14 @@ def _build_in_place(asset: Asset, progress: Progress) -> None:
 
 
 def _remove_leftovers(asset: Asset) -> None:
-    """Delete what an interrupted build left. Only the holder of the asset's lock may call this."""
+    """Delete the remains of an interrupted build. Only the holder of the asset's lock may call this."""
     for leftover in folder_of(asset).parent.glob(f".{asset.name}.*-*"):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextmanager
 def _lock(asset: Asset, progress: Progress) -> Iterator[None]:
-    """Held while an asset is built; the operating system frees it when a process dies."""
+    """Hold the lock of an asset while it is built; the operating system frees it when a process dies."""
     file = home() / "locks" / f"{asset.name}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file)
@@ -100,7 +100,7 @@ def _lock(asset: Asset, progress: Progress) -> Iterator[None]:
 
 
 def _space_needed(asset: Asset) -> int:
-    """Bytes: the download, an unpacked intermediate of about its size, and the result."""
+    """Return the bytes for the download, an unpacked intermediate of about its size, and the result."""
     return 2 * asset.download_size + asset.unpacked_size
 
 
@@ -112,7 +112,7 @@ def _check_free_space(asset: Asset) -> None:
 
 @contextmanager
 def _explained_when_disk_is_full(asset: Asset) -> Iterator[None]:
-    """Turn "no space left", from wherever it comes, into one that says how much is needed and where."""
+    """Turn "no space left", from wherever it comes, into an error that says how much space is needed and where."""
     try:
         yield
     except Exception as error:  # safetensors and the package clients report it in words only

@@ -12,17 +12,17 @@ STAMP_FILE = "asset.json"
 
 
 def home() -> Path:
-    """The folder of all fetched assets: `$OMNI_HOME`, or `~/.cache/omni`."""
+    """Return the folder of all fetched assets: `$OMNI_HOME`, or `~/.cache/omni`."""
     return Path(os.environ.get("OMNI_HOME") or "~/.cache/omni").expanduser().absolute()
 
 
 def folder_of(asset: Asset) -> Path:
-    """Where the asset is or will be: `HOME/weights/NAME` or `HOME/data/NAME`."""
+    """Return where the asset is or will be: `HOME/weights/NAME` or `HOME/data/NAME`."""
     return home() / asset.kind / asset.name
 
 
 def stamp_of(asset: Asset) -> dict[str, object]:
-    """What `asset.json` of this asset's folder holds."""
+    """Return the content of `asset.json` in this asset's folder."""
     return {
         "name": asset.name,
         "kind": asset.kind,
@@ -37,7 +37,7 @@ def stamp_of(asset: Asset) -> dict[str, object]:
 
 
 def is_current(asset: Asset) -> bool:
-    """Whether the asset's folder is complete and was built by this version of omni's conversion."""
+    """Return whether the asset's folder is complete and was built by this version of omni's conversion."""
     try:
         stamp = json.loads((folder_of(asset) / STAMP_FILE).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
@@ -47,7 +47,7 @@ def is_current(asset: Asset) -> bool:
 
 
 def path(name: str) -> Path:
-    """Folder of a fetched asset.
+    """Return the folder of a fetched asset.
 
     Raises ValueError when no asset has this name, FileNotFoundError when it has not been fetched.
     """
@@ -61,7 +61,7 @@ def path(name: str) -> Path:
 
 
 def resolve(reference: str) -> str:
-    """The local path behind `starter:NAME` or `starter:NAME/FILE`; any other string is returned unchanged.
+    """Return the local path behind `starter:NAME` or `starter:NAME/FILE`, and any other string unchanged.
 
     Raises ValueError when no asset has this name, FileNotFoundError when it has not been fetched or has no such file.
     """

@@ -17,19 +17,19 @@ Row = dict[str, Any]
 
 
 def clean_caption(text: str) -> str:
-    """One line with plain punctuation and single spaces: a small LLM spends several tokens on a typographic dash."""
+    """Return one line with plain punctuation and single spaces: a typographic dash costs small LLMs several tokens."""
     plain = unicodedata.normalize("NFC", text).translate(PLAIN_PUNCTUATION)
     return re.sub(r"\s+", " ", plain).strip().removeprefix("- ")
 
 
 def is_test(label: str) -> bool:
-    """Whether a caption (or unit) belongs to the test split: by its hash alone, so the same in every task."""
+    """Return whether a caption (or unit) is in the test split: by its hash alone, so the same in every task."""
     digest = hashlib.sha256(label.strip().lower().encode()).hexdigest()
     return int(digest[:8], 16) % 100 < TEST_PERCENT
 
 
 def article(noun: str) -> str:
-    """The noun with its indefinite article as it is spoken: "an owl", "a unit", "an SUV", "an 808 drum"."""
+    """Return the noun with its indefinite article as it is spoken: "an owl", "a unit", "an SUV", "an 808 drum"."""
     spoken_as_consonant = re.match(r"(uni|uri|use|eu|one\b)", noun, re.IGNORECASE)
     spoken_letter = re.match(r"[AEFHILMNORSX][A-Z]+\b|8", noun)
     is_vowel = noun[:1].lower() in "aeiou" and not spoken_as_consonant
@@ -37,17 +37,17 @@ def article(noun: str) -> str:
 
 
 def sentence(phrase: str) -> str:
-    """The phrase with a capital and a full stop: "a frog" -> "A frog."."""
+    """Return the phrase with a capital and a full stop: "a frog" -> "A frog."."""
     return phrase[:1].upper() + phrase[1:] + ("" if phrase.endswith((".", "!", "?")) else ".")
 
 
 def media(modality: str, path: str | Sequence[str]) -> dict[str, Any]:
-    """A content part; the path (or the list of frames of a video) is relative to the manifest."""
+    """Return a content part; the path (or the list of frames of a video) is relative to the manifest."""
     return {"type": modality, "path": path if isinstance(path, str) else list(path)}
 
 
 def row(identifier: str, parts: Sequence[dict[str, Any]], answer: str, **meta: str | float | None) -> Row:
-    """A sample whose user turn holds only media (recipes draw the instruction) and whose labels are in `meta`."""
+    """Return a sample whose user turn holds only media (recipes draw the instruction), with its labels in `meta`."""
     return {
         "id": identifier,
         "messages": [
@@ -59,7 +59,7 @@ def row(identifier: str, parts: Sequence[dict[str, Any]], answer: str, **meta: s
 
 
 def write_manifest(file: Path, rows: Iterable[Row]) -> None:
-    """One JSON object per line, in the order given."""
+    """Write one JSON object per line, in the order given."""
     with file.open("w", encoding="utf-8") as output:
         for each in rows:
             output.write(json.dumps(each, ensure_ascii=False) + "\n")

@@ -25,7 +25,7 @@ class ItemSpeedColumn(ProgressColumn):
     """Items per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate, empty until it is known."""
+        """Return the rate, empty until it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
@@ -44,13 +44,13 @@ class Progress:
 
     @contextmanager
     def bytes(self, description: str, total: int) -> Iterator[Report]:
-        """A bar over `total` bytes."""
+        """Show a bar over `total` bytes."""
         with self._bar(description, total, DownloadColumn(), TransferSpeedColumn()) as report:
             yield report
 
     @contextmanager
     def items(self, description: str, total: int) -> Iterator[Report]:
-        """A bar over `total` items."""
+        """Show a bar over `total` items."""
         with self._bar(description, total, MofNCompleteColumn(), ItemSpeedColumn()) as report:
             yield report
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the state dict of the port, unchanged, as safetensors beside a description of the network."""
+"""EfficientNet-Lite0: the state dict of the port, unchanged, as safetensors, and a description of the network."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from omni.starter.archives import unpack_zip
 from omni.starter.progress import Progress
 
 STAGES = [
-    # As EfficientNet-B0, without squeeze-and-excitation; the stride is that of a stage's first block
+    # like EfficientNet-B0 without squeeze-and-excitation; the stride is that of a stage's first block
     {"repeats": 1, "kernel_size": 3, "stride": 1, "expansion": 1, "channels": 16},
     {"repeats": 2, "kernel_size": 3, "stride": 2, "expansion": 6, "channels": 24},
     {"repeats": 2, "kernel_size": 5, "stride": 2, "expansion": 6, "channels": 40},

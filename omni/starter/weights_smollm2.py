@@ -99,7 +99,7 @@ def _transformers_name(name: str) -> str:
 
 
 def _weight(tensor: ReaderTensor, config: LlamaConfig) -> torch.Tensor:
-    """The tensor in float32 and in the row order of transformers."""
+    """Return the tensor in float32 and in the row order of transformers."""
     values = np.asarray(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
     if ".attn_q." in tensor.name or ".attn_k." in tensor.name:
         heads = config.num_attention_heads if ".attn_q." in tensor.name else config.num_key_value_heads
@@ -115,7 +115,7 @@ def _half_split_rotary(weight: np.ndarray, num_heads: int) -> np.ndarray:
 
 
 def _tokenizer(reader: GGUFReader) -> PreTrainedTokenizerFast:
-    """Byte-level BPE that splits numbers into single digits, as the model's own tokenizer does."""
+    """Build a byte-level BPE that splits numbers into single digits, as the model's own tokenizer does."""
     tokens: list[str] = _value(reader, "tokenizer.ggml.tokens")
     merges = [tuple(merge.split(" ")) for merge in _value(reader, "tokenizer.ggml.merges")]
     types = _value(reader, "tokenizer.ggml.token_type")

@@ -53,7 +53,7 @@ def build(packages: Mapping[str, Path], folder: Path, progress: Progress) -> Non
 
 
 def read_variables(file: Path) -> dict[str, np.ndarray]:
-    """Variables of a CTranslate2 model by name, aliases left out. Raises ValueError on a version other than 6."""
+    """Read variables of a CTranslate2 model by name, without aliases. Raises ValueError for versions other than 6."""
     variables: dict[str, np.ndarray] = {}
     with file.open("rb") as content:
         (version,) = _unpack(content, "I")
@@ -71,7 +71,7 @@ def read_variables(file: Path) -> dict[str, np.ndarray]:
 
 
 def transformers_state(variables: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The state dict of WhisperForConditionalGeneration.
+    """Return the state dict of WhisperForConditionalGeneration.
 
     CTranslate2 fuses the projections that read the same input: queries, keys and values of self-attention in `linear_0`
     and keys and values of cross-attention in `linear_1`. Whisper's keys have no bias; the fused bias is zero there.

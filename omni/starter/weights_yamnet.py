@@ -105,7 +105,7 @@ def take_any_number_of_clips(model: ModelProto) -> None:
 
 
 def add_feature_output(model: ModelProto) -> None:
-    """Give the input of the global average pooling out as `features` [clips, 1024, 3, 2]."""
+    """Add the input of the global average pooling as the output `features` [clips, 1024, 3, 2]."""
     graph = model.graph
     (pooling,) = (node for node in graph.node if node.op_type == "GlobalAveragePool")
     (producer,) = (node for node in graph.node if pooling.input[0] in node.output)
