@@ -17,11 +17,11 @@ from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import entry_name
 from omni.model.encoder_stack import EncoderStack
 from omni.readers import ShardDataset
+from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
 from omni.starter import home
 from train.data.mixing import MixingPlan
-from train.data.sources import Source
 
 logger = logging.getLogger(__name__)
 
