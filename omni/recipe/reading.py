@@ -66,7 +66,7 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def _with_objective(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe with the class path of its objective in place of a name; of a joint space, `bind` by default."""
+    """Return the recipe with the class path of its objective for a name; a joint space has `bind` by default."""
     objective = values.get("objective", "bind" if values.get("joint_space") is not None else None)
     if not isinstance(objective, str):
         return values
