@@ -10,10 +10,12 @@ DONE, FAILED, WRONG_RECIPE = 0, 1, 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command; returns the exit status (see `train.recipe.USAGE`)."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(describe_keys() if arguments else USAGE)
-        return DONE if arguments else WRONG_RECIPE
+    """Run the command and return its exit status (see `train.recipe.USAGE`)."""
+    if not arguments:
+        print(USAGE)
+        return WRONG_RECIPE
+    if arguments[0] in ("-h", "--help"):
+        return _help(arguments[1:])
     is_dry_run = DRY_RUN in arguments
     arguments = [argument for argument in arguments if argument != DRY_RUN]
     try:
@@ -49,6 +51,14 @@ def main(arguments: Sequence[str]) -> int:
         if os.environ.get("OMNI_TRACEBACK"):
             raise
         return _fail(error, FAILED)
+    return DONE
+
+
+def _help(words: Sequence[str]) -> int:
+    try:
+        print("\n".join(describe_keys(part) for part in words or [""]))
+    except ValueError as error:
+        return _fail(error, WRONG_RECIPE)
     return DONE
 
 

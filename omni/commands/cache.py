@@ -1,18 +1,24 @@
-"""`python -m omni cache --stats | --prune [SIZE] | --build RECIPE`."""
+"""`python -m omni cache --stats | --prune [SIZE] | --build RECIPE [--KEY VALUE ...]`."""
 
 import argparse
 import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from omni.starter.command import megabytes
+
+if TYPE_CHECKING:
+    from omni.commands.cache_building import BuildReport
+    from omni.recipe.schema import Recipe
 
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _SHOWN_DAMAGED = 10
@@ -29,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         help="delete what was not used for longest until SIZE is left (20GB, 500MB), or all; or see --older-than",
     )
-    action.add_argument("--build", metavar="RECIPE", type=Path, help="encode every media item of a recipe's data sets")
+    action.add_argument(
+        "--build",
+        metavar="RECIPE",
+        type=Path,
+        help="encode every media item that training with this recipe will ask for; takes the same overrides as "
+        "training, such as --train.seed 3",
+    )
     parser.add_argument("--older-than", type=float, metavar="DAYS", help="with --prune: what was not used for DAYS")
     parser.add_argument("--dir", type=Path, help="the cache folder; default: the recipe's, or $OMNI_HOME/features")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="with --build: items encoded at once")
@@ -43,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command, and say in one sentence what went wrong. Exit code 0, 1 (failed) or 2 (wrong usage)."""
     try:
         action = _choose(arguments)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, ValueError) else 1
     try:
         return action()
     except (OSError, ValueError) as error:
@@ -58,6 +70,8 @@ def _choose(arguments: argparse.Namespace) -> Callable[[], int]:
         raise ValueError("--older-than takes a number of days of at least 0, and goes with --prune")
     if arguments.batch_size < 1 or arguments.num_workers < 0:
         raise ValueError("--batch-size must be at least 1 and --num-workers at least 0")
+    if arguments.overrides and arguments.build is None:
+        raise ValueError(f"unrecognized arguments: {' '.join(arguments.overrides)}; keys of a recipe go with --build")
     if arguments.stats:
         return lambda: _stats(_directory(arguments))
     if arguments.prune is not None:
@@ -65,7 +79,8 @@ def _choose(arguments: argparse.Namespace) -> Callable[[], int]:
             raise ValueError("--prune needs a size to keep (such as 20GB), all, or --older-than DAYS")
         size = parse_size(arguments.prune) if arguments.prune else None
         return lambda: _prune(_directory(arguments), size, arguments.older_than)
-    return lambda: _build(arguments)
+    recipes = _read(arguments)
+    return lambda: _build(recipes, arguments)
 
 
 def _directory(arguments: argparse.Namespace) -> Path:
@@ -75,10 +90,10 @@ def _directory(arguments: argparse.Namespace) -> Path:
 
 
 def parse_size(text: str) -> int:
-    """Bytes that "20GB", "1.5 gb", "500MB" or "1000" say; "all" (prune all) is 0.
+    """Return the bytes that "20GB", "1.5 gb", "500MB" or "1000" mean; "all" (prune all) is 0.
 
     Raises:
-        ValueError: anything else.
+        ValueError: `text` is none of these.
     """
     if text == "all":
         return 0
@@ -121,24 +136,37 @@ def _prune(directory: Path, max_bytes: int | None, days: float | None) -> int:
     return 0
 
 
-def _build(arguments: argparse.Namespace) -> int:
-    from dataclasses import replace
+def _read(arguments: argparse.Namespace) -> "list[Recipe]":
+    from omni.recipe.reading import load_recipes
 
+    return load_recipes(arguments.build, arguments.overrides)
+
+
+def _build(recipes: "Sequence[Recipe]", arguments: argparse.Namespace) -> int:
     from omni.commands.cache_building import build_cache
-    from omni.commands.cache_plan import read_cache_recipe
+    from omni.commands.cache_plan import plan_cache
+    from omni.feature_cache.opening import cache_folder
 
     sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a recipe may name classes of the user's own files
-    recipe = read_cache_recipe(arguments.build)
+    stages = plan_cache(recipes)
     if arguments.dir is not None:
-        recipe = replace(recipe, directory=arguments.dir)
-    report, speaks = build_cache(recipe, batch_size=arguments.batch_size, num_workers=arguments.num_workers)
-    if speaks:
-        print(
-            f"{report.num_found:,} media items are cached in {recipe.directory}: {report.num_encoded:,} encoded now, "
-            f"{report.num_there:,} were there; {len(report.damaged):,} could not be used"
-        )
-        for line in report.damaged[:_SHOWN_DAMAGED]:
-            print(f"  {line}", file=sys.stderr)
-        if len(report.damaged) > _SHOWN_DAMAGED:
-            print(f"  ... and {len(report.damaged) - _SHOWN_DAMAGED} more", file=sys.stderr)
-    return 0 if report.num_found or not report.damaged else 1
+        stages = [replace(one, train=replace(one.train, feature_cache=str(arguments.dir))) for one in stages]
+    is_usable = True
+    for stage in stages:
+        report, speaks = build_cache(stage, batch_size=arguments.batch_size, num_workers=arguments.num_workers)
+        if speaks:
+            prefix = f"{stage.train.output_dir}: " if len(stages) > 1 else ""
+            _print_report(report, prefix, cache_folder(stage.train))
+        is_usable = is_usable and bool(report.num_found or not report.damaged)
+    return 0 if is_usable else 1
+
+
+def _print_report(report: "BuildReport", prefix: str, folder: Path) -> None:
+    print(
+        f"{prefix}{report.num_found:,} media items are cached in {folder}: {report.num_encoded:,} encoded now, "
+        f"{report.num_there:,} were there; {len(report.damaged):,} could not be used"
+    )
+    for line in report.damaged[:_SHOWN_DAMAGED]:
+        print(f"  {line}", file=sys.stderr)
+    if len(report.damaged) > _SHOWN_DAMAGED:
+        print(f"  ... and {len(report.damaged) - _SHOWN_DAMAGED} more", file=sys.stderr)

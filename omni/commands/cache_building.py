@@ -1,11 +1,11 @@
-"""Filling a cache before training: every media item of a recipe's data sets is encoded, by all processes together."""
+"""Fill a cache before training: every media item that a recipe will ask for is encoded, by all processes together."""
 
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import torch
 from accelerate import PartialState
@@ -14,19 +14,23 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from omni.augmentation import AugmentationDraw, RandomVersions
-from omni.commands.cache_plan import CacheRecipe
+from omni.commands.cache_plan import CacheStage
+from omni.config import JointSpaceConfig
 from omni.encoders.base import Encoder
 from omni.encoders.building import build_encoder
 from omni.encoders.encoding import encode_items
 from omni.encoders.media_input import MediaInput
 from omni.feature_cache.cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
-from omni.readers import SampleDataset
+from omni.feature_cache.opening import open_cache
+from omni.media.item import Media
 from omni.runtime.parameter_names import matches
 from omni.runtime.rendezvous import meet_other_processes
-from omni.samples.messages import Media, SampleError
+from omni.samples.messages import Sample, SampleError
 
 _NEIGHBOURS = 16  # rows that stay together: media that several rows share tend to be in neighbouring rows
+
+ItemsOf = Callable[[Sample], Sequence[Media]]
 
 
 @dataclass
@@ -62,56 +66,52 @@ class _Row:
 class _Rows(Dataset[_Row]):
     """Reads and preprocesses rows (data set, row) in workers."""
 
-    def __init__(self, recipe: CacheRecipe, cache: FeatureCache, encoders: dict[str, _CachedEncoder]) -> None:
-        self.recipe = recipe
+    def __init__(
+        self, stage: CacheStage, cache: FeatureCache, encoders: Mapping[str, _CachedEncoder], items_of: ItemsOf
+    ) -> None:
+        self.train = stage.train
         self.cache = cache
         self.encoders = encoders
-        self.datasets: list[SampleDataset] = [source.open() for source in recipe.sources]
+        self.items_of = items_of
+        self.sources = stage.open_sources()
 
     def places(self) -> list[tuple[int, int]]:
-        """All rows of all data sets."""
-        limits = [len(dataset) if s.limit is None else s.limit for dataset, s in self._pairs()]
-        return [
-            (number, row)
-            for number, (dataset, limit) in enumerate(zip(self.datasets, limits, strict=True))
-            for row in range(min(len(dataset), limit))
-        ]
+        """Return the places of all rows: number of the data set, row in it."""
+        return [(number, row) for number, (source, _) in enumerate(self.sources) for row in source.rows]
 
     def __getitem__(self, place: tuple[int, int]) -> _Row:
         number, row = place
-        source = self.recipe.sources[number]
+        source, is_augmented = self.sources[number]
         found, sample_id = _Row(), f"row {row}"
         try:
-            sample = self.datasets[number][row]
+            sample = source.dataset[row]
             if isinstance(sample, SampleError):
                 raise sample
             sample_id = sample.id
-            for message in sample.messages:
-                for part in message.content:
-                    if isinstance(part, Media) and part.modality in self.encoders:
-                        self._prepare(part, source.is_trained_on, found)
+            for media in self.items_of(sample):
+                if media.modality in self.encoders:
+                    self._prepare(media, is_augmented, found)
         except SampleError as error:
-            found.damaged.append(f"{error.sample_id} ({source.path}): {error.reason}")
+            found.damaged.append(f"{error.sample_id} ({source.name}): {error.reason}")
         except Exception as error:  # whatever one sample does must not end a build
-            found.damaged.append(f"{sample_id} ({source.path}): {str(error) or type(error).__name__}")
+            found.damaged.append(f"{sample_id} ({source.name}): {str(error) or type(error).__name__}")
         return found
 
-    def _prepare(self, media: Media, is_trained_on: bool, found: _Row) -> None:
+    def _prepare(self, media: Media, is_augmented: bool, found: _Row) -> None:
         one = self.encoders[media.modality]
-        is_augmented = one.augmentation is not None and is_trained_on
-        for view in range(self.recipe.num_views if is_augmented else 1):
-            draw = AugmentationDraw(self.recipe.seed, view, self.recipe.num_views) if is_augmented else None
+        views = self.train.feature_cache_views
+        draws: list[AugmentationDraw | None] = [None]
+        if one.augmentation is not None and is_augmented:
+            draws = [AugmentationDraw(self.train.seed, view, views) for view in range(views)]
+        for draw in draws:
             item = prepare_with_cache(self.cache, one.fingerprint, one.encoder, media, one.augmentation, draw)
             if item.features is None:
                 found.items.append(item)
             else:
                 found.num_there += 1
 
-    def _pairs(self) -> Iterator[tuple[SampleDataset, Any]]:
-        return zip(self.datasets, self.recipe.sources, strict=True)
 
-
-def build_cache(recipe: CacheRecipe, *, batch_size: int, num_workers: int) -> tuple[BuildReport, bool]:
+def build_cache(stage: CacheStage, *, batch_size: int, num_workers: int) -> tuple[BuildReport, bool]:
     """Encode what is not cached yet, on all processes of `accelerate launch`, each a part of the rows.
 
     Returns what all processes did together, and whether this is the process that should say so. An interrupted build
@@ -121,19 +121,10 @@ def build_cache(recipe: CacheRecipe, *, batch_size: int, num_workers: int) -> tu
         FileNotFoundError, ValueError: a data set or the weights of an encoder cannot be read.
     """
     state = _processes()
-    cache = FeatureCache(recipe.directory, recipe.dtype, max_bytes=recipe.max_bytes)
-    pinned = PinnedFingerprints()
-    encoders: dict[str, _CachedEncoder] = {}
-    for name, config in recipe.modalities.items():
-        encoder = build_encoder(config, name).to(state.device)
-        if encoder.trainable or _is_unfrozen(encoder, name, recipe.unfrozen):
-            if state.is_main_process:
-                print(f"the encoder of {name} is trained: its features are not cached")
-        else:
-            key = f"model.modalities.{name}.augmentation"
-            versions = None if config.augmentation is None else RandomVersions(config.augmentation, key)
-            encoders[name] = _CachedEncoder(encoder, pinned.of(encoder), versions)
-    rows = _Rows(recipe, cache, encoders)
+    cache = open_cache(stage.train)
+    networks, items_of = _build_networks(stage, state.device)
+    encoders = _cached_encoders(stage, networks, speaks=state.is_main_process)
+    rows = _Rows(stage, cache, encoders, items_of)
     places = rows.places()
     mine = [p for i, p in enumerate(places) if i // _NEIGHBOURS % state.num_processes == state.process_index]
     report = BuildReport()
@@ -164,6 +155,42 @@ def _processes() -> PartialState:
     # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     return PartialState(cpu=True, backend="gloo") if several else PartialState(cpu=True)
+
+
+def _build_networks(stage: CacheStage, device: torch.device) -> tuple[dict[str, Encoder], ItemsOf]:
+    """Build the encoders of a stage; also return how its model takes the items of a sample."""
+    if stage.space is None:
+        encoders = {name: build_encoder(config, name).to(device) for name, config in stage.modalities.items()}
+        return encoders, _media_of
+    return _build_space_networks(stage.space, device)
+
+
+def _build_space_networks(config: JointSpaceConfig, device: torch.device) -> tuple[dict[str, Encoder], ItemsOf]:
+    from omni.joint_space import build_space  # imports transformers, which takes seconds
+    from omni.joint_space.rows import items_of
+
+    space = build_space(config, device)
+    return {name: space.modality(name).encoder for name in space.modalities}, partial(items_of, space)
+
+
+def _media_of(sample: Sample) -> list[Media]:
+    return [part for message in sample.messages for part in message.content if isinstance(part, Media)]
+
+
+def _cached_encoders(stage: CacheStage, networks: Mapping[str, Encoder], speaks: bool) -> dict[str, _CachedEncoder]:
+    """Return the encoders whose features can be kept: those that the stage does not train."""
+    pinned = PinnedFingerprints()
+    found: dict[str, _CachedEncoder] = {}
+    for name, encoder in networks.items():
+        if encoder.trainable or _is_unfrozen(encoder, name, stage.unfrozen):
+            if speaks:
+                print(f"the encoder of {name} is trained: its features are not cached")
+            continue
+        config = stage.modalities[name].augmentation
+        key = f"model.modalities.{name}.augmentation"
+        versions = None if config is None else RandomVersions(config, key)
+        found[name] = _CachedEncoder(encoder, pinned.of(encoder), versions)
+    return found
 
 
 def _is_unfrozen(encoder: Encoder, modality: str, patterns: Sequence[str]) -> bool:

@@ -1,130 +1,110 @@
-"""What of a recipe matters for its feature cache: encoders, data sets and the cache's own keys.
+"""Plan what `python -m omni cache --build` encodes: what each stage of a recipe will ask of its feature cache."""
 
-Recipes are training's; this reads the few keys that say which features a run will ask for, and leaves the others alone.
-"""
-
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from omni.config import JointSpaceConfig, ModalityConfig, ModelConfig, SpaceModalityConfig, from_dict
-from omni.config.yaml_text import read_yaml
-from omni.feature_cache import default_directory
-from omni.readers import AnswersAsMedia, SampleDataset, open_dataset
-
-
-@dataclass(frozen=True)
-class CachedSource:
-    """A data set of a recipe, and whether it is trained on (and so augmented)."""
-
-    path: str
-    limit: int | None
-    options: dict[str, Any]
-    is_trained_on: bool
-    media_from_answer: str | None = None
-
-    def open(self) -> SampleDataset:
-        """Its rows, as training sees them."""
-        rows = open_dataset(self.path, **self.options)
-        return rows if self.media_from_answer is None else AnswersAsMedia(rows, self.media_from_answer)
+from omni.config import JointSpaceConfig, ModalityConfig, SpaceModalityConfig
+from omni.feature_cache.opening import cache_folder
+from omni.readers.sources import Source, hold_out, open_source
+from omni.recipe.schema import DataConfig, Recipe, SourceConfig, TrainConfig
 
 
 @dataclass(frozen=True)
-class CacheRecipe:
-    """What the cache of a recipe will hold, and how."""
+class CacheStage:
+    """The part of one stage of a recipe that decides which features it asks for.
 
-    modalities: dict[str, ModalityConfig | SpaceModalityConfig]
-    sources: list[CachedSource]
-    directory: Path
-    dtype: str
-    max_bytes: int | None
-    num_views: int
-    seed: int
-    unfrozen: list[str]  # names of weights, or patterns, that are trained though they would be frozen
+    Attributes:
+        modalities: all that its model will have, those of earlier stages and of `init_from` among them.
+        space: the joint space that it trains, whose texts are items too; None = a model with an LLM.
+        unfrozen: names of weights, or patterns of them, that this stage or an earlier run trains though they would be
+            frozen; what an encoder with such weights will give is not known yet.
+    """
+
+    modalities: Mapping[str, ModalityConfig | SpaceModalityConfig]
+    space: JointSpaceConfig | None
+    unfrozen: tuple[str, ...]
+    data: DataConfig
+    train: TrainConfig
+
+    def open_sources(self) -> list[tuple[Source, bool]]:
+        """Open the data sets as training does: their rows, and whether these are trained on, and so augmented.
+
+        Raises:
+            FileNotFoundError, ValueError: a data set is missing or unreadable, or nothing of it is left to train on.
+        """
+        trained, held_out = hold_out([open_source(config) for config in self.data.train], self.data.held_out_share)
+        evaluated = [*(open_source(config) for config in self.data.evaluation), *held_out]
+        return [(source, True) for source in trained] + [(source, False) for source in evaluated]
+
+    def asks_the_same_as(self, other: "CacheStage") -> bool:
+        """Return whether both stages ask for the same features of one cache."""
+        return self._request() == other._request()
+
+    def _request(self) -> tuple[object, ...]:
+        train = self.train
+        return (
+            {name: (one.encoder, one.augmentation) for name, one in self.modalities.items()},
+            self.space is not None,
+            self.unfrozen,
+            [[_rows_of(source) for source in part] for part in (self.data.train, self.data.evaluation)],
+            self.data.held_out_share,
+            (cache_folder(train), train.feature_cache_dtype, train.feature_cache_views, train.seed),
+        )
 
 
-def read_cache_recipe(path: Path) -> CacheRecipe:
-    """Read the recipe at `path`; of one with stages, the data sets of all of them.
+def plan_cache(recipes: Sequence[Recipe]) -> list[CacheStage]:
+    """Return what the stages of a recipe will ask for, each with other features than those before it.
+
+    Stages with `train.feature_cache: false` ask for nothing, unless none of the stages has a cache: then the recipe
+    says nothing about it, and everything goes into the shared folder.
 
     Raises:
-        FileNotFoundError: there is no recipe, or no model where it says `init_from`.
-        ValueError: it is no recipe, or names no model or data.
+        FileNotFoundError, ValueError: the folder that `init_from` names holds no model.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no recipe {path}")
-    values = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
-    parts = [values, *(values.get("stages") or [])]
-    train: dict[str, Any] = {}
-    for part in parts:
-        train |= part.get("train") or {}
-    setting = train.get("feature_cache")
-    max_gb = train.get("feature_cache_max_gb")
-    return CacheRecipe(
-        _modalities(values, path),
-        _sources(parts, path),
-        Path(setting) if isinstance(setting, str) else default_directory(),
-        train.get("feature_cache_dtype", "float32"),
-        None if max_gb is None else max(1, int(max_gb * 1e9)),
-        train.get("feature_cache_views", 1),
-        train.get("seed", 0),
-        _unfrozen(values, parts[: 2 if values.get("stages") else 1]),
-    )
+    stages: list[CacheStage] = []
+    for recipe in recipes:
+        stages.append(_stage(recipe, stages[-1] if stages else None))
+    if any(stage.train.feature_cache for stage in stages):
+        stages = [stage for stage in stages if stage.train.feature_cache]
+    return [
+        stage
+        for index, stage in enumerate(stages)
+        if not any(stage.asks_the_same_as(earlier) for earlier in stages[:index])
+    ]
 
 
-def _modalities(values: Mapping[str, Any], path: Path) -> dict[str, ModalityConfig | SpaceModalityConfig]:
-    added: dict[str, ModalityConfig | SpaceModalityConfig] = {}
-    for part in [values, *(values.get("stages") or [])]:
-        for name, config in (part.get("add_modalities") or {}).items():
-            added[name] = from_dict(ModalityConfig, config, f"recipe.add_modalities.{name}")
-    folder = values.get("init_from")
-    if values.get("joint_space") is not None:
-        return {**from_dict(JointSpaceConfig, values["joint_space"], "recipe.joint_space").modalities}
-    if folder is not None:
-        from omni.joint_space.folder import SpaceFolder, is_space
-        from omni.model.folder import ModelFolder  # imports transformers, which a mistake need not wait for
-
-        if is_space(folder):
-            return {**SpaceFolder.read(Path(folder)).config.modalities}
-
-        return {**ModelFolder.read(Path(folder)).config.modalities, **added}
-    if not isinstance(values.get("model"), Mapping):
-        raise ValueError(f"{path}: set exactly one of model, joint_space (new ones) and init_from (a folder)")
-    return {**from_dict(ModelConfig, values["model"], "recipe.model").modalities, **added}
+def _stage(recipe: Recipe, before: CacheStage | None) -> CacheStage:
+    if before is None:
+        modalities, space, unfrozen = _first_model(recipe)
+    else:  # it begins with the model of the stage before it, whose folder need not exist yet
+        modalities, space, unfrozen = before.modalities, before.space, before.unfrozen
+    modalities = {**modalities, **recipe.add_modalities}
+    return CacheStage(modalities, space, (*unfrozen, *recipe.train.unfreeze), recipe.data, recipe.train)
 
 
-def _unfrozen(values: Mapping[str, Any], first: list[Mapping[str, Any]]) -> list[str]:
-    """Of the first stage, and of the model that it begins with: what later stages train is frozen until then."""
-    patterns: list[str] = []
-    for part in first:
-        patterns = (part.get("train") or {}).get("unfreeze", patterns)
-    if values.get("init_from") is None:
-        return [*patterns]
+_Model = tuple[Mapping[str, ModalityConfig | SpaceModalityConfig], JointSpaceConfig | None, tuple[str, ...]]
+
+
+def _first_model(recipe: Recipe) -> _Model:
+    """Return modalities, joint space and unfrozen weights of the model that the first stage begins with."""
+    if recipe.joint_space is not None:
+        return recipe.joint_space.modalities, recipe.joint_space, ()
+    if recipe.model is not None:
+        return recipe.model.modalities, None, ()
+    # Imported late: this imports transformers, for which a mistake in the recipe need not wait.
     from omni.joint_space.folder import SpaceFolder, is_space
     from omni.model.folder import ModelFolder
 
-    folder = Path(values["init_from"])
-    return [*patterns, *(SpaceFolder if is_space(folder) else ModelFolder).read(folder).unfrozen]
+    assert recipe.init_from is not None
+    path = Path(recipe.init_from)
+    if is_space(path):
+        space = SpaceFolder.read(path)
+        return space.config.modalities, space.config, (*sorted(space.unfrozen),)
+    model = ModelFolder.read(path)
+    return model.config.modalities, None, (*sorted(model.unfrozen),)
 
 
-def _sources(parts: list[Mapping[str, Any]], path: Path) -> list[CachedSource]:
-    found: list[CachedSource] = []
-    for part in parts:
-        for key in ("train", "evaluation"):
-            for source in (part.get("data") or {}).get(key) or []:
-                if not isinstance(source, Mapping) or "path" not in source:
-                    raise ValueError(f"{path}: data.{key} is a list of data sets with a path, but holds {source!r}")
-                cached = CachedSource(
-                    source["path"],
-                    source.get("limit"),
-                    dict(source.get("options") or {}),
-                    key == "train",
-                    source.get("media_from_answer"),
-                )
-                if cached not in found:
-                    found.append(cached)
-    if not found:
-        raise ValueError(f"{path}: data.train must be a list of at least one data set")
-    return found
+def _rows_of(source: SourceConfig) -> SourceConfig:
+    """Return the config without what does not change which media its rows hold."""
+    return replace(source, weight=None, instructions=None, train_on_questions=False)

@@ -1,22 +1,44 @@
-"""Stages of one recipe, such as align, then answer: each a run of its own that begins with the model of the last."""
+"""Stages of one recipe, such as align, then answer: each is a run that begins with the model of the one before."""
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-# What a stage may set; everything else is the same for all stages.
-STAGE_KEYS = ("name", "data", "train", "objective", "add_modalities", "add_lora")
+STAGES = "stages"  # the key of a recipe
+
+
+@dataclass
+class StageConfig:
+    """One of several runs in turn; what it does not set is as the recipe says."""
+
+    # word of its own, such as align; an earlier stage writes to the folder of this name in train.output_dir
+    name: str
+    # keys of data that this stage lays over those of the recipe
+    data: dict[str, Any] = field(default_factory=dict)
+    # keys of train that this stage lays over those of the recipe, all but output_dir
+    train: dict[str, Any] = field(default_factory=dict)
+    # objective of this stage, in place of that of the recipe
+    objective: str | dict[str, Any] | None = None
+    # modalities that this stage lays over add_modalities of the recipe
+    add_modalities: dict[str, Any] = field(default_factory=dict)
+    # LoRA that this stage adds, in place of add_lora of the recipe
+    add_lora: dict[str, Any] | None = None
+
+
+STAGE_KEYS = tuple(one.name for one in dataclasses.fields(StageConfig))
 _REPLACED_WHOLE = ("objective", "add_lora")  # the others are laid over those of the recipe key by key
 
 
 def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
-    """Refuse to set a top-level key such as `train.lr` that stages set themselves: it would do nothing there.
+    """Refuse an override of a top-level key such as `train.lr` that stages set themselves: it would have no effect.
 
     Raises:
-        ValueError: naming the keys that have an effect.
+        ValueError: a stage sets the key; the message names the keys that have an effect.
     """
     section, _, rest = key.partition(".")
     name = rest.partition(".")[0]
-    stages = values.get("stages")
+    stages = values.get(STAGES)
     found = []
     for index, stage in enumerate(stages if isinstance(stages, list) else []):
         part = stage.get(section) if isinstance(stage, Mapping) else None
@@ -27,16 +49,16 @@ def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
 
 
 def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Recipe values with a list `stages` -> the values of one recipe for each stage; without, the recipe itself.
+    """Return the values of one recipe for each stage in the list `stages`; without such a list, the recipe itself.
 
     A stage takes the keys of the top level, with its own laid over them. The last stage writes to `train.output_dir`,
     an earlier one to the folder of its name in it.
 
     Raises:
-        ValueError: a stage without a name, two of one name, or a key that a stage cannot set.
+        ValueError: a stage has no name or that of another one, or sets a key that a stage cannot set.
     """
     values = dict(values)
-    stages = values.pop("stages", None)
+    stages = values.pop(STAGES, None)
     if stages is None:
         return [values]
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, Mapping) for stage in stages):

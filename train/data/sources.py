@@ -1,10 +1,8 @@
 """From data sets to prepared examples: opened, given instructions, prepared in worker processes, bad ones set apart."""
 
-import hashlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -15,11 +13,11 @@ from omni.augmentation import AugmentationDraw
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
-from omni.readers import AnswersAsMedia, SampleDataset, ShardDataset, open_dataset
-from omni.recipe.instructions import add_instruction, resolve_instructions
+from omni.readers import ShardDataset
+from omni.readers.sources import Source, open_source
+from omni.recipe.instructions import add_instruction
 from omni.recipe.schema import SourceConfig
 from omni.samples.messages import Sample, SampleError, check_answer
-from omni.samples.preferences import parse_preference
 from train.data.bad_samples import BadSample
 from train.data.input_meter import PreparedBatch
 from train.data.mixing import Draw, stream_seeds
@@ -27,22 +25,6 @@ from train.data.stream_order import LaneReader
 from train.data.streams import saved_options
 from train.run.interrupts import survive_interrupts_in_worker
 from train.run.step import TrainingStep
-
-
-@dataclass(frozen=True)
-class Source:
-    """An opened data set of a recipe."""
-
-    name: str
-    dataset: SampleDataset
-    rows: Sequence[int]  # those that are used
-    weight: float | None
-    instructions: tuple[str, ...]
-    train_on_questions: bool = False
-
-    @property
-    def size(self) -> int:
-        return len(self.rows)
 
 
 def open_sources(
@@ -53,63 +35,11 @@ def open_sources(
     Raises:
         FileNotFoundError, ValueError: a data set is missing, unreadable or has no rows.
     """
-    sources = []
-    for index, config in enumerate(configs):
-        saved = (saved_streams or {}).get(str(index))
-        dataset = open_dataset(config.path, **(config.options if saved is None else saved_options(config, saved)))
-        if config.media_from_answer is not None:
-            dataset = AnswersAsMedia(dataset, config.media_from_answer)
-        if isinstance(dataset, ShardDataset) and config.limit is not None:
-            dataset = dataset.limited(config.limit)
-        size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
-        if size == 0:
-            raise ValueError(f"data: {config.name} has no rows")
-        rows = _rows_without(dataset, range(size), config) if config.without_answers_of else range(size)
-        instructions = resolve_instructions(config.instructions)
-        sources.append(Source(config.name, dataset, rows, config.weight, instructions, config.train_on_questions))
-    return sources
-
-
-def _rows_without(dataset: SampleDataset, rows: Sequence[int], config: SourceConfig) -> list[int]:
-    """Those of `rows` whose answer is none of the data sets that `config.without_answers_of` names."""
-    if isinstance(dataset, ShardDataset):
-        raise ValueError(
-            f"data: without_answers_of cannot look into the tar shards of {config.name}; filter them first"
-        )
-    others = [sample for path in config.without_answers_of for sample in open_dataset(path)]
-    taboo = {_plain(_answer(sample)) for sample in others} - {""}
-    kept = [row for row in rows if _plain(_answer(dataset[row])) not in taboo]
-    if not kept:
-        raise ValueError(f"data: {config.name} has no rows but those that without_answers_of leaves out")
-    return kept
-
-
-def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], list[Source]]:
-    """Split data sets in two by the hash of the answer, so that no answer is on both sides; `share` goes to the second.
-
-    Raises:
-        ValueError: nothing is left on one side.
-    """
-    if share == 0:
-        return [*sources], []
-    for source in sources:
-        if isinstance(source.dataset, ShardDataset):
-            raise ValueError(
-                f"data.held_out_share cannot be taken from {source.name}, whose rows are read in order; set it to 0 "
-                "and give shards of their own as data.evaluation"
-            )
-    kept, held_out = [], []
-    for source in sources:
-        is_held_out = [_hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
-        for target, wanted in ((kept, False), (held_out, True)):
-            rows = [row for row, found in zip(source.rows, is_held_out, strict=True) if found is wanted]
-            if rows:
-                questions = source.train_on_questions and not wanted  # what is held out measures answers
-                target.append(replace(source, rows=rows, train_on_questions=questions))
-    if not kept or not held_out:
-        side = "training" if not kept else "evaluation"
-        raise ValueError(f"data.held_out_share {share} leaves nothing for {side}: there are too few different answers")
-    return kept, held_out
+    saved = saved_streams or {}
+    return [
+        open_source(config, saved_options(config, saved[str(index)]) if str(index) in saved else None)
+        for index, config in enumerate(configs)
+    ]
 
 
 def check_questions(sources: Sequence[Source], training_step: TrainingStep) -> None:
@@ -258,29 +188,3 @@ def _prepare_answer_and_questions(model: Any, sample: Sample) -> Example:
 
 def _as_they_are(items: list[Any]) -> list[Any]:
     return items
-
-
-def _plain(answer: str | None) -> str:
-    return " ".join((answer or "").lower().split()).rstrip(".")
-
-
-def _answer(sample: Sample | SampleError) -> str | None:
-    if isinstance(sample, SampleError):
-        return None
-    if sample.meta.get("chosen") is not None and sample.messages[-1].role == "user":
-        try:
-            return parse_preference(sample).chosen[-1].text
-        except SampleError:
-            return None
-    return sample.last_answer
-
-
-def _hash_as_number(text: str | None) -> float:
-    """A number in [0, 1) that depends on the text alone; 1 for rows without one: they stay, and are counted as bad.
-
-    Salted, because starter manifests are themselves one side of a split by the hash of the caption.
-    """
-    if text is None:
-        return 1.0
-    digest = hashlib.sha256(f"held out: {text.strip().lower()}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

@@ -1,20 +1,18 @@
 """The data sets of a run that are streams of tar shards: how they are cut up, and what a checkpoint keeps of that."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omni.readers import ShardDataset
 from omni.readers.shard_names import expand_shards
+from omni.readers.sources import Source
 from omni.recipe.schema import SourceConfig, TrainConfig
 from train.data.stream_order import StreamLayout, choose_lanes
-
-if TYPE_CHECKING:
-    from train.data.sources import Source
 
 _SHOWN = 3  # shards that an error names
 
 
-def refuse_packs_of_streams(sources: Sequence["Source"], config: TrainConfig) -> None:
+def refuse_packs_of_streams(sources: Sequence[Source], config: TrainConfig) -> None:
     """Packs are planned from the lengths of samples that are read in the order of the mix, which a stream cannot give.
 
     Raises:
@@ -30,7 +28,7 @@ def refuse_packs_of_streams(sources: Sequence["Source"], config: TrainConfig) ->
 
 
 def stream_layouts(
-    sources: Sequence["Source"], config: TrainConfig, num_processes: int, saved: Mapping[str, Mapping[str, Any]]
+    sources: Sequence[Source], config: TrainConfig, num_processes: int, saved: Mapping[str, Mapping[str, Any]]
 ) -> dict[int, StreamLayout]:
     """For each data set that is a stream, by its index: how it is cut up; as in the checkpoint if there is one."""
     layouts = {}
@@ -46,7 +44,7 @@ def stream_layouts(
     return layouts
 
 
-def streams_state(sources: Sequence["Source"], layouts: Mapping[int, StreamLayout]) -> dict[str, dict[str, Any]]:
+def streams_state(sources: Sequence[Source], layouts: Mapping[int, StreamLayout]) -> dict[str, dict[str, Any]]:
     """What a checkpoint keeps of the streams, as JSON values. Their position is the number of steps."""
     state = {}
     for index, layout in layouts.items():

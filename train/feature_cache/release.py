@@ -7,19 +7,18 @@ read again if they are needed after all: for other media in an evaluation, or be
 import gc
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
 from omni.augmentation import AugmentationDraw
-from omni.feature_cache import FeatureCache, default_directory
 from omni.feature_cache.encoding import entry_name
+from omni.feature_cache.opening import open_cache
 from omni.model.encoder_stack import EncoderStack
 from omni.readers import ShardDataset
+from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
 from train.data.mixing import MixingPlan
-from train.data.sources import Source
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +30,9 @@ def attach_feature_cache(model: EncoderStack, config: TrainConfig, warn: bool) -
 
     With `warn` it is said where the cache freezes a random augmentation.
     """
-    setting = config.feature_cache
-    if not setting:
+    if not config.feature_cache:
         return
-    folder = default_directory() if setting is True else Path(setting)
-    max_bytes = None if config.feature_cache_max_gb is None else max(1, int(config.feature_cache_max_gb * 1e9))
-    model.feature_cache = FeatureCache(folder, config.feature_cache_dtype, max_bytes=max_bytes)
+    model.feature_cache = open_cache(config)
     for name in model.modalities:
         model.encoder_fingerprints.of(model.modality(name).encoder)  # once, before workers are forked
     augmented = [name for name in model.modalities if model.modality(name).augmentation is not None]
