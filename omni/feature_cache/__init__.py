@@ -15,6 +15,6 @@ record.py is the index's format, shard.py reads, writer.py writes, store.py is o
 size limit, cache.py what models use.
 """
 
-from omni.feature_cache.cache import DTYPES, FeatureCache
+from omni.feature_cache.cache import DTYPES, FeatureCache, default_directory
 
-__all__ = ["DTYPES", "FeatureCache"]
+__all__ = ["DTYPES", "FeatureCache", "default_directory"]

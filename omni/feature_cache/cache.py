@@ -12,6 +12,7 @@ from omni.encoders.base import Features, tensor_bytes
 from omni.feature_cache.record import ALIGNMENT, RECORD_BYTES
 from omni.feature_cache.retention import list_shards, prune
 from omni.feature_cache.store import FeatureStore
+from omni.starter import home
 
 logger = logging.getLogger("omni.feature_cache")
 
@@ -161,6 +162,11 @@ class FeatureCache:
     def _look_at_folder(self) -> None:
         self._total_bytes = sum(shard.num_bytes for shard in list_shards(self.directory))
         self._unseen_bytes = 0
+
+
+def default_directory() -> Path:
+    """Return where features are kept unless another folder is named: `$OMNI_HOME/features`."""
+    return home() / "features"
 
 
 def folder_name(fingerprint: str, dtype: str) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from omni.media.item import shorten
 from omni.model.batch import Example
-from omni.samples.messages import Message, Sample, SampleError, parse_messages
+from omni.samples.messages import Message, Sample, TooLongError, parse_messages
 
 if TYPE_CHECKING:
     from omni.model.omni_model import OmniModel
@@ -29,13 +29,13 @@ def prepare_example(model: OmniModel, messages: Sample | Messages, *, answer: bo
     ]
     text_length = len(layout.token_ids) - len(media)
     length = text_length + sum(model.modality(item.modality).num_tokens(item) for item in media)
-    if length > model.llm.context_length:
-        raise SampleError(
-            sample_id,
+    limit = model.llm.context_length
+    if length > limit:
+        reason = (
             f"{length} tokens ({text_length} of text, up to {length - text_length} of media) are more than the "
-            f"LLM's context of {model.llm.context_length}; shorten the text, leave out turns or media, or use an "
-            "adapter with fewer tokens",
+            f"LLM's context of {limit}; shorten the text, leave out turns or media, or use an adapter with fewer tokens"
         )
+        raise TooLongError(sample_id, reason, length, limit)
     return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
 
 

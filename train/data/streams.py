@@ -1,26 +1,23 @@
 """The data sets of a run that are streams of tar shards: how they are cut up, and what a checkpoint keeps of that."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from omni.readers import ShardDataset
 from omni.readers.shard_names import expand_shards
 from omni.recipe.schema import SourceConfig, TrainConfig
+from train.data.source import Source
 from train.data.stream_order import StreamLayout, choose_lanes
-
-if TYPE_CHECKING:
-    from train.data.sources import Source
 
 _SHOWN = 3  # shards that an error names
 
 
-def refuse_packs_of_streams(sources: Sequence["Source"], config: TrainConfig) -> None:
+def refuse_packs_of_streams(sources: Sequence[Source], config: TrainConfig) -> None:
     """Packs are planned from the lengths of samples that are read in the order of the mix, which a stream cannot give.
 
     Raises:
         ValueError: naming `train.pack_tokens` and the data set.
     """
-    streams = [source.name for source in sources if isinstance(source.dataset, ShardDataset)]
+    streams = [source.name for source in sources if source.dataset.stream is not None]
     if streams and config.pack_tokens is not None:
         raise ValueError(
             f"train.pack_tokens is {config.pack_tokens}, but {streams[0]} is read from shards in order, and packs are "
@@ -30,13 +27,13 @@ def refuse_packs_of_streams(sources: Sequence["Source"], config: TrainConfig) ->
 
 
 def stream_layouts(
-    sources: Sequence["Source"], config: TrainConfig, num_processes: int, saved: Mapping[str, Mapping[str, Any]]
+    sources: Sequence[Source], config: TrainConfig, num_processes: int, saved: Mapping[str, Mapping[str, Any]]
 ) -> dict[int, StreamLayout]:
     """For each data set that is a stream, by its index: how it is cut up; as in the checkpoint if there is one."""
     layouts = {}
     for index, source in enumerate(sources):
-        dataset = source.dataset
-        if isinstance(dataset, ShardDataset):
+        dataset = source.dataset.stream
+        if dataset is not None:
             before = saved.get(str(index))
             lanes = choose_lanes(len(dataset.shards), num_processes, config.num_workers, dataset.lanes)
             block = config.batch_size
@@ -46,15 +43,14 @@ def stream_layouts(
     return layouts
 
 
-def streams_state(sources: Sequence["Source"], layouts: Mapping[int, StreamLayout]) -> dict[str, dict[str, Any]]:
+def streams_state(sources: Sequence[Source], layouts: Mapping[int, StreamLayout]) -> dict[str, dict[str, Any]]:
     """What a checkpoint keeps of the streams, as JSON values. Their position is the number of steps."""
     state = {}
     for index, layout in layouts.items():
-        dataset = sources[index].dataset
-        assert isinstance(dataset, ShardDataset)
-        shards = [*dataset.shards]
+        dataset = sources[index].dataset.stream
+        assert dataset is not None
         state[str(index)] = {
-            "shards": shards,
+            "shards": [*dataset.shards],
             "sizes": [*layout.shard_sizes],
             "lanes": layout.lanes,
             "block": layout.block,

@@ -13,15 +13,13 @@ import torch
 
 from omni.augmentation import AugmentationDraw
 from omni.encoders.released import ReleasedEncoder
-from omni.feature_cache import FeatureCache
+from omni.feature_cache import FeatureCache, default_directory
 from omni.feature_cache.encoding import entry_name
 from omni.model.encoder_stack import EncoderStack
-from omni.readers import ShardDataset
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
-from omni.starter import home
 from train.data.mixing import MixingPlan
-from train.data.sources import Source
+from train.data.source import Source
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ def attach_feature_cache(model: EncoderStack, config: TrainConfig, warn: bool) -
     setting = config.feature_cache
     if not setting:
         return
-    folder = home() / "features" if setting is True else Path(setting)
+    folder = default_directory() if setting is True else Path(setting)
     max_bytes = None if config.feature_cache_max_gb is None else max(1, int(config.feature_cache_max_gb * 1e9))
     model.feature_cache = FeatureCache(folder, config.feature_cache_dtype, max_bytes=max_bytes)
     for name in model.modalities:
@@ -138,7 +136,7 @@ class EncoderRelease:
     def _looks_complete(self, sources: Sequence[Source], views: Sequence[int] | None) -> bool:
         """Whether the media of some hundred rows, evenly spread over the data, are all cached; and there are some."""
         cache, model, frozen = self.model.feature_cache, self.model, self.frozen
-        if cache is None or not frozen or any(isinstance(source.dataset, ShardDataset) for source in sources):
+        if cache is None or not frozen or any(source.dataset.stream is not None for source in sources):
             return False  # looking here and there into shards would mean to read all of them
         has_some = False
         for media in _some_media(sources):

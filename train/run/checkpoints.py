@@ -18,8 +18,8 @@ from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import Recipe
 from omni.runtime.files import recover_directory, replace_directory
 from train.data.packing import PACKS
-from train.run.save_errors import SaveError, explain_failure
 from train.run.step import TrainingStep
+from train.runtime.save_errors import SaveError, explain_failure
 
 LAST, BEST = "last", "best"
 _STATE = "trainer_state"

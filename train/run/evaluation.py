@@ -10,10 +10,10 @@ from omni.model.expert_balance import expert_use, with_shares
 from omni.model.expert_routing import log_routing
 from train.data.sources import evaluation_batches, load_batches, split_bad
 from train.objectives.bind import BindObjective, EmbeddedRows
-from train.run.processes import from_all
 from train.run.progress import TrainingProgress
 from train.run.setup import Run
 from train.run.whole_batch import embed_held_out, held_out_loss
+from train.runtime.processes import from_all
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from omni.model.growing import add_lora, add_modality
 from omni.model.trainable import freeze, unfreeze
 from omni.recipe.schema import Recipe
 from omni.runtime.parameter_names import named_weights
-from train.run.step import seed_everything
+from train.runtime.seeding import seed_everything
 
 
 def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[EncoderStack, list[str]]:

@@ -18,16 +18,16 @@ from train.data.packing import PackedMicroBatches
 from train.data.sources import load_batches, split_bad
 from train.run import output
 from train.run.evaluation import evaluation_figures
-from train.run.interrupts import Interrupts
 from train.run.non_finite import NonFiniteStep
 from train.run.optimizer import set_learning_rate
-from train.run.processes import from_all
 from train.run.progress import TrainingProgress
 from train.run.run_state import RunInterruptedError, RunState
 from train.run.schedule import learning_rate, schedule_share
 from train.run.setup import Run
-from train.run.step import seed_everything
 from train.run.whole_batch import plan_whole_batch
+from train.runtime.interrupts import Interrupts
+from train.runtime.processes import from_all
+from train.runtime.seeding import seed_everything
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ from train.run.initialisation import make_model
 from train.run.metrics import MetricsLog, truncate_lines
 from train.run.non_finite import NON_FINITE_STEPS
 from train.run.optimizer import build_optimizer
-from train.run.processes import from_all, make_accelerator
 from train.run.run_state import RunState
-from train.run.save_errors import explain_failure, prepare_output
 from train.run.step import TrainingStep
+from train.runtime.processes import from_all, make_accelerator
+from train.runtime.save_errors import explain_failure, prepare_output
 from train.strategies import make_strategy, read_launch, shard_llm
 
 

@@ -8,9 +8,9 @@ from omni.joint_space import JointSpace
 from omni.model.batch import Example
 from train.data.bad_samples import BadSample
 from train.objectives.bind import BindObjective, EmbeddedRows
-from train.run.processes import from_all
 from train.run.setup import Run
-from train.run.step import seed_everything
+from train.runtime.processes import from_all
+from train.runtime.seeding import seed_everything
 
 
 @torch.no_grad()

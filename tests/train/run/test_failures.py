@@ -16,7 +16,7 @@ from tests.train.runs import metrics, mixed_rows, row, run, weights, write_manif
 from train.recipe import load_recipe
 from train.run.loop import Trainer
 from train.run.run_state import NonFiniteLossError
-from train.run.save_errors import SaveError, prepare_output
+from train.runtime.save_errors import SaveError, prepare_output
 
 SKIP = ["--train.non_finite", "skip"]
 

@@ -18,7 +18,7 @@ from tests.disk import full_disk
 from tests.tiny import recording
 from tests.train.runs import metrics, mixed_rows, row, weights, write_manifest, write_recipe
 from train.recipe import load_recipe
-from train.run.checkpoints import SaveError
+from train.runtime.save_errors import SaveError
 from train.run.loop import Trainer
 from train.run.optimizer import build_optimizer
 from train.run.output import save

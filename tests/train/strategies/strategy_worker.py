@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from tests.train.runs import SUBSETS
 from train.recipe import load_recipe
 from train.run.loop import Trainer
-from train.run.processes import from_all
-from train.run.step import seed_everything
+from train.runtime.processes import from_all
+from train.runtime.seeding import seed_everything
 
 NUM_ANSWER_TOKENS = 10  # by which the losses of pairs are divided; any number does
 STOPPED_AFTER = 2
