@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.config import JointSpaceConfig, ModalityConfig, ModelConfig, SpaceModalityConfig, from_dict
-from omni.config.yaml_text import read_yaml
+from omni.config.reading import read_yaml
 from omni.readers import AnswersAsMedia, SampleDataset, open_dataset
 from omni.starter import home
 

@@ -1,5 +1,6 @@
-"""What a model is made of, and how that is read: dataclasses, class paths, strict YAML."""
+"""Configs of models and joint spaces: dataclasses, class paths, and strict reading of YAML."""
 
+from omni.config.reading import from_dict, to_dict
 from omni.config.schema import (
     AdapterSourceConfig,
     DType,
@@ -11,8 +12,6 @@ from omni.config.schema import (
     ModelConfig,
     PromptConfig,
     SpaceModalityConfig,
-    from_dict,
-    to_dict,
 )
 
 __all__ = [

@@ -1,12 +1,7 @@
-"""What a model or a joint space is made of: the keys `model` and `joint_space` of a recipe and of a `config.yaml`."""
+"""Dataclasses for models and joint spaces: the keys `model` and `joint_space` of a recipe and of a `config.yaml`."""
 
-import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from omni.config.components import ComponentConfig
 
@@ -187,69 +182,3 @@ class AdapterSourceConfig:
     include: list[str] | None = None
     # names that keep their random values, such as projection or layers.*.attention
     exclude: list[str] | None = None
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config as plain dictionaries, lists and scalars, fit for YAML."""
-    return dataclasses.asdict(config)
-
-
-def from_dict(config_class: type, values: Any, key: str = "model") -> Any:
-    """Read a config dataclass from plain values, strictly; `key` is the path that errors name.
-
-    Raises:
-        ValueError: an unknown or missing key (with the closest allowed one), or a value of the wrong type.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{key}: expected keys of {config_class.__name__}, found {values!r}")
-    hints = typing.get_type_hints(config_class)
-    fields = {item.name: item for item in dataclasses.fields(config_class)}
-    for name in values:
-        if name not in fields:
-            close = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{key}.{name}: unknown key{hint} Allowed: {sorted(fields)}")
-    for name, item in fields.items():
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            raise ValueError(f"{key}.{name} is missing")
-    return config_class(**{name: _convert(hints[name], value, f"{key}.{name}") for name, value in values.items()})
-
-
-def _convert(hint: Any, value: Any, key: str) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return _convert_union(arguments, value, key)
-    if origin is Literal:
-        if value is False and "no" in arguments:  # YAML 1.1, which PyYAML reads, takes a bare `no` for false
-            value = "no"
-        if value not in arguments:
-            raise ValueError(f"{key}: {value!r} is not one of {list(arguments)}")
-        return value
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(hint, value, key)
-    if origin is dict and isinstance(value, Mapping):
-        return {name: _convert(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
-    if origin is list and isinstance(value, list):
-        return [_convert(arguments[0], item, f"{key}[{index}]") for index, item in enumerate(value)]
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    expected: Any = origin or hint
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise ValueError(f"{key}: expected {getattr(hint, '__name__', hint)}, found {value!r}")
-    return value
-
-
-def _convert_union(options: tuple[Any, ...], value: Any, key: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    options = tuple(option for option in options if option is not type(None))
-    for index, option in enumerate(options):
-        try:
-            return _convert(option, value, key)
-        except ValueError:
-            if index == len(options) - 1:
-                raise
-    raise AssertionError("a union has at least one option")

@@ -129,7 +129,7 @@ def _config(source: Source, settings: Settings) -> ModelConfig:
         },
         "prompt": to_dict(source.prompt),
     }
-    apply_overrides(values, settings.overrides)
+    values = apply_overrides(values, settings.overrides)
     for name, part in source.parts.items():
         if values["modalities"][name]["encoder"] is None:
             raise ValueError(f"{name} needs its encoder's own file, {part.encoder_file}: name it too")

@@ -1,10 +1,11 @@
-"""What the user of `import` says beside the files."""
+"""What the user of `import` says besides the files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from omni.config.overrides import with_value
+from omni.config.reading import read_value
 
 INSTRUCTION_TOKENIZER = "bert-base-uncased"  # of all published Q-Formers
 
@@ -22,27 +23,17 @@ class Settings:
     overrides: Sequence[str] = field(default_factory=tuple)  # KEY=VALUE, keys as in config.yaml below `model`
 
 
-def apply_overrides(model: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Set `KEY=VALUE` (a YAML value) in a model's plain config, in place, and return it.
+def apply_overrides(model: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Return a copy of a model's plain config in which each `KEY=VALUE` is set; values are YAML, as in recipes.
 
     Raises:
-        ValueError: no `=`, a value that is no YAML, or a key below something that has no keys.
+        ValueError: an override has no `=`, its value is not YAML, or its key leads through something without keys.
     """
+    values = dict(model)
     for override in overrides:
         key, equals, text = override.partition("=")
-        *parents, last = key.split(".")
-        if not equals or not all([*parents, last]):
+        if not equals or not all(key.split(".")):
             raise ValueError(f"--set {override!r}: write KEY=VALUE, such as llm.attention=eager")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"--set {key}: {text!r} is no YAML value: {error}") from error
-        place: Any = model
-        for name in parents:
-            if place.get(name) is None:
-                place[name] = {}
-            place = place[name]
-            if not isinstance(place, dict):
-                raise ValueError(f"--set {key}: {name} is {place!r}, which has no keys")
-        place[last] = value
-    return model
+        name = f"--set {key}"
+        values = with_value(values, key, read_value(text, name), name)
+    return values

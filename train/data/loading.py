@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from train.data.mixing import Draw
-from train.data.source import Source
+from omni.readers.sources import Source
 from train.runtime.interrupts import survive_interrupts_in_worker
 
 

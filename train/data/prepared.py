@@ -14,7 +14,7 @@ from omni.samples.messages import Sample, SampleError, check_answer
 from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.input_meter import PreparedBatch
 from train.data.mixing import Draw, stream_seeds
-from train.data.source import Source
+from omni.readers.sources import Source
 from train.data.stream_order import LaneReader
 
 Prepare = Callable[[Any, Sample], Example]

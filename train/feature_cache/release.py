@@ -19,7 +19,7 @@ from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
 from train.data.mixing import MixingPlan
-from train.data.source import Source
+from omni.readers.sources import Source
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,13 @@ from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
 from omni.readers import ShardDataset
+from omni.readers.sources import Source
 from omni.recipe.schema import Recipe, SourceConfig, TrainConfig
 from train.data.bad_samples import BadSample
 from train.data.mixing import Draw, MixingPlan, mixing_shares
 from train.data.packing import describe_global_batch, global_batch_size
-from train.data.sources import PreparedSamples, Source, open_sources
+from train.data.prepared import PreparedSamples, split_bad
+from train.data.sources import open_sources
 from train.data.streams import refuse_packs_of_streams
 from train.objectives.base import Objective, find_sample_objective, runs_llm
 from train.objectives.bind import BindObjective

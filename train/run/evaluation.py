@@ -8,7 +8,8 @@ import torch
 from omni.model.batch import Example
 from omni.model.expert_balance import expert_use, with_shares
 from omni.model.expert_routing import log_routing
-from train.data.sources import evaluation_batches, load_batches, split_bad
+from train.data.loading import evaluation_batches, load_batches
+from train.data.prepared import split_bad
 from train.objectives.bind import BindObjective, EmbeddedRows
 from train.run.progress import TrainingProgress
 from train.run.setup import Run

@@ -15,7 +15,8 @@ from omni.model.expert_balance import update_usage, with_shares
 from train.data.input_meter import InputMeter, InputTimes
 from train.data.mixing import MicroBatches
 from train.data.packing import PackedMicroBatches
-from train.data.sources import load_batches, split_bad
+from train.data.loading import load_batches
+from train.data.prepared import split_bad
 from train.run import output
 from train.run.evaluation import evaluation_figures
 from train.run.non_finite import NonFiniteStep

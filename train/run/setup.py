@@ -10,6 +10,7 @@ import torch
 from omni.config import from_dict
 from omni.config.components import build
 from omni.model.card import ModelCard
+from omni.readers.sources import Source, hold_out
 from omni.recipe.schema import Recipe
 from train.data.bad_samples import BadSampleLog
 from train.data.lengths import MeasuredDraws, SampleLengths
@@ -23,7 +24,8 @@ from train.data.packing import (
     plan_packs,
     save_packs,
 )
-from train.data.sources import PreparedSamples, Source, check_questions, hold_out, open_sources
+from train.data.prepared import PreparedSamples
+from train.data.sources import check_questions, open_sources
 from train.data.streams import refuse_packs_of_streams, stream_layouts
 from train.feature_cache.release import EncoderRelease, attach_feature_cache
 from train.objectives import BindObjective

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from omni.config import ModelConfig, from_dict, to_dict
-from omni.config.yaml_text import read_yaml
+from omni.config.reading import read_yaml
 from omni.recipe.schema import TrainConfig
 
 PART = {"class_path": "adapters.MLP", "init_args": {"hidden_dim": 8}}
