@@ -90,6 +90,10 @@ class OmniModel(EncoderStack):
     def device(self) -> torch.device:
         return self.llm.device
 
+    @property
+    def language_model(self) -> LanguageModel:
+        return self.llm
+
     # --- messages -> examples -> embeddings ---
 
     @functools.cached_property

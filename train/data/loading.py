@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from train.data.mixing import Draw
 from omni.readers.sources import Source
+from train.data.mixing import Draw
 from train.runtime.interrupts import survive_interrupts_in_worker
 
 

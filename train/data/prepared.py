@@ -9,12 +9,12 @@ from torch.utils.data import Dataset
 from omni.augmentation import AugmentationDraw
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
+from omni.readers.sources import Source
 from omni.recipe.instructions import add_instruction
 from omni.samples.messages import Sample, SampleError, check_answer
 from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.input_meter import PreparedBatch
 from train.data.mixing import Draw, stream_seeds
-from omni.readers.sources import Source
 from train.data.stream_order import LaneReader
 
 Prepare = Callable[[Any, Sample], Example]

@@ -6,7 +6,6 @@ from typing import Any
 from omni.readers.shard_names import expand_shards
 from omni.readers.sources import Source
 from omni.recipe.schema import SourceConfig, TrainConfig
-from omni.readers.sources import Source
 from train.data.stream_order import StreamLayout, choose_lanes
 
 _SHOWN = 3  # shards that an error names

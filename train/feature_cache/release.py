@@ -16,10 +16,10 @@ from omni.encoders.released import ReleasedEncoder
 from omni.feature_cache import FeatureCache, default_directory
 from omni.feature_cache.encoding import entry_name
 from omni.model.encoder_stack import EncoderStack
+from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
 from train.data.mixing import MixingPlan
-from omni.readers.sources import Source
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from itertools import islice
 
 from omni.model.card import ModelCard, TrainingData
 from omni.readers import SampleDataset
+from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Sample
-from omni.readers.sources import Source
 
 _ROWS_ASKED_FOR_LICENCE = 200  # data sets of one kind rarely mix licences, and reading all rows of a large one is slow
 

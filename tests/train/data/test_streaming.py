@@ -219,7 +219,7 @@ def test_damaged_shards_and_failing_commands_are_reported_and_the_run_goes_on(tm
     assert set(named) == {shards[1], failing}
     assert "cannot be read further" in named[shards[1]]
     assert "status 3 and said: no such bucket" in named[failing]
-    assert trainer.bad_samples.num_bad == 4
+    assert trainer.records.bad_samples.num_bad == 4
 
 
 def test_streams_can_be_evaluated_on_and_limited_but_not_split(tmp_path: Path, tiny_llm: Path) -> None:
@@ -228,7 +228,7 @@ def test_streams_can_be_evaluated_on_and_limited_but_not_split(tmp_path: Path, t
     recipe = write_recipe(tmp_path / "a", tiny_llm, tmp_path / "shards/{0..1}.tar", steps=2, evaluation=evaluation)
     trainer = Trainer(load_recipe(recipe))
     trainer.run()
-    assert [source.size for source in trainer.evaluation_sources] == [5]
-    assert trainer.bad_evaluation_samples.num_seen == 5
+    assert [source.size for source in trainer.data.evaluation] == [5]
+    assert trainer.records.bad_evaluation_samples.num_seen == 5
     with pytest.raises(ValueError, match="held_out_share cannot be taken from"):
         Trainer(load_recipe(recipe, ["--data.held_out_share", "0.2", "--train.resume", "never"]))
