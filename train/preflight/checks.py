@@ -20,7 +20,7 @@ from omni.recipe.schema import Recipe, SourceConfig, TrainConfig
 from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.mixing import Draw, MixingPlan, mixing_shares
 from train.data.packing import describe_global_batch, global_batch_size
-from train.data.prepared import PreparedSamples
+from train.data.prepared import PreparedSamples, split_bad
 from train.data.sources import open_sources
 from train.data.streams import refuse_packs_of_streams
 from train.objectives.contract import ObjectiveContract

@@ -59,7 +59,7 @@ def test_loss_is_the_mean_over_answer_tokens_not_over_samples(tmp_path: Path, ti
     data = write_manifest(tmp_path / "data", rows)
     recipe = write_recipe(tmp_path / "a", tiny_llm, data, batch_size=1, accumulation_steps=2, steps=1, lr=0.0)
     run = train(recipe)
-    examples = [run.model.prepare(run.train_sources[0].dataset[i], answer=True) for i in range(2)]  # type: ignore[arg-type]
+    examples = [run.model.prepare(run.data.train[0].dataset[i], answer=True) for i in range(2)]  # type: ignore[arg-type]
     sums = [float(run.model([example], num_answer_tokens=1)) for example in examples]
     counts = [example.num_answer_tokens for example in examples]
     assert counts[1] > 2 * counts[0]
@@ -195,7 +195,7 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
     assert (run.output_dir / "best/adapter.safetensors").read_bytes() == (kept / "adapter.safetensors").read_bytes()
     # the loss in the metrics is that of the saved model over all answer tokens
     model = OmniModel.load(run.output_dir / "best")
-    examples = [model.prepare(sample, answer=True) for sample in run.evaluation_sources[0].dataset]  # type: ignore[arg-type]
+    examples = [model.prepare(sample, answer=True) for sample in run.data.evaluation[0].dataset]  # type: ignore[arg-type]
     assert losses[best] == pytest.approx(float(model(examples)), rel=1e-4)
 
 
