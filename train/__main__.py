@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     from train.data.bad_samples import TooManyBadSamplesError
     from train.run.loop import Trainer
     from train.run.run_state import NonFiniteLossError, RunInterruptedError
-    from train.run.save_errors import SaveError
+    from train.runtime.save_errors import SaveError
 
     try:
         for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made

@@ -9,7 +9,7 @@ from torch import Tensor
 from omni.model.batch import Example
 from omni.model.token_tree import Suffix
 from omni.prompts.chat_layout import IGNORED_LABEL, MEDIA_SLOT, ChatLayout, Layout
-from omni.samples.messages import Message, SampleError, Text
+from omni.samples.messages import Message, SampleError, Text, TooLongError
 
 
 def split_candidates(
@@ -43,9 +43,8 @@ def split_candidates(
     suffixes = [_suffix(layout, shared) for layout in layouts]
     longest = prefix.length - (len(prefix.token_ids) - shared) + max(len(suffix) for suffix in suffixes)
     if longest > context_length:
-        raise SampleError(
-            prefix.id, f"with its longest candidate it has {longest} tokens; the LLM's context is {context_length}"
-        )
+        reason = f"with its longest candidate it has {longest} tokens; the LLM's context is {context_length}"
+        raise TooLongError(prefix.id, reason, longest, context_length)
     return kept, suffixes
 
 

@@ -89,6 +89,10 @@ class ModelCore(EncoderStack):
     def device(self) -> torch.device:
         return self.llm.device
 
+    @property
+    def language_model(self) -> LanguageModel:
+        return self.llm
+
     def add(self, name: str, modality: Modality) -> None:
         """Take in a new modality."""
         speed_up_linears(modality)

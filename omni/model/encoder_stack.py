@@ -18,6 +18,7 @@ from omni.encoders.base import Features
 from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
+from omni.llm.language_model import LanguageModel
 from omni.model.batch import Example
 from omni.model.card import ModelCard
 from omni.model.expert_routing import RoutingLog
@@ -56,6 +57,11 @@ class EncoderStack(nn.Module):
     def device(self) -> torch.device:
         """The device that it computes on."""
         raise NotImplementedError
+
+    @property
+    def language_model(self) -> LanguageModel | None:
+        """The LLM that reads what is encoded; None in a model without one, such as a joint space."""
+        return None
 
     def write(self, directory: Path) -> None:
         """Write the files of the model into an existing folder."""

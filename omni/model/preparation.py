@@ -9,7 +9,7 @@ from omni.encoders.media_input import MediaInput
 from omni.media.item import shorten
 from omni.model.batch import Example
 from omni.prompts.chat_layout import Layout
-from omni.samples.messages import Message, Sample, SampleError, parse_messages
+from omni.samples.messages import Message, Sample, TooLongError, parse_messages
 
 Messages = Sequence[Mapping[str, Any]] | Sequence[Message]
 
@@ -27,17 +27,16 @@ def make_example(
         context_length: tokens that the LLM can read.
 
     Raises:
-        SampleError: the conversation is longer than the LLM's context.
+        TooLongError: the conversation is longer than the LLM's context.
     """
     text_length = len(layout.token_ids) - len(media)
     length = text_length + num_media_tokens
     if length > context_length:
-        raise SampleError(
-            sample_id,
-            f"{length} tokens ({text_length} of text, up to {num_media_tokens} of media) are more than the "
-            f"LLM's context of {context_length}; shorten the text, leave out turns or media, or use an "
-            "adapter with fewer tokens",
+        reason = (
+            f"{length} tokens ({text_length} of text, up to {num_media_tokens} of media) are more than the LLM's "
+            f"context of {context_length}; shorten the text, leave out turns or media, or use an adapter with fewer tokens"
         )
+        raise TooLongError(sample_id, reason, length, context_length)
     return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)
 
 

@@ -1,7 +1,7 @@
 """Readers: from a file, a folder or a data set of the Hugging Face hub to samples in the messages form."""
 
 from omni.readers.answers_as_media import AnswersAsMedia
-from omni.readers.dataset import InMemoryDataset, PreparedDataset, SampleDataset
+from omni.readers.dataset import InMemoryDataset, PreparedDataset, SampleDataset, StreamDataset
 from omni.readers.folder import read_captions, read_folder
 from omni.readers.huggingface import read_datasets
 from omni.readers.jsonl import read_json, read_jsonl
@@ -17,6 +17,7 @@ __all__ = [
     "PreparedDataset",
     "SampleDataset",
     "ShardDataset",
+    "StreamDataset",
     "is_test_caption",
     "open_dataset",
     "read_captions",

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from omni.media.item import Media
 from omni.readers.dataset import SampleDataset
-from omni.readers.webdataset import ShardDataset
 from omni.samples.messages import Message, Sample, SampleError, Text
 
 
@@ -18,7 +17,7 @@ class AnswersAsMedia(SampleDataset):
     """
 
     def __init__(self, dataset: SampleDataset, modality: str) -> None:
-        if isinstance(dataset, ShardDataset):
+        if dataset.stream is not None:
             raise ValueError("media_from_answer does not go with tar shards; write their captions into a manifest")
         self.dataset = dataset
         self.modality = modality

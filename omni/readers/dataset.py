@@ -1,4 +1,4 @@
-"""The result of every reader: random access to samples, with the rows that cannot be used kept in their places."""
+"""The contract of readers: random access to samples, with the rows that cannot be used kept in their places."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,11 +27,52 @@ class SampleDataset(ABC):
         try:
             return check_unicode(self._read(index % size))
         except SampleError as error:
-            # A copy without traceback and cause, which would keep the row's pictures alive.
-            return SampleError(error.sample_id, error.reason)
+            return error.bare()
 
     def __iter__(self) -> Iterator[Sample | SampleError]:
         return (self[index] for index in range(len(self)))
+
+    @property
+    def stream(self) -> "StreamDataset | None":
+        """This data set as a stream, if its rows come fast only one after another; None if any row does."""
+        return None
+
+
+class StreamDataset(SampleDataset):
+    """A data set of shards that are best read from front to back; training reads them in the order of a stream.
+
+    Attributes:
+        shards: names of the shards, in order.
+        sizes: samples of each shard.
+        shuffle_buffer: how many samples training may hold back to mix their order.
+        lanes: how many parts training reads side by side; None = one for each process and worker.
+    """
+
+    shards: tuple[str, ...]
+    sizes: tuple[int, ...]
+    shuffle_buffer: int
+    lanes: int | None
+
+    @property
+    def stream(self) -> "StreamDataset":
+        return self
+
+    @property
+    def can_reread(self) -> bool:
+        """Whether rows can be read once more at little cost, only to look at them."""
+        return True
+
+    @abstractmethod
+    def entries(self, shard: int, start: int = 0) -> Iterator[Any]:
+        """Yield the samples of shard number `shard` from `start` on, undecoded: as many as `sizes` says."""
+
+    @abstractmethod
+    def decode(self, entry: Any, shard: int) -> Sample | SampleError:
+        """Return a sample of shard number `shard` in the messages form, or what is wrong with it."""
+
+    @abstractmethod
+    def limited(self, limit: int) -> "StreamDataset":
+        """Return the same data set with the first `limit` rows only."""
 
 
 class InMemoryDataset(SampleDataset):

@@ -8,7 +8,6 @@ from typing import Any
 from omni.readers.answers_as_media import AnswersAsMedia
 from omni.readers.dataset import SampleDataset
 from omni.readers.opening import open_dataset
-from omni.readers.webdataset import ShardDataset
 from omni.recipe.instructions import resolve_instructions
 from omni.recipe.schema import SourceConfig
 from omni.samples.messages import Sample, SampleError
@@ -41,8 +40,8 @@ def open_source(config: SourceConfig, options: Mapping[str, Any] | None = None) 
     dataset = open_dataset(config.path, **(config.options if options is None else options))
     if config.media_from_answer is not None:
         dataset = AnswersAsMedia(dataset, config.media_from_answer)
-    if isinstance(dataset, ShardDataset) and config.limit is not None:
-        dataset = dataset.limited(config.limit)
+    if dataset.stream is not None and config.limit is not None:
+        dataset = dataset.stream.limited(config.limit)
     size = len(dataset) if config.limit is None else min(len(dataset), config.limit)
     if size == 0:
         raise ValueError(f"data: {config.name} has no rows")
@@ -60,7 +59,7 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
     if share == 0:
         return [*sources], []
     for source in sources:
-        if isinstance(source.dataset, ShardDataset):
+        if source.dataset.stream is not None:
             raise ValueError(
                 f"data.held_out_share cannot be taken from {source.name}, whose rows are read in order; set it to 0 "
                 "and give shards of their own as data.evaluation"
@@ -81,7 +80,7 @@ def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], lis
 
 def _rows_without(dataset: SampleDataset, rows: Sequence[int], config: SourceConfig) -> list[int]:
     """Return those of `rows` whose answer occurs in none of the data sets that `config.without_answers_of` names."""
-    if isinstance(dataset, ShardDataset):
+    if dataset.stream is not None:
         raise ValueError(
             f"data: without_answers_of cannot look into the tar shards of {config.name}; filter them first"
         )

@@ -14,7 +14,7 @@ from PIL import Image
 
 from omni.media.item import Media, shorten
 from omni.readers.captions import CAPTION_COLUMNS
-from omni.readers.dataset import SampleDataset
+from omni.readers.dataset import StreamDataset
 from omni.readers.folder import MODALITY_OF_EXTENSION
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
@@ -25,7 +25,7 @@ CAPTION_EXTENSIONS = ("txt", "caption", "text", "cap")
 Entry = RawSample | SampleError
 
 
-class ShardDataset(SampleDataset):
+class ShardDataset(StreamDataset):
     """Tar shards, read in order. Any row can be asked for, but only the next ones come fast.
 
     Args:
@@ -58,6 +58,11 @@ class ShardDataset(SampleDataset):
     def __len__(self) -> int:
         return self._first_rows[-1]
 
+    @property
+    def can_reread(self) -> bool:
+        """Whether no shard is the output of a command, which would have to run once more."""
+        return not any(map(is_command, self.shards))
+
     def entries(self, shard: int, start: int = 0) -> Iterator[Entry]:
         """Yield the samples of shard number `shard` from `start` on: as many as its size says, whatever happens.
 
@@ -83,7 +88,7 @@ class ShardDataset(SampleDataset):
         try:
             return decode_sample(entry, f"{name}/{entry.key}", self.media, self.caption)
         except SampleError as error:
-            return SampleError(error.sample_id, error.reason)
+            return error.bare()
 
     def limited(self, limit: int) -> "ShardDataset":
         """Return the same data set with its first `limit` rows only."""

@@ -8,7 +8,7 @@ keys, two sources for one item) and liberal in the spellings of one and the same
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import numpy as np
 
@@ -31,6 +31,7 @@ __all__ = [
     "Sample",
     "SampleError",
     "Text",
+    "TooLongError",
     "check_answer",
     "check_unicode",
     "parse_messages",
@@ -58,6 +59,20 @@ class SampleError(ValueError):
 
     def __str__(self) -> str:
         return f"sample {self.sample_id!r}: {self.reason}"
+
+    def bare(self) -> Self:
+        """Return a copy without traceback and cause, which would keep the sample's media in memory."""
+        return type(self)(*self.args)
+
+
+class TooLongError(SampleError):
+    """A sample has `num_tokens` tokens, media included, where `limit` are allowed."""
+
+    def __init__(self, sample_id: str, reason: str, num_tokens: int, limit: int) -> None:
+        super().__init__(sample_id, reason)
+        self.args = (sample_id, reason, num_tokens, limit)  # what pickling and `bare` make a copy of
+        self.num_tokens = num_tokens
+        self.limit = limit
 
 
 @dataclass(frozen=True)

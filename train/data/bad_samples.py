@@ -3,12 +3,21 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from train.run.save_errors import append_line
+from omni.samples.messages import SampleError, TooLongError
+from train.runtime.save_errors import append_line
 
 MINIMUM_TO_STOP = 10  # a share of a handful of samples says nothing
+
+
+class BadSampleKind(Enum):
+    """Why a sample cannot be used, where something depends on it."""
+
+    TOO_LONG = "too long"
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -17,7 +26,18 @@ class BadSample:
 
     id: str
     source: str  # the data set, as the recipe names it
-    reason: str
+    reason: str  # for people to read
+    kind: BadSampleKind = BadSampleKind.OTHER  # for the run itself; neither written down nor saved
+
+    @classmethod
+    def from_error(cls, error: SampleError, source: str, sample_id: str | None = None) -> "BadSample":
+        """Make it from what was raised; `sample_id` (default: that of the error) is what the data set calls it."""
+        kind = BadSampleKind.TOO_LONG if isinstance(error, TooLongError) else BadSampleKind.OTHER
+        return cls(error.sample_id if sample_id is None else sample_id, source, error.reason, kind)
+
+    def as_row(self) -> dict[str, str]:
+        """Return what is written down, as JSON values."""
+        return {"id": self.id, "source": self.source, "reason": self.reason}
 
 
 class TooManyBadSamplesError(RuntimeError):
@@ -47,7 +67,7 @@ class BadSampleLog:
         self.num_bad += len(bad)
         new = [sample for sample in bad if self._is_new(sample)]
         if self.file is not None and new:
-            rows = [json.dumps({"step": step, **vars(sample)}, ensure_ascii=False) for sample in new]
+            rows = [json.dumps({"step": step, **sample.as_row()}, ensure_ascii=False) for sample in new]
             append_line(self.file, "\n".join(rows))
         if self.num_bad >= MINIMUM_TO_STOP and self.num_bad > self.max_share * self.num_seen:
             raise TooManyBadSamplesError(self.summary())
@@ -71,7 +91,7 @@ class BadSampleLog:
         return {
             "num_seen": self.num_seen,
             "num_bad": self.num_bad,
-            "distinct": [vars(sample) for sample in self.distinct.values()],
+            "distinct": [sample.as_row() for sample in self.distinct.values()],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from omni.model import OmniModel
 from omni.recipe.instructions import add_instruction
-from omni.samples.messages import Sample, SampleError, check_answer
+from omni.samples.messages import Sample, SampleError
+from train.data.loading import load_batches
 from train.data.mixing import Draw, MixingPlan
-from train.data.sources import PreparedSamples, load_batches, prepare_answer
-from train.run.processes import from_all
+from train.data.prepared import PreparedSamples, measure_answer, prepare_answer
+from train.runtime.processes import from_all
 
 _MEASURED_AT_ONCE = 64  # draws that a worker measures before it reports
 
@@ -25,11 +25,10 @@ _MEASURED_AT_ONCE = 64  # draws that a worker measures before it reports
 class SampleLengths(Dataset[int]):
     """Gives for a draw the tokens of its sample, media included; 0 if it cannot be used. Runs in workers."""
 
-    def __init__(self, samples: PreparedSamples) -> None:
+    def __init__(self, samples: PreparedSamples, context_length: int) -> None:
+        """context_length: tokens that the LLM can read."""
         self.samples = samples
-        assert isinstance(samples.model, OmniModel)  # only what goes into an LLM is packed
-        longest = samples.model.llm.context_length
-        self.max_length = min(samples.max_length or longest, longest)
+        self.max_length = min(samples.max_length or context_length, context_length)
 
     def __getitem__(self, draw: Draw) -> int:
         samples = self.samples
@@ -46,10 +45,7 @@ class SampleLengths(Dataset[int]):
     def _lengths(self, sample: Sample) -> list[int]:
         if self.samples.prepare is not prepare_answer:  # an objective's own: only it knows what it makes of a sample
             return self.samples.prepare(self.samples.model, sample).lengths
-        check_answer(sample)
-        model = self.samples.model
-        assert isinstance(model, OmniModel)
-        return [model.measure(sample)]
+        return [measure_answer(self.samples.model, sample)]
 
 
 class MeasuredDraws:

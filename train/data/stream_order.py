@@ -16,11 +16,11 @@ other processes) changes what is read twice or skipped, never what comes.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from omni.readers.webdataset import Entry, ShardDataset
+from omni.readers import StreamDataset
 from omni.samples.messages import Sample, SampleError
 
 
@@ -95,12 +95,12 @@ class ShardOrder:
 class LaneReader:
     """Reads one lane of one pass in order, and holds back what is drawn later."""
 
-    def __init__(self, dataset: ShardDataset, seeds: tuple[int, ...]) -> None:
+    def __init__(self, dataset: StreamDataset, seeds: tuple[int, ...]) -> None:
         self._dataset = dataset
         self._order = ShardOrder(dataset.sizes, seeds)
-        self._held: dict[int, tuple[int, Entry]] = {}  # index -> shard, sample; in rising order
+        self._held: dict[int, tuple[int, Any]] = {}  # index -> shard, sample; in rising order
         self._cursor = -1  # the next to be read
-        self._entries: Iterator[tuple[int, Entry]] = iter(())
+        self._entries: Iterator[tuple[int, Any]] = iter(())
 
     def read(self, place: StreamPlace) -> Sample | SampleError:
         """The sample at `place`; fast as long as `keep_from` rises."""
@@ -123,7 +123,7 @@ class LaneReader:
             return False
         return self._order.locate(place.keep_from)[0] <= self._order.locate(self._cursor)[0]
 
-    def _read_from(self, index: int) -> Iterator[tuple[int, Entry]]:
+    def _read_from(self, index: int) -> Iterator[tuple[int, Any]]:
         place, offset = self._order.locate(index)
         for shard in self._order.shards[place:]:
             for entry in self._dataset.entries(shard, offset):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni.readers import ShardDataset
 from omni.readers.shard_names import expand_shards
 from omni.readers.sources import Source
 from omni.recipe.schema import SourceConfig, TrainConfig
@@ -18,7 +17,7 @@ def refuse_packs_of_streams(sources: Sequence[Source], config: TrainConfig) -> N
     Raises:
         ValueError: naming `train.pack_tokens` and the data set.
     """
-    streams = [source.name for source in sources if isinstance(source.dataset, ShardDataset)]
+    streams = [source.name for source in sources if source.dataset.stream is not None]
     if streams and config.pack_tokens is not None:
         raise ValueError(
             f"train.pack_tokens is {config.pack_tokens}, but {streams[0]} is read from shards in order, and packs are "
@@ -33,8 +32,8 @@ def stream_layouts(
     """For each data set that is a stream, by its index: how it is cut up; as in the checkpoint if there is one."""
     layouts = {}
     for index, source in enumerate(sources):
-        dataset = source.dataset
-        if isinstance(dataset, ShardDataset):
+        dataset = source.dataset.stream
+        if dataset is not None:
             before = saved.get(str(index))
             lanes = choose_lanes(len(dataset.shards), num_processes, config.num_workers, dataset.lanes)
             block = config.batch_size
@@ -48,11 +47,10 @@ def streams_state(sources: Sequence[Source], layouts: Mapping[int, StreamLayout]
     """What a checkpoint keeps of the streams, as JSON values. Their position is the number of steps."""
     state = {}
     for index, layout in layouts.items():
-        dataset = sources[index].dataset
-        assert isinstance(dataset, ShardDataset)
-        shards = [*dataset.shards]
+        dataset = sources[index].dataset.stream
+        assert dataset is not None
         state[str(index)] = {
-            "shards": shards,
+            "shards": [*dataset.shards],
             "sizes": [*layout.shard_sizes],
             "lanes": layout.lanes,
             "block": layout.block,

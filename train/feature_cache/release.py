@@ -14,7 +14,6 @@ from omni.augmentation import AugmentationDraw
 from omni.feature_cache.encoding import entry_name
 from omni.feature_cache.opening import open_cache
 from omni.model.encoder_stack import EncoderStack
-from omni.readers import ShardDataset
 from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Media, SampleError
@@ -127,7 +126,7 @@ class EncoderRelease:
     def _looks_complete(self, sources: Sequence[Source], views: Sequence[int] | None) -> bool:
         """Whether the media of some hundred rows, evenly spread over the data, are all cached; and there are some."""
         cache, model, frozen = self.model.feature_cache, self.model, self.frozen
-        if cache is None or not frozen or any(isinstance(source.dataset, ShardDataset) for source in sources):
+        if cache is None or not frozen or any(source.dataset.stream is not None for source in sources):
             return False  # looking here and there into shards would mean to read all of them
         has_some = False
         for media in _some_media(sources):

@@ -15,7 +15,7 @@ from omni.readers.manifest import sample_to_row
 from omni.samples.messages import Message, Sample, SampleError, Text
 from train.make_data.questions import KEPT, MadeQuestions, QuestionSettings, ask_model, make_questions
 from train.make_data.resumable import ResumableOutput, delete_output
-from train.run.save_errors import SaveError
+from train.runtime.save_errors import SaveError
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 

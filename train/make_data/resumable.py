@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from train.run.save_errors import explain_failure
+from train.runtime.save_errors import explain_failure
 
 
 class ResumableOutput:

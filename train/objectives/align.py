@@ -8,6 +8,7 @@ Shapes: B samples with media, D width of the LLM, S width of the sentence encode
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.prompts.chat_layout import IGNORED_LABEL
 from omni.runtime.quiet import quiet_loading
+from train.objectives.base import ModelKind
 
 
 class AlignObjective(nn.Module):
@@ -35,6 +37,7 @@ class AlignObjective(nn.Module):
         llm_dim: width of the LLM; needed with `sentence_encoder`.
     """
 
+    trains: ClassVar[ModelKind] = "llm"
     runs_llm = False  # it takes the LLM's embedding table alone
 
     def __init__(

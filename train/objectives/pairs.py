@@ -13,7 +13,7 @@ from torch import Tensor
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.prompts.chat_layout import IGNORED_LABEL
-from omni.samples.messages import Message, Sample, SampleError
+from omni.samples.messages import Message, Sample, TooLongError
 from omni.samples.preferences import parse_preference
 
 
@@ -41,9 +41,10 @@ def prepare_pair(model: OmniModel, sample: Sample) -> Example:
         sample.messages + preference.rejected, answer=True, sample_id=f"{sample.id} (rejected)"
     )
     length = chosen.length - len(chosen.token_ids) + len(layout.token_ids)
-    if length > model.llm.context_length:
-        limit = model.llm.context_length
-        raise SampleError(sample.id, f"{length} tokens with the rejected answer are more than the context of {limit}")
+    limit = model.llm.context_length
+    if length > limit:
+        reason = f"{length} tokens with the rejected answer are more than the context of {limit}"
+        raise TooLongError(sample.id, reason, length, limit)
     rejected = Example(
         chosen.id,
         torch.tensor(layout.token_ids),

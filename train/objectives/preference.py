@@ -4,7 +4,7 @@ Shapes: B pairs.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.samples.messages import Sample
+from train.objectives.base import ModelKind
 from train.objectives.pairs import PairLogLikelihoods, pair_log_likelihoods, prepare_pair
 from train.objectives.reference import ReferenceWeights
 
@@ -37,6 +38,8 @@ class PreferenceObjective(nn.Module):
         label_smoothing: e above, for sigmoid only; at least 0 and below 0.5.
         length_normalized: log-likelihoods per answer token, so that long answers do not count more (usual for ipo).
     """
+
+    trains: ClassVar[ModelKind] = "llm"
 
     def __init__(
         self,
@@ -63,11 +66,11 @@ class PreferenceObjective(nn.Module):
         self.num_samples = 1
 
     def begin_run(self, model: OmniModel) -> None:
-        """See `train.objectives.SampleObjective`: keep the reference."""
+        """Keep the reference."""
         self.reference = ReferenceWeights(model)
 
     def begin_step(self, num_samples: int) -> None:
-        """See `train.objectives.SampleObjective`."""
+        """Take note of the number of pairs that the loss is the mean over."""
         self.num_samples = num_samples
 
     def prepare(self, model: OmniModel, sample: Sample) -> Example:

@@ -1,7 +1,7 @@
 """Several objectives at once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from omni.config.components import build
 from omni.model import OmniModel
 from omni.model.batch import Example
-from train.objectives.base import Objective, runs_llm
+from train.objectives.base import ModelKind, Objective, PlanningObjective, load_state, parts_of, runs_llm, state_of
 
 
 class WeightedSum(nn.Module):
@@ -18,6 +18,8 @@ class WeightedSum(nn.Module):
     Args:
         objectives: each with the keys class_path, init_args (optional) and weight (1 if not given).
     """
+
+    trains: ClassVar[ModelKind] = "any"  # its parts say which
 
     def __init__(self, objectives: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
@@ -37,10 +39,30 @@ class WeightedSum(nn.Module):
         self, model: OmniModel, batch: Sequence[Example], num_answer_tokens: int, *, packed: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """See `train.objectives.Objective`; each part is logged under its class's name."""
+        # One that planned the step has embedded this micro-batch before, with dropout as the seed of the pass gives it.
+        # To draw the same again it must be the first to run.
+        order = sorted(range(len(self.objectives)), key=lambda index: not _plans(self.objectives[index]))
+        results = {index: self.objectives[index](model, batch, num_answer_tokens, packed=packed) for index in order}
         total = torch.zeros((), device=model.device)
         metrics: dict[str, Tensor] = {}
-        for weight, objective in zip(self.weights, self.objectives, strict=True):
-            loss, found = objective(model, batch, num_answer_tokens, packed=packed)
+        for index, (weight, objective) in enumerate(zip(self.weights, self.objectives, strict=True)):
+            loss, found = results[index]
             total = total + weight * loss
             metrics |= {type(objective).__name__: loss.detach(), **found}
         return total, metrics
+
+    def objective_state(self) -> dict[str, Any]:
+        """Return the state of all parts, each name behind the number of its part."""
+        states = enumerate(map(state_of, self.objectives))
+        return {f"{index}.{name}": value for index, state in states for name, value in state.items()}
+
+    def load_objective_state(self, state: dict[str, Any]) -> None:
+        """Give each part its state again."""
+        for index, objective in enumerate(self.objectives):
+            prefix = f"{index}."
+            found = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+            load_state(objective, found)
+
+
+def _plans(objective: Objective) -> bool:
+    return any(isinstance(part, PlanningObjective) for part in parts_of(objective))

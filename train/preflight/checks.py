@@ -8,25 +8,22 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 
 from omni.config.components import build
-from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
-from omni.readers import ShardDataset
 from omni.readers.sources import Source
 from omni.recipe.schema import Recipe, SourceConfig, TrainConfig
-from train.data.bad_samples import BadSample
+from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.mixing import Draw, MixingPlan, mixing_shares
 from train.data.packing import describe_global_batch, global_batch_size
-from train.data.sources import PreparedSamples, open_sources
+from train.data.prepared import PreparedSamples, split_bad
+from train.data.sources import open_sources
 from train.data.streams import refuse_packs_of_streams
-from train.objectives.base import Objective, find_sample_objective, runs_llm
-from train.objectives.bind import BindObjective
+from train.objectives.contract import ObjectiveContract
 from train.preflight.memory_estimate import activation_bytes, estimate_memory
 from train.preflight.view import Report, render_prompt
 from train.run import checkpoints
@@ -67,18 +64,18 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
         return model
-    if isinstance(objective, BindObjective) or not isinstance(model, OmniModel):
-        try:
-            TrainingStep(model, objective, False)
-        except ValueError as error:
-            report.problem("objective", str(error))
-            return model
+    try:
+        objective.check_batch(batch_size)
+        TrainingStep(model, objective.objective, False)
+    except ValueError as error:
+        report.problem("objective", str(error))
+        return model
     _show_parameters(model, report)
     examples: list[Example] = []
     for source in [*train, *evaluation]:
         if source is not None:
             examples += _check_samples(source, model, objective, recipe, report)
-    if examples and isinstance(model, OmniModel):
+    if examples and model.language_model is not None:
         _show_memory(model, objective, examples, config, processes, report)
     return model
 
@@ -128,7 +125,7 @@ def _show_data(
         return
     sizes, weights = [source.size for source in sources], [source.weight for source in sources]
     rows = [
-        (source.name, f"{source.size:,}", f"{share:.0%}", "shards" if isinstance(source.dataset, ShardDataset) else "")
+        (source.name, f"{source.size:,}", f"{share:.0%}", "" if source.dataset.stream is None else "shards")
         for source, share in zip(sources, mixing_shares(sizes, weights), strict=True)
     ]
     rows += [(source.name, f"{source.size:,}", "evaluation", "") for source in evaluation if source is not None]
@@ -175,18 +172,16 @@ def _go_on_with(from_stage: EncoderStack, recipe: Recipe, device: torch.device) 
         return make_model(replace(recipe, init_from=folder), None, device)[0]
 
 
-def _make_objective(recipe: Recipe, report: Report) -> Any:
+def _make_objective(recipe: Recipe, report: Report) -> ObjectiveContract | None:
     try:
-        objective = build(recipe.objective, "objective")
-        find_sample_objective(objective)
-        return objective
+        return ObjectiveContract(build(recipe.objective, "objective"))
     except _REFUSALS as error:
         report.problem("objective", str(error))
         return None
 
 
 def _show_parameters(model: EncoderStack, report: Report) -> None:
-    modules: dict[str, torch.nn.Module] = {"llm": model.llm} if isinstance(model, OmniModel) else {}
+    modules: dict[str, torch.nn.Module] = {} if model.language_model is None else {"llm": model.language_model}
     for name in model.modalities:
         modality = model.modality(name)
         modules |= {f"{name} encoder": modality.encoder, f"{name} {modality.trained_part_name}": modality.trained_part}
@@ -202,29 +197,30 @@ def _show_parameters(model: EncoderStack, report: Report) -> None:
 
 
 def _check_samples(
-    source: Source, model: EncoderStack, objective: Any, recipe: Recipe, report: Report
+    source: Source, model: EncoderStack, objective: ObjectiveContract, recipe: Recipe, report: Report
 ) -> list[Example]:
     """Prepare some samples of a data set as training would; the good ones."""
     count = min(_SAMPLES, source.size)
     # Shards are read from the front; of other data sets rows all over are taken.
-    step = 1 if isinstance(source.dataset, ShardDataset) else source.size / count
-    own = find_sample_objective(objective)
-    prepared = PreparedSamples([source], model, recipe.train.seed, None, None if own is None else own.prepare)
-    found = [prepared[Draw(0, int(index * step), 0)] for index in range(count)]
-    good = [item for item in found if isinstance(item, Example)]
-    bad = [item for item in found if isinstance(item, BadSample)]
-    context = model.llm.context_length if isinstance(model, OmniModel) else sys.maxsize
+    step = 1 if source.dataset.stream is not None else source.size / count
+    prepared = PreparedSamples([source], model, recipe.train.seed, None, objective.prepare)
+    good, bad = split_bad(prepared[Draw(0, int(index * step), 0)] for index in range(count))
+    llm = model.language_model
+    context = sys.maxsize if llm is None else llm.context_length
     limit = recipe.train.max_length or context
-    too_long = [item for item in good if item.length > limit]
-    too_long_share = (len(too_long) + sum("the LLM's context" in item.reason for item in bad)) / count
-    bad += [BadSample(item.id, source.name, f"{item.length} tokens; {limit} are allowed") for item in too_long]
+    too_long = [item for item in good if max(item.lengths) > limit]
+    bad += [
+        BadSample(item.id, source.name, f"{max(item.lengths)} tokens; {limit} are allowed", BadSampleKind.TOO_LONG)
+        for item in too_long
+    ]
+    too_long_share = sum(item.kind is BadSampleKind.TOO_LONG for item in bad) / count
     if bad:
         what = f"{source.name}: {len(bad)} of {count} samples cannot be used"
         lines = [what, *(f"  {item.id}: {item.reason}" for item in bad)]
         stops = len(bad) == count or len(bad) / count > recipe.data.max_bad_share
         (report.problem if stops else report.warning)("samples", "\n".join(lines))
     if good:
-        if not isinstance(model, OmniModel):
+        if llm is None:
             report.good("samples", f"{source.name}: {len(good)} of {count} good, with {_modalities_of(good)}")
             return good
         lengths = sorted(item.length for item in good)
@@ -235,7 +231,7 @@ def _check_samples(
             f"{lengths[len(lengths) // 2]}, answers {answers:.1f}; {too_long_share:.0%} longer than {limit}",
         )
         report.prompt(good[0].id, render_prompt(model, good[0]))
-    return [item for item in good if item.length <= limit]
+    return [item for item in good if max(item.lengths) <= limit]
 
 
 def _modalities_of(examples: Sequence[Example]) -> str:
@@ -245,8 +241,8 @@ def _modalities_of(examples: Sequence[Example]) -> str:
 
 
 def _show_memory(
-    model: OmniModel,
-    objective: Objective,
+    model: EncoderStack,
+    objective: ObjectiveContract,
     examples: Sequence[Example],
     config: TrainConfig,
     processes: int,
@@ -261,7 +257,7 @@ def _show_memory(
         num_tokens = max(longest, config.pack_tokens)
         num_answers = sum(answers) / sum(sum(example.lengths) for example in examples) * num_tokens
         batch = f"packs of {num_tokens:,} tokens"
-    if runs_llm(objective):
+    if objective.runs_llm:
         kept = "h" if config.activation_checkpointing else "(4 h + 2 kv + 3 f)"
         activations = activation_bytes(model, num_tokens, round(num_answers), config.activation_checkpointing)
         what = f"{batch} x layers x {kept} numbers, and the logits of the answers"

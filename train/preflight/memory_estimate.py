@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from omni.model import OmniModel
+from omni.model.encoder_stack import EncoderStack
 
 _FLOAT32 = 4  # bytes
 
@@ -32,7 +32,7 @@ class MemoryEstimate:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def estimate_memory(model: OmniModel, num_processes: int, activations: float) -> list[MemoryEstimate]:
+def estimate_memory(model: EncoderStack, num_processes: int, activations: float) -> list[MemoryEstimate]:
     """The estimate for every strategy on `num_processes` devices."""
     weights = float(sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()))
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -57,7 +57,7 @@ def estimate_memory(model: OmniModel, num_processes: int, activations: float) ->
     ]
 
 
-def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int, checkpointed: bool = False) -> float:
+def activation_bytes(model: EncoderStack, num_tokens: int, num_answer_tokens: int, checkpointed: bool = False) -> float:
     """What one forward pass of the LLM over `num_tokens` keeps for its backward pass, in bytes.
 
     A frozen linear layer keeps nothing (its input is needed only for the gradient of its weight). What is kept for each
@@ -66,18 +66,20 @@ def activation_bytes(model: OmniModel, num_tokens: int, num_answer_tokens: int, 
     width of keys, f that of the MLP. Logits are made at answer positions only: each with a float32 copy and a gradient.
     With checkpointed layers only the input of each is kept (h), and all of one layer at a time.
     """
-    config = cast(Any, model.llm.model).config.get_text_config()
+    assert model.language_model is not None
+    llm = model.language_model.model
+    config = cast(Any, llm).config.get_text_config()
     width = config.hidden_size
     head = getattr(config, "head_dim", None) or width // config.num_attention_heads
     keys = head * (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
     inner = getattr(config, "intermediate_size", None) or 4 * width  # GPT-2 leaves it out where it is four times h
-    size = next(model.llm.model.parameters()).element_size()
+    size = next(llm.parameters()).element_size()
     layer = 4 * width + 2 * keys + 3 * inner
     kept = config.num_hidden_layers * width + layer if checkpointed else config.num_hidden_layers * layer
     return num_tokens * kept * size + num_answer_tokens * config.vocab_size * (size + 2 * _FLOAT32)
 
 
-def _largest_layer(model: OmniModel) -> int:
+def _largest_layer(model: EncoderStack) -> int:
     """Bytes of the largest layer that is repeated (an entry of a module list): what is gathered at once."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     return max(

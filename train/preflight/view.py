@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omni.model import OmniModel
 from omni.model.batch import Example
+from omni.model.encoder_stack import EncoderStack
 from omni.prompts.chat_layout import IGNORED_LABEL, MEDIA_SLOT
 
 _WIDTH_OF_A_FILE = 120  # columns where the output is no terminal
@@ -77,8 +77,10 @@ class Report:
         self.console.print(line, soft_wrap=True)
 
 
-def render_prompt(model: OmniModel, example: Example) -> Text:
+def render_prompt(model: EncoderStack, example: Example) -> Text:
     """A sample as the LLM reads it: media as `<image x 4>` with their number of tokens, answers marked."""
+    assert model.language_model is not None
+    tokenizer = model.language_model.tokenizer
     media = iter(example.media)
     text = Text()
     ids: list[int] = []
@@ -86,7 +88,7 @@ def render_prompt(model: OmniModel, example: Example) -> Text:
 
     def flush() -> None:
         if ids:
-            text.append(str(model.llm.tokenizer.decode(ids)), style="green" if answering else "")
+            text.append(str(tokenizer.decode(ids)), style="green" if answering else "")
             ids.clear()
 
     for token_id, label in zip(example.token_ids.tolist(), example.labels.tolist(), strict=True):

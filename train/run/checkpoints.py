@@ -1,6 +1,7 @@
 """Checkpoints of a run: a model folder with the state of training in it, written as one atomic step.
 
-No state of random generators is kept: every forward pass is seeded by its place in the run (see `train.run.step`).
+No state of random generators is kept: every forward pass is seeded by its place in the run
+(see `train.runtime.seeding`).
 """
 
 import io
@@ -18,8 +19,8 @@ from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import Recipe
 from omni.runtime.files import recover_directory, replace_directory
 from train.data.packing import PACKS
-from train.run.save_errors import SaveError, explain_failure
 from train.run.step import TrainingStep
+from train.runtime.save_errors import SaveError, explain_failure
 
 LAST, BEST = "last", "best"
 _STATE = "trainer_state"
@@ -79,7 +80,7 @@ def save_model_only(folder: Path, model: EncoderStack) -> None:
 
 
 def find_checkpoint(output_dir: Path, resume: str) -> Path | None:
-    """The checkpoint that a run continues from, or None to begin anew.
+    """Return the checkpoint that a run continues from, or None to begin anew.
 
     Raises:
         FileNotFoundError: `resume` is "must" and there is none.
@@ -97,7 +98,7 @@ def find_checkpoint(output_dir: Path, resume: str) -> Path | None:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The JSON values that `save_checkpoint` was given."""
+    """Return the JSON values that `save_checkpoint` was given."""
     path = folder / _STATE / "state.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))

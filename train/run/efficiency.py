@@ -10,10 +10,8 @@ from omni.llm.activation_offload import OffloadActivations
 from omni.llm.answer_head import check_fused_loss
 from omni.llm.language_model import LanguageModel
 from omni.llm.layers import checkpoint_layers, compile_layers
-from omni.model import OmniModel
 from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import LLM_KEYS, TrainConfig
-from train.strategies.launch import CONFIGS
 
 
 def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch.device) -> None:
@@ -30,24 +28,21 @@ def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch
         llm.use_pack_attention("mask")  # split makes a call for each sample: many small ones for a GPU
 
 
-def llm_of(model: EncoderStack, config: TrainConfig, is_sharded: bool) -> LanguageModel | None:
-    """The LLM of what is trained, or None of a joint space.
+def llm_of(model: EncoderStack, config: TrainConfig) -> LanguageModel | None:
+    """Return the LLM of what is trained; None where it has none, such as a joint space.
 
     Raises:
-        ValueError: there is none, and the recipe or the launcher asks for something that is about the LLM.
+        ValueError: there is none, and the recipe asks for something that is about the LLM.
     """
-    if isinstance(model, OmniModel):
-        return model.llm
-    for key in LLM_KEYS:
-        if getattr(config, key):
-            raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
-    if is_sharded:
-        raise ValueError(f"ZeRO-3 and FSDP2 spread an LLM, and a joint space has none: use {CONFIGS}zero2.yaml")
-    return None
+    if model.language_model is None:
+        for key in LLM_KEYS:
+            if getattr(config, key):
+                raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
+    return model.language_model
 
 
 def prepare_llm(llm: LanguageModel, config: TrainConfig) -> Callable[[], AbstractContextManager[Any]]:
-    """Set up the LLM as the recipe says; returns what makes the context that a forward pass runs in.
+    """Set up the LLM as the recipe says; return what makes the context that a forward pass runs in.
 
     Raises:
         ValueError: naming the key that this machine, this installation or this LLM cannot follow.

@@ -15,7 +15,7 @@ from omni.model.building import add_lora, add_modality
 from omni.model.encoder_stack import EncoderStack
 from omni.model.trainable import Part, freeze, freeze_all_but, saved_weights, unfreeze
 from omni.recipe.schema import Recipe
-from train.run.step import seed_everything
+from train.runtime.seeding import seed_everything
 
 
 def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[EncoderStack, list[str]]:

@@ -4,44 +4,95 @@ A *step* is one update of the weights. It takes one global batch: `accumulation_
 The loss of a step is the mean over all answer tokens of the global batch, however it is cut up.
 """
 
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omni.model.batch import Example
-from omni.model.expert_balance import update_usage, with_shares
+from omni.model.encoder_stack import EncoderStack
+from omni.model.expert_balance import with_shares
+from omni.recipe.schema import Recipe
 from train.data.input_meter import InputMeter, InputTimes
-from train.data.mixing import MicroBatches
-from train.data.packing import PackedMicroBatches
-from train.data.sources import load_batches, split_bad
-from train.run import output
-from train.run.evaluation import evaluation_figures
-from train.run.interrupts import Interrupts
-from train.run.non_finite import NonFiniteStep
+from train.data.loading import load_batches
+from train.data.packing import global_batch_size
+from train.data.prepared import split_bad
+from train.data.run_data import open_run_data
+from train.data.sources import check_questions
+from train.objectives.context import RunContext
+from train.run import messages
+from train.run.evaluation import Evaluation
+from train.run.learner import make_learner, make_runner
+from train.run.metrics import MetricsLog
 from train.run.optimizer import set_learning_rate
-from train.run.processes import from_all
 from train.run.progress import TrainingProgress
+from train.run.records import RunRecords
 from train.run.run_state import RunInterruptedError, RunState
+from train.run.saved_run import find_saved_run
+from train.run.saving import RunFolder
 from train.run.schedule import learning_rate, schedule_share
-from train.run.setup import Run
-from train.run.step import seed_everything
-from train.run.whole_batch import plan_whole_batch
+from train.run.setup import SamplePreparation, plan_run, start_feature_cache
+from train.run.step import TrainingStep
+from train.run.updates import Update, Updates
+from train.runtime.interrupts import Interrupts
+from train.runtime.processes import from_all
+from train.runtime.save_errors import prepare_output
+from train.strategies import make_accelerator, read_strategy
 
 
-@dataclass(frozen=True)
-class Report:
-    """What one process tells all others about its part of a step."""
+class Trainer:
+    """Runs a recipe. `run()` trains to the end; everything it needs is set up in the constructor.
 
-    loss: float
-    metrics: dict[str, float]
-    signal_number: int
-    suspects: list[str]  # ids of the samples whose loss is not finite
+    Raises:
+        FileNotFoundError, ValueError: naming the key of the recipe, the data set or the checkpoint that does not fit.
+    """
 
+    def __init__(self, recipe: Recipe) -> None:
+        self.config = config = recipe.train
+        self.output_dir = Path(config.output_dir)
+        strategy = read_strategy()
+        self.accelerator = accelerator = make_accelerator(config.precision)
+        batch_size = global_batch_size(config, accelerator.num_processes)
+        if accelerator.is_main_process:
+            prepare_output(self.output_dir)
+        saved = find_saved_run(recipe, batch_size)
+        self.data = open_run_data(
+            recipe.data, config, accelerator.num_processes, {} if saved is None else saved.streams
+        )
+        self.learner = make_learner(recipe, saved, strategy, accelerator, batch_size)
+        self.prepared = SamplePreparation(self.learner, config)
+        own = self.training_step.sample_objective
+        layout = None if own is None else self.training_step.contract.name
+        check_questions(self.data.train, layout, self.learner.instruction_readers)
+        self.steps = plan_run(recipe, self.data, self.prepared, saved, accelerator, batch_size)
+        self.records = RunRecords.of(
+            saved, self.output_dir if accelerator.is_main_process else None, recipe.data.max_bad_share
+        )
+        if saved is not None:
+            saved.check_plan(self.steps, self.records.bad_samples)
+        self.encoder_release = start_feature_cache(
+            self.learner, self.data, self.steps, config, self.state.step, warn=accelerator.is_main_process
+        )
+        self.runner = make_runner(self.learner, recipe, saved, strategy, accelerator)
+        self.folder = RunFolder(self.output_dir, recipe, accelerator, self.data, self.steps, self.learner, self.runner)
+        self.folder.begin(self.state.step, is_new=saved is None)
+        self.encoder_release.before_training(self.data.train)
+        self.metrics = MetricsLog(self.output_dir, self.state.step) if accelerator.is_main_process else None
 
-class Trainer(Run):
-    """Runs a recipe. `run()` trains to the end; everything it needs is set up in the constructor."""
+    @property
+    def model(self) -> EncoderStack:
+        """What is trained: an `OmniModel` or a `JointSpace`."""
+        return self.learner.model
+
+    @property
+    def training_step(self) -> TrainingStep:
+        """Model and objective."""
+        return self.learner.training_step
+
+    @property
+    def state(self) -> RunState:
+        """How far the run has come."""
+        return self.records.state
 
     def run(self) -> RunState:
         """Train to the end.
@@ -50,50 +101,52 @@ class Trainer(Run):
             RunInterruptedError: SIGINT or SIGTERM came, the step was finished and saved.
             TooManyBadSamplesError, NonFiniteLossError, SaveError: it cannot go on; last/ holds the latest checkpoint.
         """
-        with Interrupts() as interrupts, self._show_progress() as self.progress:
-            if self.state.step == self.num_steps:
-                self.progress.line(f"this run is already done: {output.summary(self)}")
-                return self.state
-            self.progress.line(output.greeting(self))
-            batches = self._batches()
+        num_steps, state = self.steps.num_steps, self.state
+        progress = TrainingProgress(num_steps, state.step, shown=self.accelerator.is_main_process)
+        with Interrupts() as interrupts, progress as self.progress:
+            if state.step == num_steps:
+                self.progress.line(f"this run is already done: {self._summary()}")
+                return state
+            processes = self.accelerator.num_processes
+            self.progress.line(messages.greeting(self.learner, self.steps, state.step, processes))
+            self.updates = Updates(self.learner, self.runner, self.config, lambda: interrupts.signal_number)
             self.input_meter = InputMeter(self.config.num_workers)
+            batches = self._batches()
             self._evaluate_if_due()
-            while self.state.step < self.num_steps:
+            while state.step < num_steps:
                 started = time.perf_counter()
-                micro_batches = self._next_micro_batches(batches)
-                signal_number = self._train_step(micro_batches, interrupts, started)
+                signal_number = self._train_step(self._next_micro_batches(batches), started)
                 if signal_number:
-                    output.save(self)
-                    raise RunInterruptedError(signal_number, output.how_to_resume(self))
+                    self._save()
+                    message = messages.how_to_resume(state, self.steps, self.folder.last)
+                    raise RunInterruptedError(signal_number, message)
                 self._evaluate_if_due()
                 self._save_if_due()
-                done = self.num_draws_until(self.state.step)
-                if self.encoder_release.after_step(done) and self.state.step < self.num_steps:
+                done = self.steps.num_draws_until(state.step)
+                if self.encoder_release.after_step(done) and state.step < num_steps:
                     batches = self._batches()  # with workers that do not hold the weights either
             self._finish()
-        return self.state
+        return state
 
-    def _show_progress(self) -> TrainingProgress:
-        return TrainingProgress(self.num_steps, self.state.step, shown=self.is_main)
+    def _context(self) -> RunContext:
+        return RunContext(
+            self.accelerator,
+            self.config.seed,
+            self.state.step,
+            self.steps.global_batch_size,
+            self.config.packing,
+            self.learner.finish_runs,
+        )
 
     def _batches(self) -> Iterator[Any]:
-        prepared = self.prepared(self.train_sources, augmented=True)
-        place: dict[str, int] = {
-            "accumulation_steps": self.config.accumulation_steps,
-            "process_index": self.accelerator.process_index,
-            "num_processes": self.accelerator.num_processes,
-            "first_step": self.state.step,
-            "num_steps": self.num_steps,
-        }
-        if self.packs is not None:
-            micro_batches = PackedMicroBatches(self.plan, self.packs, **place)
-        else:
-            size = self.config.batch_size
-            micro_batches = MicroBatches(self.plan, batch_size=size, num_draws=self.num_draws, **place)
-        return iter(load_batches(prepared, micro_batches, self.config.num_workers))
+        accelerator = self.accelerator
+        draws = self.steps.micro_batches(
+            self.config, accelerator.process_index, accelerator.num_processes, self.state.step
+        )
+        return iter(load_batches(self.prepared(self.data.train, augmented=True), draws, self.config.num_workers))
 
     def _next_micro_batches(self, batches: Iterator[Any]) -> list[list[Example]]:
-        """The micro-batches of this process for one step, without bad samples, which are recorded."""
+        """Return the micro-batches of this process for one step, without bad samples, which are recorded."""
         started = time.perf_counter()
         prepared = [next(batches) for _ in range(self.config.accumulation_steps)]
         waited, busy = time.perf_counter() - started, sum(items.seconds for items in prepared)
@@ -107,137 +160,100 @@ class Trainer(Run):
         self.input_times = [times for times, _ in reports]
         all_bad = [sample for _, found in reports for sample in found]
         num_seen = sum(times.num_samples for times in self.input_times)
-        for sample in self.bad_samples.record(num_seen, all_bad, self.state.step + 1):
+        for sample in self.records.bad_samples.record(num_seen, all_bad, self.state.step + 1):
             self.progress.line(f"skipped {sample.id} of {sample.source}: {sample.reason}")
         self.state.samples += num_seen - len(all_bad)
         return micro_batches
 
-    def _train_step(self, micro_batches: list[list[Example]], interrupts: Interrupts, started: float) -> int:
-        """One update of the weights; returns the number of the signal that asks to stop, or 0."""
-        step = self.state.step
+    def _train_step(self, micro_batches: list[list[Example]], started: float) -> int:
+        """Make one update of the weights; return the number of the signal that asks to stop, or 0."""
+        state, step = self.state, self.state.step
         mine = [[(example.num_answer_tokens, example.lengths) for example in batch] for batch in micro_batches]
         passes = [found for process in from_all(self.accelerator, mine) for found in process]
         num_tokens, num_samples = sum(count for found in passes for count, _ in found), sum(map(len, passes))
         for found in passes:
-            self.state.count_positions([length for _, lengths in found for length in lengths], self.config.pack_tokens)
-        if self.training_step.sample_objective is not None:
-            self.training_step.sample_objective.begin_step(num_samples)
-            if num_samples:
-                micro_batches = plan_whole_batch(self, micro_batches)
-        share = schedule_share(step, self.num_steps, self.config)
-        set_learning_rate(self.strategy.optimizer, share)
-        loss, metrics, signal_number, gradient_norm = math.nan, {}, interrupts.signal_number, 0.0
-        if num_tokens:
-            reports = from_all(self.accelerator, self._accumulate_gradients(micro_batches, num_tokens, interrupts))
-            loss = sum(report.loss for report in reports)
-            metrics = _sum_metrics([report.metrics for report in reports])
-            signal_number = max(report.signal_number for report in reports)
-            gradient_norm = self._clip_gradients()
-            if math.isfinite(loss) and math.isfinite(gradient_norm):
-                self.strategy.update()
-                update_usage(self.model, metrics)
-                self.state.loss_sum += loss * num_tokens
-                self.state.token_sum += num_tokens
-            else:
-                self._skip_or_stop(loss, gradient_norm, reports, micro_batches)
-                self.strategy.discard_gradients()
-        else:
-            signal_number = max(from_all(self.accelerator, signal_number))
-        self.state.step += 1
+            state.count_positions([length for _, lengths in found for length in lengths], self.config.pack_tokens)
+        set_learning_rate(self.runner.optimizer, schedule_share(step, self.steps.num_steps, self.config))
+        update = self.updates.make(micro_batches, num_samples, num_tokens, self._context())
+        if update.refused is not None:
+            self._skip_or_stop(update)
+        elif num_tokens:
+            state.add_loss(update.loss, num_tokens)
+        state.step += 1
         seconds = time.perf_counter() - started
         self.input_meter.add(self.input_times, seconds)
+        if state.step % self.config.log_every == 0 or state.step == self.steps.num_steps:
+            self._log(update, num_samples / seconds)
+        self.progress.advance(state.step, update.loss, num_samples / seconds)
+        return update.signal_number
+
+    def _log(self, update: Update, samples_per_second: float) -> None:
+        """Write the line of metrics of the steps since the last one."""
+        state, packing = self.state, self.config.packing
         figures = {
-            "lr": learning_rate(step, self.num_steps, self.config),
-            "gradient_norm": gradient_norm,
-            "samples_per_second": num_samples / seconds,
-            **with_shares(metrics),
+            "lr": learning_rate(state.step - 1, self.steps.num_steps, self.config),
+            "gradient_norm": update.gradient_norm,
+            "samples_per_second": samples_per_second,
+            **with_shares(update.metrics),
+            **self.input_meter.figures(),
         }
-        if self.state.step % self.config.log_every == 0 or self.state.step == self.num_steps:
-            self.progress.log(output.write_metrics(self, figures | self.input_meter.figures()))
-            if hint := self.input_meter.hint():
-                self.progress.line(hint)
-        self.progress.advance(self.state.step, loss, num_samples / seconds)
-        return signal_number
+        if self.metrics is not None:
+            self.metrics.write(state.step, messages.metrics_row(state, self.steps, figures, packing))
+        self.progress.log(messages.metrics_line(state, self.steps, figures, packing))
+        state.clear_loss()
+        if hint := self.input_meter.hint():
+            self.progress.line(hint)
 
-    def _accumulate_gradients(
-        self, micro_batches: list[list[Example]], num_tokens: int, interrupts: Interrupts
-    ) -> Report:
-        """Forward and backward of every micro-batch; the gradients are exchanged between processes after the last."""
-        self.training_step.train()
-        losses, metrics = [], []
-        for index, batch in enumerate(micro_batches):
-            place = index * self.accelerator.num_processes + self.accelerator.process_index
-            seed_everything(self.config.seed, self.state.step, place)
-            is_last = index == len(micro_batches) - 1
-            loss, found = self.strategy.forward_backward(batch, num_tokens, is_last=is_last)
-            losses.append(loss)
-            metrics.append({name: float(value) for name, value in found.items()})
-        values = [float(loss) for loss in losses]
-        suspects = [
-            example.id
-            for value, batch in zip(values, micro_batches, strict=True)
-            if not math.isfinite(value)
-            for example in batch
-        ]
-        return Report(math.fsum(values), _sum_metrics(metrics), interrupts.signal_number, suspects)
-
-    def _clip_gradients(self) -> float:
-        limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
-        return self.strategy.clip_gradients(limit)
-
-    def _skip_or_stop(
-        self, loss: float, gradient_norm: float, reports: list[Report], micro_batches: list[list[Example]]
-    ) -> None:
+    def _skip_or_stop(self, update: Update) -> None:
         """Write down a step that cannot be used, with the samples that may be at fault; every process comes here."""
-        suspects = [name for report in reports for name in report.suspects]
-        if not suspects:
-            all_ids = from_all(self.accelerator, [example.id for batch in micro_batches for example in batch])
-            suspects = [name for names in all_ids for name in names]
-        step = NonFiniteStep(self.state.step + 1, loss, gradient_norm, suspects)
+        assert update.refused is not None
         self.state.skipped_steps += 1
-        if self.is_main:
-            step.write(self.output_dir)
-        step.stop_or_go_on(self.config, self.state.skipped_steps)
-        self.progress.line(f"skipped {step}")
+        if self.accelerator.is_main_process:
+            update.refused.write(self.output_dir)
+        update.refused.stop_or_go_on(self.config, self.state.skipped_steps)
+        self.progress.line(f"skipped {update.refused}")
 
     def _evaluate_if_due(self) -> None:
-        step, every = self.state.step, self.config.evaluate_every
-        due = step == self.num_steps or (every is not None and step > 0 and step % every == 0)
-        if not due or not self.evaluation_sources or self.state.evaluated_step == step:
+        step, every, sources = self.state.step, self.config.evaluate_every, self.data.evaluation
+        due = step == self.steps.num_steps or (every is not None and step > 0 and step % every == 0)
+        if not due or not sources or self.state.evaluated_step == step:
             return
-        self.encoder_release.before_evaluation(self.evaluation_sources)
-        figures = evaluation_figures(self, self.progress)
-        loss = figures["evaluation_loss"]
+        self.encoder_release.before_evaluation(sources)
+        bad_samples = self.records.bad_evaluation_samples
+        evaluation = Evaluation(self.training_step, sources, self.prepared(sources), self.config, bad_samples)
+        figures = evaluation.figures(self._context(), self.progress.line)
         self.encoder_release.after_evaluation()
-        self.state.evaluated_step, self.state.evaluation_loss = step, loss
-        is_best = math.isfinite(loss) and (self.state.best_loss is None or loss < self.state.best_loss)
-        if is_best:
-            self.state.best_loss, self.state.best_step = loss, step
+        loss = figures["evaluation_loss"]
+        is_best = self.state.note_evaluation(loss)
         if self.metrics is not None:
             self.metrics.write(step, figures)
             self.metrics.draw_loss()
         self.progress.line(f"step {step}: evaluation loss {loss:.4f}{' (best so far)' if is_best else ''}")
         if is_best:
-            output.save_best(self)
+            self.folder.save_best(self.records)
+
+    def _save(self) -> None:
+        self.folder.save(self.records)
+        if self.metrics is not None:
+            self.metrics.draw_loss()
 
     def _save_if_due(self) -> None:
         every, step = self.config.save_every, self.state.step
-        if every is not None and step % every == 0 and step < self.num_steps:
-            output.save(self)
+        if every is not None and step % every == 0 and step < self.steps.num_steps:
+            self._save()
 
     def _finish(self) -> None:
-        if self.bad_samples.num_seen == self.bad_samples.num_bad:
-            raise ValueError(f"nothing was trained. {self.bad_samples.summary()}")
-        output.save(self)
+        bad_samples = self.records.bad_samples
+        if bad_samples.num_seen == bad_samples.num_bad:
+            raise ValueError(f"nothing was trained. {bad_samples.summary()}")
+        self._save()
         if self.state.best_loss is None:
-            output.save_best(self)  # nothing to choose by: the last one it is
-        if self.bad_samples.num_bad:
-            self.progress.line(self.bad_samples.summary())
-        self.progress.line(f"done: {output.summary(self)}")
+            self.folder.save_best(self.records)  # nothing to choose by: the last one it is
+        if bad_samples.num_bad:
+            self.progress.line(bad_samples.summary())
+        self.progress.line(f"done: {self._summary()}")
         if self.metrics is not None:
             self.metrics.close()
 
-
-def _sum_metrics(parts: list[dict[str, float]]) -> dict[str, float]:
-    names = sorted({name for part in parts for name in part})
-    return {name: math.fsum(part.get(name, 0.0) for part in parts) for name in names}
+    def _summary(self) -> str:
+        return messages.summary(self.state, self.steps, self.config.packing, self.folder.best)

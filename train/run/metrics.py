@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
-from train.run.save_errors import append_line, explain_failure
+from train.runtime.save_errors import append_line, explain_failure
 
 
 class MetricsLog:

@@ -5,8 +5,7 @@ from functools import lru_cache
 from itertools import islice
 
 from omni.model.card import ModelCard, TrainingData
-from omni.readers import SampleDataset, ShardDataset
-from omni.readers.shard_names import is_command
+from omni.readers import SampleDataset
 from omni.readers.sources import Source
 from omni.recipe.schema import TrainConfig
 from omni.samples.messages import Sample
@@ -38,8 +37,9 @@ def training_card(
 
 def licence_of(source: Source) -> str | None:
     """The licences that the rows of a data set state in their `meta`, joined; None if none does or none is read."""
-    if isinstance(source.dataset, ShardDataset) and any(map(is_command, source.dataset.shards)):
-        return None  # only running the commands once more could tell
+    stream = source.dataset.stream
+    if stream is not None and not stream.can_reread:
+        return None
     return _licence_of_rows(source.dataset, tuple(islice(source.rows, _ROWS_ASKED_FOR_LICENCE)))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omni.recipe.schema import TrainConfig
 from train.run.run_state import NonFiniteLossError
-from train.run.save_errors import append_line
+from train.runtime.save_errors import append_line
 
 NON_FINITE_STEPS = "non_finite.jsonl"
 

@@ -1,5 +1,6 @@
 """How far a run has come, and what can end it early."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,14 +21,14 @@ class RunInterruptedError(Exception):
 
 @dataclass
 class RunState:
-    """What changes from step to step besides weights and optimiser; JSON values."""
+    """How far a run has come, besides weights and optimiser; JSON values."""
 
     step: int = 0  # steps done
     samples: int = 0  # usable samples seen
     loss_sum: float = 0.0  # nats, over the answer tokens since the last line of metrics
     token_sum: int = 0
     skipped_steps: int = 0  # because their loss or gradient was not finite
-    # of all forward passes so far; see train.packing.positions_taken
+    # of all forward passes so far; see train.data.packing.positions_taken
     tokens: int = 0
     padded_positions: int = 0
     pack_capacity: int = 0
@@ -35,6 +36,28 @@ class RunState:
     evaluation_loss: float | None = None
     best_loss: float | None = None
     best_step: int | None = None
+
+    @property
+    def mean_loss(self) -> float:
+        """The loss per answer token since the last line of metrics, in nats; NaN if there was none."""
+        return self.loss_sum / self.token_sum if self.token_sum else math.nan
+
+    def add_loss(self, loss: float, num_tokens: int) -> None:
+        """Count the loss of a step, which is the mean over `num_tokens` answer tokens."""
+        self.loss_sum += loss * num_tokens
+        self.token_sum += num_tokens
+
+    def clear_loss(self) -> None:
+        """Begin a new line of metrics."""
+        self.loss_sum, self.token_sum = 0.0, 0
+
+    def note_evaluation(self, loss: float) -> bool:
+        """Take note of the evaluation loss at this step; return whether it is the best so far."""
+        self.evaluated_step, self.evaluation_loss = self.step, loss
+        is_best = math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss)
+        if is_best:
+            self.best_loss, self.best_step = loss, self.step
+        return is_best
 
     def count_positions(self, lengths: Sequence[int], budget: int | None) -> None:
         """Count the positions of a forward pass over samples of `lengths` tokens."""

@@ -5,16 +5,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from accelerate.utils import set_seed
 from torch import Tensor, nn
 
-from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
 from omni.model.expert_balance import expert_balance
 from omni.model.expert_routing import log_routing
-from train.objectives import Objective
-from train.objectives.base import find_sample_objective
+from train.objectives.base import Objective, SampleObjective
+from train.objectives.contract import ObjectiveContract
 
 
 class TrainingStep(nn.Module):
@@ -22,6 +20,9 @@ class TrainingStep(nn.Module):
 
     DistributedDataParallel only averages gradients of what runs inside its own `forward`. With the objective inside,
     an objective may call the model as often and through whichever method it likes.
+
+    Raises:
+        ValueError: the objective does not train this model.
     """
 
     def __init__(
@@ -36,17 +37,17 @@ class TrainingStep(nn.Module):
         self.objective = objective
         self.packed = packed
         self.activation_context = activation_context
-        self.sample_objective = find_sample_objective(objective)
-        if self.sample_objective is None and not isinstance(model, OmniModel):
-            name = type(objective).__name__
-            raise ValueError(
-                f"objective: {name} is for a model with an LLM; a joint space is trained by objective: bind"
-            )
-        if self.sample_objective is not None:
-            self.sample_objective.begin_run(model)
+        self.contract = ObjectiveContract(objective)
+        self.contract.check_model(model)
+        self.contract.begin_run(model)
+
+    @property
+    def sample_objective(self) -> SampleObjective | None:
+        """The objective, or the part of it, that lays out samples itself."""
+        return self.contract.sample_objective
 
     def forward(self, batch: Sequence[Example], num_answer_tokens: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the micro-batch (see `Objective`), and metrics; of an empty one: zero, with zero gradients."""
+        """Return the loss of a micro-batch (see `Objective`) and metrics; of an empty one zero, with zero gradients."""
         anchor = touch_all_parameters(self)
         if not batch:
             return anchor, {}
@@ -55,18 +56,17 @@ class TrainingStep(nn.Module):
             balance, found = expert_balance(log, num_answer_tokens)
         return loss + balance.to(loss.device) + anchor.to(loss.device), {**metrics, **found}
 
-    def objective_state(self) -> dict[str, Tensor]:
-        """Weights of the objective itself: those of a projection that only training needs, for example; often none."""
-        return self.objective.state_dict() if isinstance(self.objective, nn.Module) else {}
+    def objective_state(self) -> dict[str, Any]:
+        """Return what the objective keeps: the weights of a projection that only training needs, for example."""
+        return self.contract.state()
 
-    def load_objective_state(self, state: dict[str, Tensor]) -> None:
-        """Load what `objective_state` gave."""
-        if isinstance(self.objective, nn.Module):
-            self.objective.load_state_dict(state)
+    def load_objective_state(self, state: dict[str, Any]) -> None:
+        """Load what `objective_state` returned."""
+        self.contract.load_state(state)
 
 
 def touch_all_parameters(module: nn.Module) -> Tensor:
-    """Zero, as a function of every trainable parameter.
+    """Return zero, as a function of every trainable parameter.
 
     Processes wait for each other's gradient of every parameter. A process whose micro-batch lacks a modality would
     never have one for that modality's adapter, and all would hang (microsoft/DeepSpeed issue 7170). Adding this zero
@@ -79,15 +79,3 @@ def touch_all_parameters(module: nn.Module) -> Tensor:
             # The sum over an empty slice is 0 whatever the values are: infinite ones times 0 would give NaN.
             total = total.to(parameter.device) + parameter.flatten()[:0].sum()
     return total
-
-
-def seed_everything(*parts: int) -> None:
-    """Seed Python, NumPy and torch (all devices) from `parts`.
-
-    Called before every forward pass with the seed, the step and the place in the global batch: so dropout depends on
-    nothing else, and resuming or another number of processes gives the very same numbers without saved generators.
-    """
-    seed = 0
-    for part in parts:
-        seed = (seed * 1_000_003 + part + 1) % 2**31
-    set_seed(seed)

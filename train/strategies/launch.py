@@ -1,56 +1,61 @@
-"""What the launcher asks for: `accelerate launch` tells its processes by environment variables."""
+"""From what `accelerate launch` asks for to the strategy and the processes of a run."""
 
 import contextlib
-import importlib.util
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-_DEEPSPEED, _FSDP = "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP"
-CONFIGS = "train/accelerate/"
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.utils import DistributedType
+
+from omni.runtime.rendezvous import meet_other_processes
+from train.strategies.base import Strategy
+from train.strategies.deepspeed_zero import DeepSpeedStrategy
+from train.strategies.environment import CONFIGS, num_processes, requested_type, switch_of
+from train.strategies.fully_sharded import FullyShardedStrategy
+from train.strategies.plain import PlainStrategy
+
+STRATEGIES: dict[DistributedType, type[Strategy]] = {
+    kind: strategy
+    for strategy in (PlainStrategy, DeepSpeedStrategy, FullyShardedStrategy)
+    for kind in strategy.distributed_types
+}
+"""accelerate's `distributed_type` -> how its processes share a run."""
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How the processes of a run share the work.
-
-    zero_stage: 0 = no DeepSpeed; 1 and 2 = its sharded optimiser; 3 = the same, and the LLM's layers are sharded.
-    fsdp: the LLM's layers are sharded by torch's `fully_shard` (FSDP2).
-    """
-
-    zero_stage: int = 0
-    deepspeed_config: dict[str, Any] = field(default_factory=dict)
-    fsdp: bool = False
-    reshard_after_forward: bool = True
-    offload_optimizer: bool = False
-    offload_parameters: bool = False
-
-    @property
-    def shards_llm(self) -> bool:
-        return self.fsdp or self.zero_stage == 3
-
-
-def read_launch() -> Launch:
-    """What the environment asks for.
+def read_strategy() -> Strategy:
+    """Return the strategy that the environment asks for.
 
     Raises:
-        ValueError: DeepSpeed is not installed, or something that is not supported, such as FSDP version 1.
+        ValueError: a package is not installed, or something that is not supported, such as FSDP version 1.
     """
-    if _is_set(_DEEPSPEED):
-        launch = _read_deepspeed()
-    elif _is_set(_FSDP):
-        launch = _read_fsdp()
-    else:
-        launch = Launch()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        return launch
-    if launch.offload_optimizer or launch.offload_parameters:
+    kind = requested_type()
+    if kind not in STRATEGIES:
+        allowed = ", ".join(known.value for known in STRATEGIES)
+        raise ValueError(f"the launcher asks for {kind.value}, which is not supported; use one of {allowed}")
+    strategy = STRATEGIES[kind].from_environment()
+    if num_processes() > 1:
+        return strategy
+    if strategy.offloads:
         raise ValueError(
             "offload to the CPU's memory needs at least two processes; add --num_processes 2, or launch one process "
             f"with {CONFIGS}single.yaml"
         )
-    return Launch()  # one process has nobody to share with, and computes the same
+    # one process has nobody to share with, and computes the same
+    return STRATEGIES[DistributedType.NO].from_environment()
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """Return accelerate for this machine; what else the launcher asks for is up to the strategy."""
+    has_device = torch.accelerator.is_available()
+    handlers: list[Any] = []
+    if not has_device and num_processes() > 1:
+        # On CPU nothing chooses a backend by itself; and on one process accelerate fails if one is chosen.
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    meet_other_processes()
+    with plain_processes():
+        return Accelerator(cpu=not has_device, mixed_precision=precision, kwargs_handlers=handlers)
 
 
 @contextlib.contextmanager
@@ -61,50 +66,9 @@ def plain_processes() -> Iterator[None]:
     depend on which media a process meets. And it would make transformers load the LLM in pieces, or on rank 0 only.
     """
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # transformers reads it on each later load
-    hidden = {name: os.environ.pop(name) for name in (_DEEPSPEED, _FSDP) if name in os.environ}
+    names = [switch_of(kind) for kind in STRATEGIES]
+    hidden = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield
     finally:
         os.environ.update(hidden)
-
-
-def _is_set(name: str) -> bool:
-    return os.environ.get(name, "false").lower() in ("true", "1", "yes")
-
-
-def _read_deepspeed() -> Launch:
-    if importlib.util.find_spec("deepspeed") is None:
-        raise ValueError("the launcher asks for DeepSpeed, which is not installed: pip install 'omni[deepspeed]'")
-    from accelerate import DeepSpeedPlugin  # which cannot be made without deepspeed
-
-    config = DeepSpeedPlugin().deepspeed_config
-    zero = config["zero_optimization"]
-    devices = {name: (zero.get(f"offload_{name}") or {}).get("device", "none") for name in ("optimizer", "param")}
-    for name, device in devices.items():
-        if device not in ("none", "cpu"):
-            raise ValueError(f"deepspeed_config: offload_{name}_device is {device!r}; none and cpu are supported")
-    for section in ("fp16", "optimizer", "scheduler"):
-        if section in config and (section != "fp16" or config[section].get("enabled")):
-            raise ValueError(
-                f"deepspeed_config sets {section!r}, which the recipe decides (train.precision, train.lr, "
-                f"train.schedule and so on); remove it, or use a file of {CONFIGS}"
-            )
-    if zero["stage"] not in (1, 2, 3):
-        raise ValueError(f"deepspeed_config: zero_stage is {zero['stage']!r}; use 1, 2 or 3, or {CONFIGS}ddp.yaml")
-    return Launch(
-        zero_stage=int(zero["stage"]),
-        deepspeed_config=config,
-        offload_optimizer=devices["optimizer"] == "cpu",
-        offload_parameters=devices["param"] == "cpu" and zero["stage"] == 3,
-    )
-
-
-def _read_fsdp() -> Launch:
-    version = os.environ.get("FSDP_VERSION", "1")
-    if version != "2":
-        raise ValueError(f"fsdp_config: fsdp_version is {version}; only 2 is supported, see {CONFIGS}fsdp2.yaml")
-    return Launch(
-        fsdp=True,
-        reshard_after_forward=_is_set("FSDP_RESHARD_AFTER_FORWARD"),
-        offload_parameters=_is_set("FSDP_OFFLOAD_PARAMS"),
-    )

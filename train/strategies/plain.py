@@ -3,24 +3,26 @@
 import contextlib
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from accelerate.utils import DistributedType
+from torch import Tensor, nn
 
 from omni.model.batch import Example
-from train.run.step import TrainingStep
+from train.strategies.base import StepRunner, Strategy
 from train.strategies.lockstep import Lockstep
 
 
-class PlainStrategy:
-    """Runs and updates what is trained; see `train.strategies.Strategy`."""
+class PlainRunner:
+    """Runs and updates what is trained; see `train.strategies.base.StepRunner`."""
 
     def __init__(
         self,
         accelerator: Accelerator,
-        training_step: TrainingStep,
+        training_step: nn.Module,
         optimizer: torch.optim.Optimizer,
         lockstep: Lockstep | None,
     ) -> None:
@@ -77,3 +79,29 @@ class PlainStrategy:
     def optimizer_state(self) -> dict[str, Any]:
         """As torch's optimizers give it, whole, on the main process at least; all processes call it."""
         return self.optimizer.state_dict()
+
+
+@dataclass(frozen=True)
+class PlainStrategy(Strategy):
+    """One process, or copies of what is trained on each; see `train.strategies.base.Strategy`."""
+
+    distributed_types: ClassVar[tuple[DistributedType, ...]] = (
+        DistributedType.NO,
+        *(kind for kind in DistributedType if kind.name.startswith("MULTI_")),
+    )
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """There are no options."""
+        return cls()
+
+    def make_runner(
+        self,
+        accelerator: Accelerator,
+        training_step: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        lockstep: Lockstep | None,
+        max_grad_norm: float | None,
+    ) -> StepRunner:
+        """See `train.strategies.base.Strategy`."""
+        return PlainRunner(accelerator, training_step, optimizer, lockstep)

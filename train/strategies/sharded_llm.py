@@ -5,39 +5,50 @@ What is spread: the weights of the decoder layers, nearly all there is of a larg
 runs a number of times that depends on the data: encoders, and the token embeddings with the head.
 """
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from omni.llm.language_model import LanguageModel
-from train.strategies.deepspeed_setup import start_deepspeed
-from train.strategies.launch import CONFIGS, Launch
+from omni.recipe.schema import TrainConfig
+from train.strategies.environment import CONFIGS
 from train.strategies.lockstep import Lockstep
 
+# Spreads a decoder, its layers and, of their weights, those of the set over all processes
+Spread = Callable[[nn.Module, list[nn.Module], set[nn.Parameter]], None]
 
-def shard_llm(llm: LanguageModel, launch: Launch, device: torch.device) -> Lockstep:
-    """Spread the layers of `llm` over all processes as `launch` says, and move the rest of it to `device`.
+
+def check_sharding(llm: LanguageModel | None, config: TrainConfig) -> None:
+    """Refuse what does not go together with an LLM whose layers are spread over the processes.
 
     Raises:
-        ValueError: an LLM that is quantised, or does not say which of its modules are layers.
+        ValueError: there is no LLM, it is quantised, or its layers are to be compiled.
     """
+    if llm is None:
+        raise ValueError(f"ZeRO-3 and FSDP2 spread an LLM, and a joint space has none: use {CONFIGS}zero2.yaml")
     if llm.config.quantization is not None:
         raise ValueError(
             f"model.llm.quantization: {llm.config.quantization} weights cannot be spread over processes; use "
             f"{CONFIGS}zero2.yaml or ddp.yaml, where every process holds the whole LLM, or no quantization"
         )
+    if config.compile:
+        raise ValueError(
+            "train.compile: layers that are spread over processes (ZeRO-3, FSDP2) are not compiled here; "
+            f"set it to false, or launch with {CONFIGS}zero2.yaml or ddp.yaml"
+        )
+
+
+def spread_layers(llm: LanguageModel, device: torch.device, spread: Spread) -> Lockstep:
+    """Spread the layers of `llm` over all processes by `spread`, and move the rest of it to `device`.
+
+    Raises:
+        ValueError: an LLM that does not say which of its modules are layers.
+    """
     _ = llm.can_pack, llm.answer_head  # found out by running the LLM, which each process can still do by itself
     decoder, layers = find_layers(llm)
-    spread = _parameters_to_spread(layers)
-    if launch.fsdp:
-        _shard_by_fsdp(decoder, layers, spread, launch, device)
-    else:
-        start_deepspeed(device)
-        with _only_modules_with(decoder, spread):
-            _shard_by_deepspeed(decoder, launch)
+    spread(decoder, layers, _parameters_to_spread(layers))
     _move_whole_tensors(llm, device)
     return Lockstep(decoder, llm.hidden_size, llm.dtype, device)
 
@@ -65,71 +76,6 @@ def _parameters_to_spread(layers: list[nn.Module]) -> set[nn.Parameter]:
     """Frozen weights of the layers, without LoRAs: which of these run depends on the media at hand."""
     named = [pair for layer in layers for pair in layer.named_parameters()]
     return {parameter for name, parameter in named if not parameter.requires_grad and "lora_" not in name}
-
-
-def _shard_by_fsdp(
-    decoder: nn.Module, layers: list[nn.Module], spread: set[nn.Parameter], launch: Launch, device: torch.device
-) -> None:
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
-
-    mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
-    options: dict[str, Any] = {
-        "mesh": mesh,
-        "reshard_after_forward": launch.reshard_after_forward,
-        "offload_policy": CPUOffloadPolicy() if launch.offload_parameters else OffloadPolicy(),
-        "ignored_params": set(decoder.parameters()) - spread,
-    }
-    for layer in layers:
-        fully_shard(layer, **options)
-    fully_shard(decoder, **options)  # owns no weight; it lets layers gather the next one's weights ahead of time
-
-
-def _shard_by_deepspeed(decoder: nn.Module, launch: Launch) -> None:
-    from deepspeed.runtime.config import DeepSpeedConfig
-    from deepspeed.runtime.zero.parameter_offload import DeepSpeedZeRoOffload
-    from deepspeed.utils.timer import NoopTimer
-
-    values = launch.deepspeed_config | {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
-    values.pop("train_batch_size", None)
-    zero = DeepSpeedConfig(values).zero_config
-    DeepSpeedZeRoOffload(
-        decoder,
-        timers=NoopTimer(),
-        ds_config=values,
-        overlap_comm=bool(zero.overlap_comm),
-        prefetch_bucket_size=zero.prefetch_bucket_size,
-        max_reuse_distance=zero.max_reuse_distance,
-        max_live_parameters=zero.max_live_parameters,
-        param_persistence_threshold=zero.param_persistence_threshold,
-        model_persistence_threshold=zero.model_persistence_threshold,
-        offload_param_config=zero.offload_param,
-    )
-
-
-@contextlib.contextmanager
-def _only_modules_with(root: nn.Module, parameters: set[nn.Parameter]) -> Iterator[None]:
-    """While this is active, `root` has no modules inside but those that hold some of `parameters`.
-
-    DeepSpeed puts its hooks on what it sees, and demands that all processes run all of it in the same order. The
-    dropout of a LoRA, for example, runs only where the LoRA is switched on.
-    """
-    changed: list[tuple[nn.Module, dict[str, nn.Module | None]]] = []
-    for parent in list(root.modules()):
-        children = dict(parent._modules)
-        kept: dict[str, nn.Module | None] = {
-            name: child
-            for name, child in children.items()
-            if child is not None and any(parameter in parameters for parameter in child.parameters())
-        }
-        if len(kept) < len(children):
-            changed.append((parent, children))
-            parent._modules = kept
-    try:
-        yield
-    finally:
-        for parent, children in changed:
-            parent._modules = children
 
 
 def _move_whole_tensors(llm: LanguageModel, device: torch.device) -> None:

@@ -5,7 +5,7 @@ DeepSpeed would refuse to hold a bfloat16 LLM beside float32 adapters.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,16 +13,15 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from omni.model.batch import Example
-from train.run.step import TrainingStep
 from train.strategies.deepspeed_setup import start_deepspeed
-from train.strategies.launch import CONFIGS, Launch
+from train.strategies.environment import CONFIGS
 from train.strategies.lockstep import Lockstep
 
 _MEANS = ("exp_avg", "exp_avg_sq")  # AdamW's running means, one value for each weight
 
 
-class ZeroStrategy:
-    """Runs and updates what is trained; see `train.strategies.Strategy`.
+class ZeroRunner:
+    """Runs and updates what is trained; see `train.strategies.base.StepRunner`.
 
     The optimiser's state is given and taken whole, by parameter: so a run may go on under another strategy, or with
     another number of processes.
@@ -34,10 +33,11 @@ class ZeroStrategy:
     def __init__(
         self,
         accelerator: Accelerator,
-        training_step: TrainingStep,
+        training_step: nn.Module,
         optimizer: torch.optim.Optimizer,
         lockstep: Lockstep | None,
-        launch: Launch,
+        stage: int,
+        deepspeed_config: Mapping[str, Any],
         max_grad_norm: float | None,
     ) -> None:
         if type(optimizer) is not torch.optim.AdamW:
@@ -52,7 +52,7 @@ class ZeroStrategy:
         self.groups: list[list[nn.Parameter]] = [list(group["params"]) for group in optimizer.param_groups]
         state: dict[Any, dict[str, Tensor]] = dict(optimizer.state)  # of a run that goes on
         optimizer.state.clear()
-        self._engine = _make_engine(self.groups, optimizer, launch, max_grad_norm)
+        self._engine = _make_engine(self.groups, optimizer, stage, deepspeed_config, max_grad_norm)
         self._spread_state(state)
 
     @property
@@ -129,13 +129,16 @@ class ZeroStrategy:
 
 
 def _make_engine(
-    groups: list[list[nn.Parameter]], optimizer: torch.optim.Optimizer, launch: Launch, max_grad_norm: float | None
+    groups: list[list[nn.Parameter]],
+    optimizer: torch.optim.Optimizer,
+    stage: int,
+    deepspeed_config: Mapping[str, Any],
+    max_grad_norm: float | None,
 ) -> Any:
     deepspeed = start_deepspeed(groups[0][0].device)
-    zero = dict(launch.deepspeed_config["zero_optimization"])
-    zero |= {"stage": min(2, launch.zero_stage)}  # what stage 3 adds is done by train.strategies.sharded_llm
+    zero = {**deepspeed_config["zero_optimization"], "stage": stage}
     zero.pop("offload_param", None)
-    config = launch.deepspeed_config | {
+    config = {**deepspeed_config} | {
         "train_micro_batch_size_per_gpu": 1,  # for DeepSpeed's own counts only; the loop makes batches and the mean
         "gradient_accumulation_steps": 1,
         "gradient_clipping": max_grad_norm or 0.0,

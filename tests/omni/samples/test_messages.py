@@ -16,6 +16,7 @@ from omni.samples.messages import (
     Sample,
     SampleError,
     Text,
+    TooLongError,
     check_answer,
     parse_messages,
     parse_sample,
@@ -165,6 +166,14 @@ def test_mistake_is_an_error_that_names_sample_and_reason(source: dict, reason: 
     assert caught.value.sample_id in ("a", "stamp-17", "(no id)")
     again = pickle.loads(pickle.dumps(caught.value))
     assert (again.sample_id, again.reason) == (caught.value.sample_id, caught.value.reason)
+
+
+def test_an_error_of_a_kind_of_its_own_keeps_its_numbers_in_copies() -> None:
+    error = TooLongError("a", "700 tokens are more than 512", 700, 512)
+    for again in (pickle.loads(pickle.dumps(error)), error.bare()):
+        assert isinstance(again, TooLongError)
+        assert str(again) == "sample 'a': 700 tokens are more than 512"
+        assert (again.num_tokens, again.limit) == (700, 512)
 
 
 def test_row_that_is_no_object_is_an_error_with_the_default_id() -> None:

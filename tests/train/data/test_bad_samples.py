@@ -53,8 +53,8 @@ def test_every_kind_of_bad_sample_is_skipped_and_reported_once(
     }.items():
         assert part in reasons[name], (name, reasons[name])
     assert {found["source"] for found in reports} == {str(data)}
-    assert trainer.bad_samples.num_seen == 48
-    assert trainer.bad_samples.num_bad == 16
+    assert trainer.records.bad_samples.num_seen == 48
+    assert trainer.records.bad_samples.num_bad == 16
     assert state.samples == 32
     assert all(np.isfinite(list(metrics(trainer.output_dir, "loss").values())))
 
@@ -96,8 +96,8 @@ def test_longer_than_max_length_is_bad(tmp_path: Path, tiny_llm: Path) -> None:
     data = write_manifest(tmp_path / "data", rows)
     trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data, steps=1, max_length=100)))
     trainer.run()
-    assert [sample.id for sample in trainer.bad_samples.distinct.values()] == ["long"]
-    assert "train.max_length allows 100" in trainer.bad_samples.summary()
+    assert [sample.id for sample in trainer.records.bad_samples.distinct.values()] == ["long"]
+    assert "train.max_length allows 100" in trainer.records.bad_samples.summary()
 
 
 def test_few_bad_samples_never_stop_a_run_whatever_their_share() -> None:

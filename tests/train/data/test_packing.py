@@ -124,9 +124,12 @@ def train(recipe: Path, *overrides: str) -> Trainer:
 
 def seen_ids(trainer: Trainer) -> list[list[str]]:
     """Ids of the samples of every pack."""
-    assert trainer.packs is not None
-    source = trainer.train_sources[0]
-    draws = [[trainer.plan.draw(i) for i in trainer.packs.pack(index)] for index in range(len(trainer.packs))]
+    assert trainer.steps.packs is not None
+    source = trainer.data.train[0]
+    draws = [
+        [trainer.data.plan.draw(i) for i in trainer.steps.packs.pack(index)]
+        for index in range(len(trainer.steps.packs))
+    ]
     return [[source.dataset[draw.row].id for draw in pack] for pack in draws]  # type: ignore[union-attr]
 
 
@@ -137,18 +140,18 @@ def test_an_epoch_of_packs_takes_every_sample_once_within_the_budget(
     trainer = train(recipe)
     assert Counter(name for pack in seen_ids(trainer) for name in pack) == {str(i): 2 for i in range(24)}
     assert trainer.state.samples == 48
-    assert trainer.state.step == trainer.num_steps == len(seen_ids(trainer))
-    assert metrics(trainer.output_dir, "epoch")[trainer.num_steps] == pytest.approx(2.0)
+    assert trainer.state.step == trainer.steps.num_steps == len(seen_ids(trainer))
+    assert metrics(trainer.output_dir, "epoch")[trainer.steps.num_steps] == pytest.approx(2.0)
     prepared = [
-        sum(trainer.model.prepare(trainer.train_sources[0].dataset[int(name)], answer=True).length for name in pack)  # type: ignore[arg-type]
+        sum(trainer.model.prepare(trainer.data.train[0].dataset[int(name)], answer=True).length for name in pack)  # type: ignore[arg-type]
         for pack in seen_ids(trainer)
     ]
     assert max(prepared) <= 200  # without the instruction, which is part of the measured length
-    tokens, fill = (metrics(trainer.output_dir, name)[trainer.num_steps] for name in ("tokens", "pack_fill"))
-    assert sum(prepared) < tokens <= 200 * trainer.num_steps
-    assert fill == pytest.approx(tokens / (200 * trainer.num_steps))
-    assert 0.05 < metrics(trainer.output_dir, "pad_share_saved")[trainer.num_steps] < 0.6
-    assert metrics(trainer.output_dir, "lr")[trainer.num_steps] < 1e-3  # the schedule ends with the packs
+    tokens, fill = (metrics(trainer.output_dir, name)[trainer.steps.num_steps] for name in ("tokens", "pack_fill"))
+    assert sum(prepared) < tokens <= 200 * trainer.steps.num_steps
+    assert fill == pytest.approx(tokens / (200 * trainer.steps.num_steps))
+    assert 0.05 < metrics(trainer.output_dir, "pad_share_saved")[trainer.steps.num_steps] < 0.6
+    assert metrics(trainer.output_dir, "lr")[trainer.steps.num_steps] < 1e-3  # the schedule ends with the packs
 
 
 def test_packs_are_the_same_with_workers_and_with_cached_features(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
@@ -207,14 +210,17 @@ def test_bad_samples_are_counted_once_and_take_no_room(tmp_path: Path, tiny_llm:
     trainer = train(recipe)
     found = [json.loads(line)["id"] for line in (trainer.output_dir / "bad_samples.jsonl").read_text().splitlines()]
     assert sorted(found) == ["broken", "long", "missing", "missing-sound"]
-    assert trainer.bad_samples.num_bad == 4
+    assert trainer.records.bad_samples.num_bad == 4
     assert trainer.state.samples == 20
     assert all(pack for pack in seen_packs_without_bad(trainer))
 
 
 def seen_packs_without_bad(trainer: Trainer) -> list[list[int]]:
-    assert trainer.packs is not None
-    rows = [[trainer.plan.draw(i).row for i in trainer.packs.pack(index)] for index in range(len(trainer.packs))]
+    assert trainer.steps.packs is not None
+    rows = [
+        [trainer.data.plan.draw(i).row for i in trainer.steps.packs.pack(index)]
+        for index in range(len(trainer.steps.packs))
+    ]
     return [[found for found in pack if found < 20] for pack in rows]
 
 
@@ -238,9 +244,12 @@ def test_a_preference_pair_takes_the_room_of_both_its_conversations(tmp_path: Pa
     data = write_manifest(tmp_path / "data", pair_rows(12))
     settings = {"packing": True, "pack_tokens": 150, "steps": None, "epochs": 1}
     trainer = train(write_recipe(tmp_path / "a", tiny_llm, data, objective=PREFERENCE, **settings))
-    assert trainer.packs is not None
-    prepared = trainer.prepared(trainer.train_sources)
-    packs = [[prepared[trainer.plan.draw(i)] for i in trainer.packs.pack(index)] for index in range(len(trainer.packs))]
+    assert trainer.steps.packs is not None
+    prepared = trainer.prepared(trainer.data.train)
+    packs = [
+        [prepared[trainer.data.plan.draw(i)] for i in trainer.steps.packs.pack(index)]
+        for index in range(len(trainer.steps.packs))
+    ]
     sizes = [sum(one.length + one.rejected.length for one in pack) for pack in packs]  # type: ignore[union-attr]
     assert max(sizes) <= 150
     assert min(map(len, packs)) >= 1

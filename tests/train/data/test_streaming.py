@@ -3,18 +3,24 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from omni.readers import ShardDataset, read_webdataset
-from omni.samples.messages import SampleError
+from omni.readers import ShardDataset, StreamDataset, read_webdataset
+from omni.readers.sources import Source
+from omni.recipe.schema import TrainConfig
+from omni.samples.messages import Sample, SampleError, parse_sample
 from tests.shards import write_shards
-from tests.train.runs import metrics, mixed_rows, run, weights, write_manifest, write_recipe
+from tests.tiny import tiny_model
+from tests.train.runs import metrics, mixed_rows, row, run, weights, write_manifest, write_recipe
 from train.data.mixing import Draw, MixingPlan, stream_seeds
+from train.data.prepared import PreparedSamples
 from train.data.stream_order import LaneReader, StreamLayout, choose_lanes
+from train.data.streams import refuse_packs_of_streams, stream_layouts
 from train.recipe import load_recipe
 from train.run.loop import Trainer
 
@@ -219,7 +225,7 @@ def test_damaged_shards_and_failing_commands_are_reported_and_the_run_goes_on(tm
     assert set(named) == {shards[1], failing}
     assert "cannot be read further" in named[shards[1]]
     assert "status 3 and said: no such bucket" in named[failing]
-    assert trainer.bad_samples.num_bad == 4
+    assert trainer.records.bad_samples.num_bad == 4
 
 
 def test_streams_can_be_evaluated_on_and_limited_but_not_split(tmp_path: Path, tiny_llm: Path) -> None:
@@ -228,7 +234,46 @@ def test_streams_can_be_evaluated_on_and_limited_but_not_split(tmp_path: Path, t
     recipe = write_recipe(tmp_path / "a", tiny_llm, tmp_path / "shards/{0..1}.tar", steps=2, evaluation=evaluation)
     trainer = Trainer(load_recipe(recipe))
     trainer.run()
-    assert [source.size for source in trainer.evaluation_sources] == [5]
-    assert trainer.bad_evaluation_samples.num_seen == 5
+    assert [source.size for source in trainer.data.evaluation] == [5]
+    assert trainer.records.bad_evaluation_samples.num_seen == 5
     with pytest.raises(ValueError, match="held_out_share cannot be taken from"):
         Trainer(load_recipe(recipe, ["--data.held_out_share", "0.2", "--train.resume", "never"]))
+
+
+class Recorder(StreamDataset):
+    """A stream of one's own: recordings that a device gives hour by hour."""
+
+    shards = ("morning", "noon", "evening")
+    sizes = (5, 3, 4)
+    shuffle_buffer = 2
+    lanes = None
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def _read(self, index: int) -> Sample:
+        raise AssertionError("a stream is read by its entries")
+
+    def entries(self, shard: int, start: int = 0) -> Iterator[int]:
+        yield from range(start, self.sizes[shard])
+
+    def decode(self, entry: int, shard: int) -> Sample | SampleError:
+        return parse_sample(row(f"{self.shards[shard]}-{entry}", [], "a frog", "what is this"))
+
+    def limited(self, limit: int) -> StreamDataset:
+        raise NotImplementedError
+
+
+def test_a_stream_of_ones_own_is_read_in_order_by_lanes_and_is_not_packed(tiny_llm: Path) -> None:
+    source = Source("recorder", Recorder(), range(12), None, ())
+    config = TrainConfig(output_dir="", epochs=2, batch_size=2, num_workers=0)
+    plan = MixingPlan([12], [None], 0, stream_layouts([source], config, 2, {}))
+    prepared = PreparedSamples([source], tiny_model(tiny_llm), 0, None)
+    for epoch in range(2):
+        ids = [prepared[plan.draw(12 * epoch + i)].id for i in range(12)]
+        assert sorted(ids) == sorted(
+            f"{name}-{i}" for name, size in zip(Recorder.shards, Recorder.sizes, strict=True) for i in range(size)
+        )
+    config.pack_tokens = 100
+    with pytest.raises(ValueError, match="recorder is read from shards in order"):
+        refuse_packs_of_streams([source], config)

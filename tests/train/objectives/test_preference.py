@@ -299,7 +299,7 @@ def test_sample_without_a_rejected_answer_is_counted_and_named(tmp_path: Path, t
     long = pair_row("long", [], "a frog", "a bell " * 300, "what is this")
     data = write_manifest(tmp_path / "data", [*rows, long])
     trainer = train(write_recipe(tmp_path / "a", tiny_llm, data, objective=PREFERENCE, steps=None, epochs=1))
-    reasons = {sample.id: sample.reason for sample in trainer.bad_samples.distinct.values()}
+    reasons = {sample.id: sample.reason for sample in trainer.records.bad_samples.distinct.values()}
     assert reasons["half"].startswith("'rejected' is missing")
     assert "tokens with the rejected answer" in reasons["long"]
     assert len(reasons) == 2
@@ -320,7 +320,7 @@ def test_answers_are_held_out_by_the_chosen_one(tmp_path: Path, tiny_llm: Path) 
     trainer = Trainer(load_recipe(recipe, ["--data.held_out_share", "0.4"]))
     sides = [
         {source.dataset[row].meta["chosen"] for source in sources for row in source.rows}  # type: ignore[union-attr]
-        for sources in (trainer.train_sources, trainer.evaluation_sources)
+        for sources in (trainer.data.train, trainer.data.evaluation)
     ]
     assert sides[0]
     assert sides[1]

@@ -57,6 +57,18 @@ def test_everything_wrong_is_found_in_one_go(tmp_path: Path, tiny_llm: Path) -> 
     assert "3 problem(s)" in output
 
 
+def test_whatever_is_too_long_is_counted_however_the_reason_is_worded(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [
+        {"id": str(i), "prompt": [{"role": "user", "content": "what is this"}], "chosen": "a frog", "rejected": answer}
+        for i, answer in enumerate(["a dog", "dog " * 600, "a drum", "a bell"])
+    ]
+    objective = {"class_path": "train.objectives.PreferenceObjective"}
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows), objective=objective)
+    _, output = checked(recipe)
+    assert "tokens with the rejected answer are more than the context of 512" in output
+    assert "25% longer than 512" in output
+
+
 def test_stages_are_checked_before_the_first_one_has_run(tmp_path: Path, tiny_llm: Path) -> None:
     recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", mixed_rows(4)))
     values = yaml.safe_load(recipe.read_text())

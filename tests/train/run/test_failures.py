@@ -16,7 +16,7 @@ from tests.train.runs import metrics, mixed_rows, row, run, weights, write_manif
 from train.recipe import load_recipe
 from train.run.loop import Trainer
 from train.run.run_state import NonFiniteLossError
-from train.run.save_errors import SaveError, prepare_output
+from train.runtime.save_errors import SaveError, prepare_output
 
 SKIP = ["--train.non_finite", "skip"]
 
@@ -51,7 +51,7 @@ def test_step_that_is_not_finite_is_skipped_and_named(tmp_path: Path, tiny_llm: 
     data = data_with_nan(tmp_path / "data")
     settings: dict[str, Any] = {"steps": 4, "save_every": 1, "keep": 9, "batch_size": 1}
     trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data, **settings), SKIP))
-    broken = trainer.plan.draw(2).row  # of the third step
+    broken = trainer.data.plan.draw(2).row  # of the third step
     data_with_nan(tmp_path / "data", broken)
     trainer.run()
     (skipped,) = lines(trainer.output_dir / "non_finite.jsonl")

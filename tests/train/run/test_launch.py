@@ -11,9 +11,13 @@ from accelerate.commands.launch import launch_command_parser
 
 from omni.config import LLMConfig
 from omni.llm.loading import load_llm
+from omni.recipe.schema import TrainConfig
 from tests.tiny import tiny_model
-from train.strategies.launch import Launch, plain_processes, read_launch
-from train.strategies.sharded_llm import find_layers, shard_llm
+from train.strategies.deepspeed_zero import DeepSpeedStrategy
+from train.strategies.fully_sharded import FullyShardedStrategy
+from train.strategies.launch import plain_processes, read_strategy
+from train.strategies.plain import PlainStrategy
+from train.strategies.sharded_llm import find_layers
 
 CONFIGS = sorted((Path(__file__).parents[3] / "train/accelerate").glob("*.yaml"))
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_RESHARD_AFTER_FORWARD": "true"}
@@ -40,35 +44,41 @@ def test_first_lines_of_a_shipped_config_say_how_to_use_it(config: Path) -> None
     assert yaml.safe_load(config.read_text())["mixed_precision"] == "no"
 
 
+def read_deepspeed() -> DeepSpeedStrategy:
+    strategy = read_strategy()
+    assert isinstance(strategy, DeepSpeedStrategy)
+    return strategy
+
+
 def test_fsdp_is_read(launched: pytest.MonkeyPatch) -> None:
     set_all(launched, FSDP)
-    assert read_launch() == Launch(fsdp=True, reshard_after_forward=True)
+    assert read_strategy() == FullyShardedStrategy(reshard_after_forward=True)
     set_all(launched, {"FSDP_RESHARD_AFTER_FORWARD": "false", "FSDP_OFFLOAD_PARAMS": "true"})
-    assert read_launch() == Launch(fsdp=True, reshard_after_forward=False, offload_parameters=True)
+    assert read_strategy() == FullyShardedStrategy(reshard_after_forward=False, offload_parameters=True)
     launched.setenv("FSDP_VERSION", "1")
     with pytest.raises(ValueError, match=r"fsdp_version is 1; only 2 is supported"):
-        read_launch()
+        read_strategy()
 
 
 def test_one_process_shares_with_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, FSDP | {"WORLD_SIZE": "1"})
-    assert read_launch() == Launch()
+    assert read_strategy() == PlainStrategy()
     monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
     with pytest.raises(ValueError, match=r"needs at least two processes; add --num_processes 2"):
-        read_launch()
+        read_strategy()
 
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_zero_stage_and_offload_are_read(launched: pytest.MonkeyPatch, stage: int) -> None:
     set_all(launched, {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": str(stage)})
-    launch = read_launch()
-    assert (launch.zero_stage, launch.shards_llm) == (stage, stage == 3)
-    assert (launch.offload_optimizer, launch.offload_parameters) == (False, False)
+    strategy = read_deepspeed()
+    assert (strategy.zero_stage, strategy.shards_llm) == (stage, stage == 3)
+    assert (strategy.offload_optimizer, strategy.offload_parameters) == (False, False)
     set_all(launched, {f"ACCELERATE_DEEPSPEED_OFFLOAD_{name}_DEVICE": "cpu" for name in ("OPTIMIZER", "PARAM")})
-    assert (read_launch().offload_optimizer, read_launch().offload_parameters) == (True, stage == 3)
+    assert (read_deepspeed().offload_optimizer, read_deepspeed().offload_parameters) == (True, stage == 3)
     launched.setenv("ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE", "nvme")
     with pytest.raises(ValueError, match=r"offload_param_device is 'nvme'; none and cpu are supported"):
-        read_launch()
+        read_strategy()
 
 
 def test_own_deepspeed_file_is_read_but_may_not_set_what_the_recipe_does(
@@ -78,10 +88,10 @@ def test_own_deepspeed_file_is_read_but_may_not_set_what_the_recipe_does(
     names = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
     set_all(launched, names)
     file.write_text('{"zero_optimization": {"stage": 2, "reduce_bucket_size": 77}}')
-    assert read_launch().deepspeed_config["zero_optimization"]["reduce_bucket_size"] == 77
+    assert read_deepspeed().deepspeed_config["zero_optimization"]["reduce_bucket_size"] == 77
     file.write_text('{"zero_optimization": {"stage": 2}, "optimizer": {"type": "Adam"}}')
     with pytest.raises(ValueError, match=r"deepspeed_config sets 'optimizer', which the recipe decides"):
-        read_launch()
+        read_strategy()
 
 
 def test_missing_deepspeed_is_an_error_that_names_the_extra(launched: pytest.MonkeyPatch) -> None:
@@ -89,7 +99,7 @@ def test_missing_deepspeed_is_an_error_that_names_the_extra(launched: pytest.Mon
     find_spec = importlib.util.find_spec
     launched.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else find_spec(name))
     with pytest.raises(ValueError, match=r"pip install 'omni\[deepspeed\]'"):
-        read_launch()
+        read_strategy()
 
 
 def test_transformers_does_not_load_in_pieces(launched: pytest.MonkeyPatch) -> None:
@@ -113,7 +123,7 @@ def test_quantised_llm_and_one_without_known_layers_are_refused(tiny_llm: Path) 
     device = torch.device("cpu")
     llm.model._no_split_modules = []  # type: ignore[assignment]
     with pytest.raises(ValueError, match=r"does not say which modules of '.*' are its layers"):
-        shard_llm(llm, Launch(fsdp=True), device)
+        FullyShardedStrategy().shard_llm(llm, device)
     llm.config.quantization = "nf4"
     with pytest.raises(ValueError, match=r"nf4 weights cannot be spread over processes; use .*zero2.yaml"):
-        shard_llm(llm, Launch(fsdp=True), device)
+        FullyShardedStrategy().check(llm, TrainConfig(output_dir="", steps=1))

@@ -18,12 +18,11 @@ from tests.disk import full_disk
 from tests.tiny import recording
 from tests.train.runs import metrics, mixed_rows, row, weights, write_manifest, write_recipe
 from train.recipe import load_recipe
-from train.run.checkpoints import SaveError
 from train.run.loop import Trainer
 from train.run.optimizer import build_optimizer
-from train.run.output import save
 from train.run.run_state import NonFiniteLossError
 from train.run.schedule import learning_rate
+from train.runtime.save_errors import SaveError
 
 LORA = {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": ["q_proj", "v_proj"]}
 
@@ -60,7 +59,7 @@ def test_loss_is_the_mean_over_answer_tokens_not_over_samples(tmp_path: Path, ti
     data = write_manifest(tmp_path / "data", rows)
     recipe = write_recipe(tmp_path / "a", tiny_llm, data, batch_size=1, accumulation_steps=2, steps=1, lr=0.0)
     run = train(recipe)
-    examples = [run.model.prepare(run.train_sources[0].dataset[i], answer=True) for i in range(2)]  # type: ignore[arg-type]
+    examples = [run.model.prepare(run.data.train[0].dataset[i], answer=True) for i in range(2)]  # type: ignore[arg-type]
     sums = [float(run.model([example], num_answer_tokens=1)) for example in examples]
     counts = [example.num_answer_tokens for example in examples]
     assert counts[1] > 2 * counts[0]
@@ -196,7 +195,7 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
     assert (run.output_dir / "best/adapter.safetensors").read_bytes() == (kept / "adapter.safetensors").read_bytes()
     # the loss in the metrics is that of the saved model over all answer tokens
     model = OmniModel.load(run.output_dir / "best")
-    examples = [model.prepare(sample, answer=True) for sample in run.evaluation_sources[0].dataset]  # type: ignore[arg-type]
+    examples = [model.prepare(sample, answer=True) for sample in run.data.evaluation[0].dataset]  # type: ignore[arg-type]
     assert losses[best] == pytest.approx(float(model(examples)), rel=1e-4)
 
 
@@ -204,12 +203,12 @@ def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tin
     trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.6"]))
     sides = [
         {source.dataset[row].messages[-1].text for source in sources for row in source.rows}  # type: ignore[union-attr]
-        for sources in (trainer.train_sources, trainer.evaluation_sources)
+        for sources in (trainer.data.train, trainer.data.evaluation)
     ]
     assert sides[0]
     assert sides[1]
     assert not sides[0] & sides[1]
-    assert sum(source.size for source in trainer.train_sources + trainer.evaluation_sources) == 16
+    assert sum(source.size for source in trainer.data.train + trainer.data.evaluation) == 16
     with pytest.raises(ValueError, match=r"held_out_share 1e-09 leaves nothing for evaluation"):
         Trainer(load_recipe(tmp_path / "a/recipe.yaml", ["--data.held_out_share", "1.e-9"]))
 
@@ -236,7 +235,7 @@ def test_failed_save_is_explained_and_leaves_the_old_checkpoint_whole(
     old = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     trainer = Trainer(load_recipe(recipe))
     with full_disk(), pytest.raises(SaveError, match=re.escape(f"could not save to {folder}") + r".*before is whole"):
-        save(trainer)
+        trainer.folder.save(trainer.records)
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == old
     assert sorted(item.name for item in folder.parent.iterdir() if item.name.startswith(".last")) == []
 

@@ -69,7 +69,7 @@ def test_groups_have_their_own_rates_and_the_schedule_scales_each(tmp_path: Path
     assert not any(name.startswith("modalities.image") for name in moved)
     assert any(name.startswith("modalities.sound") for name in moved)
     assert any("lora_B" in name for name in moved)
-    rates = {group["highest_lr"]: group["lr"] for group in trainer.strategy.optimizer.param_groups}
+    rates = {group["highest_lr"]: group["lr"] for group in trainer.runner.optimizer.param_groups}
     assert rates == pytest.approx({1e-2: 0.5e-2, 0.0: 0.0, 0.02: 0.01})  # step 2 of a warm-up over 3
 
 
@@ -153,12 +153,12 @@ def test_a_new_modality_is_trained_beside_frozen_ones(
         path = "lora/image/adapter_model.safetensors"
         assert (first / "best" / path).read_bytes() == (trainer.output_dir / "best" / path).read_bytes()
         assert (trainer.output_dir / "best/lora/sound/adapter_model.safetensors").is_file()
-    lines = "\n".join(trainer.origin_lines)
+    lines = "\n".join(trainer.learner.origin_lines)
     assert f"from {first / 'best'}; frozen" in lines
     assert "sound: MLP" in lines
     assert "new; trained" in lines
     old, new = OmniModel.load(first / "best"), OmniModel.load(trainer.output_dir / "best")
-    sample = trainer.train_sources[0].dataset[0]
+    sample = trainer.data.train[0].dataset[0]
     assert torch.equal(old([old.prepare(sample, answer=True)]), new([new.prepare(sample, answer=True)]))  # type: ignore[arg-type]
 
 
@@ -194,7 +194,7 @@ def test_an_adapter_begins_with_that_of_another_modality(tmp_path: Path, tiny_ll
     before, after = weights(first / "best"), weights(trainer.output_dir / "last")
     for name, value in after.items():
         assert np.array_equal(value, before[name]) == (not name.endswith("latents")), name
-    assert f"from image of {first / 'best'}; new: latents (1)" in trainer.origin_lines[0]
+    assert f"from image of {first / 'best'}; new: latents (1)" in trainer.learner.origin_lines[0]
     with pytest.raises(ValueError, match=r"init_adapters.video: there is no new modality.*there are \['image'\]"):
         load_recipe(change(recipe, init_adapters={"video": source}))
 
@@ -208,9 +208,9 @@ def test_training_on_questions_counts_their_tokens_but_held_out_answers_alone(
     recipe = write_recipe(tmp_path / "a", tiny_llm, data)
     questions = ["--data.train.0.train_on_questions", "true", "--data.held_out_share", "0.6"]
     trainer = Trainer(load_recipe(recipe, questions))
-    assert trainer.train_sources[0].train_on_questions
-    assert not trainer.evaluation_sources[0].train_on_questions
-    sample = trainer.train_sources[0].dataset[2]
+    assert trainer.data.train[0].train_on_questions
+    assert not trainer.data.evaluation[0].train_on_questions
+    sample = trainer.data.train[0].dataset[2]
     both = trainer.model.prepare(sample, answer=True, questions=True)  # type: ignore[arg-type]
     alone = trainer.model.prepare(sample, answer=True)  # type: ignore[arg-type]
     assert both.num_answer_tokens > alone.num_answer_tokens

@@ -16,8 +16,8 @@ from accelerate import Accelerator
 from tests.train.runs import SUBSETS
 from train.recipe import load_recipe
 from train.run.loop import Trainer
-from train.run.processes import from_all
-from train.run.step import seed_everything
+from train.runtime.processes import from_all
+from train.runtime.seeding import seed_everything
 
 NUM_ANSWER_TOKENS = 10  # by which the losses of pairs are divided; any number does
 STOPPED_AFTER = 2
@@ -32,7 +32,7 @@ def losses_of_pairs(trainer: Trainer) -> list[tuple[float, float]]:
 
     The last "subset" is a micro-batch without a sample. On one process the two are accumulated.
     """
-    dataset = trainer.train_sources[0].dataset
+    dataset = trainer.data.train[0].dataset
     batches = [[trainer.model.prepare(dataset[row], answer=True)] for row in range(len(SUBSETS))]  # type: ignore[arg-type]
     batches.append([])
     processes, rank = trainer.accelerator.num_processes, trainer.accelerator.process_index
@@ -42,10 +42,10 @@ def losses_of_pairs(trainer: Trainer) -> list[tuple[float, float]]:
         losses = []
         for index, batch in enumerate(mine):
             seed_everything(0)
-            loss, _ = trainer.strategy.forward_backward(batch, NUM_ANSWER_TOKENS, is_last=index == len(mine) - 1)
+            loss, _ = trainer.runner.forward_backward(batch, NUM_ANSWER_TOKENS, is_last=index == len(mine) - 1)
             losses.append(float(loss))
-        norm = trainer.strategy.clip_gradients(1.0)
-        trainer.strategy.update()
+        norm = trainer.runner.clip_gradients(1.0)
+        trainer.runner.update()
         found.append((sum(map(sum, from_all(trainer.accelerator, losses))), norm))
     return found
 
@@ -54,7 +54,7 @@ def frozen_trainer(recipe: Path, output_dir: Path) -> Trainer:
     """Steps of rate 0 change nothing, so that every pair meets the same weights."""
     overrides = ["--train.output_dir", str(output_dir), "--train.lr", "0", "--train.resume", "never"]
     trainer = Trainer(load_recipe(recipe, overrides))
-    for group in trainer.strategy.optimizer.param_groups:
+    for group in trainer.runner.optimizer.param_groups:
         group["lr"] = 0.0
     trainer.training_step.train()
     return trainer
@@ -66,8 +66,8 @@ def main(folder: Path) -> None:
     recipe = folder / "recipe.yaml"
     trainer = frozen_trainer(recipe, folder / "pairs")
     results: dict[str, Any] = {"pairs": losses_of_pairs(trainer), "processes": trainer.accelerator.num_processes}
-    results["sharded_layers"] = trainer.lockstep is not None
-    is_main, processes = trainer.is_main, trainer.accelerator
+    results["sharded_layers"] = trainer.learner.lockstep is not None
+    is_main, processes = trainer.accelerator.is_main_process, trainer.accelerator
     train(recipe, folder / "whole")
     for whole, output_dir in (("whole", "resumed"), ("single", "converted")):
         if is_main:

@@ -1,0 +1,1 @@
+"""What every other room of training stands on: processes, seeds, signals, and errors of the disk."""
