@@ -17,7 +17,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from omni.config import ModalityConfig, ModelConfig, from_dict, to_dict
+from omni.config import LoRAConfig, ModalityConfig, ModelConfig, from_dict, to_dict
 from omni.llm.language_model import SHARED_LORA, LanguageModel
 from omni.model.card import ModelCard, render_card
 from omni.runtime.files import recover_directory, refuse_foreign, replace_directory
@@ -81,8 +81,7 @@ def load_model(directory: Path, *, device: str | torch.device | None, dtype: str
     model.unfrozen = read_unfrozen(directory)
     load_trained_state(model, directory)
     if config.llm.lora is not None:
-        _load_loras(model, directory)
-    model.llm.config = llm
+        _load_loras(model, directory, config.llm.lora)
     return model.train(False)
 
 
@@ -123,8 +122,8 @@ def combine_models(
         if config.llm.lora is not None:
             own = folder / "lora" / name
             if config.llm.lora.mode == "shared" or own.is_dir():
-                model.llm.load_lora(name, own if own.is_dir() else folder / "lora")
-                model.llm.config = replace(model.llm.config, lora=replace(config.llm.lora, mode="per_modality"))
+                lora = replace(config.llm.lora, mode="per_modality")
+                model.llm.load_lora(name, own if own.is_dir() else folder / "lora", lora)
     return model.train(False)
 
 
@@ -219,12 +218,12 @@ def read_unfrozen(directory: Path) -> set[str]:
     return set(yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")).get("unfrozen") or [])
 
 
-def _load_loras(model: OmniModel, directory: Path) -> None:
+def _load_loras(model: OmniModel, directory: Path, config: LoRAConfig) -> None:
     names = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")).get("loras")
     if not names:
         raise ValueError(f"{directory / 'config.yaml'}: model.llm.lora is set, but `loras` names none")
     for name in names:
-        model.llm.load_lora(name, directory / "lora" if name == SHARED_LORA else directory / "lora" / name)
+        model.llm.load_lora(name, directory / "lora" if name == SHARED_LORA else directory / "lora" / name, config)
 
 
 def _llm_config(config: ModelConfig, dtype: str | None) -> Any:

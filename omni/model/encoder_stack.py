@@ -20,8 +20,8 @@ from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.model.batch import Example
 from omni.model.card import ModelCard
-from omni.model.expert_routing import RoutingLog
 from omni.model.modality import EncodedModality
+from omni.model.routing_log import RoutingLog
 from omni.runtime.fast_linear import speed_up_linears
 from omni.samples.messages import Media
 

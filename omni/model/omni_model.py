@@ -18,7 +18,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from adapters import GatedCrossAttention
 from omni.config import ModelConfig, PromptConfig
 from omni.encoders.base import tensor_bytes
 from omni.llm import cross_attention
@@ -68,8 +67,9 @@ class OmniModel(EncoderStack):
         self.llm = llm
         self.system = system
         self.prompt = prompt
-        if any(not modality.adapter.in_sequence for modality in modalities.values()):
-            cross_attention.insert(llm)
+        for modality in modalities.values():
+            if modality.attended_adapter is not None:
+                llm.insert_cross_attention(modality.attended_adapter.attended_layers)
 
     def modality(self, name: str) -> Modality:
         """The modality `name`; ValueError lists those that there are."""
@@ -104,8 +104,8 @@ class OmniModel(EncoderStack):
         """Take in a new modality."""
         speed_up_linears(modality)
         self.modalities[name] = modality
-        if not modality.adapter.in_sequence:
-            cross_attention.insert(self.llm)
+        if modality.attended_adapter is not None:
+            self.llm.insert_cross_attention(modality.attended_adapter.attended_layers)
         for cached in ("conversation", "end_token_ids"):
             self.__dict__.pop(cached, None)
 
@@ -229,14 +229,10 @@ class OmniModel(EncoderStack):
         return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths, inputs.shared)}
 
     def attended_media(self, inputs: LLMInputs) -> AttendedMedia | None:
-        """What the LLM's layers look at beside the sequence; None = nothing."""
-        adapters = {span.modality: self.modality(span.modality).adapter for span in inputs.attended}
-        return cross_attention.gather(
-            inputs.attended,
-            cast(dict[str, GatedCrossAttention], adapters),
-            len(inputs.inputs_embeds),
-            self.llm.recomputes_layers,
-        )
+        """Return what the LLM's layers attend to beside the sequence; None = nothing."""
+        found = {name: self.modality(name).attended_adapter for name in {span.modality for span in inputs.attended}}
+        adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
+        return cross_attention.gather(inputs.attended, adapters, len(inputs.inputs_embeds), self.llm.recomputes_layers)
 
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Indices of examples that use the same LoRAs; while a group is out, its LoRAs are switched on."""
