@@ -17,9 +17,9 @@ class AttendedAdapter(Adapter):
     """An adapter whose `forward` makes media states [B, Q, W] that take no place in the sequence.
 
     Before each of `attended_layers` the framework hands the hidden states of the whole batch to `attend`, and the layer
-    takes what comes back. A subclass sets `attended_layers`, implements `forward` and `attend`, and keeps two more promises:
-    a row in which nothing is visible to a token leaves that token as it is, and states that are not visible influence
-    nothing (they may be padding). W is the adapter's own choice.
+    takes what comes back. A subclass sets `attended_layers`, implements `forward` and `attend`, and keeps two more
+    promises: a token that sees nothing stays as it is, and states that are not visible, which may be padding, influence
+    nothing. W is the adapter's own choice.
     """
 
     in_sequence = False

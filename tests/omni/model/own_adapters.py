@@ -53,9 +53,8 @@ class Pair(RoutedAdapter):
         features, mask = self.prepare_features(features, mask)
         states = self.projection(features.sum(1) / mask.sum(1, keepdim=True).clamp(min=1))  # [B, width]
         weights = self.router(states).softmax(-1)  # [B, 2]
-        tokens = (weights[:, :, None] * torch.stack([self.experts.first(states), self.experts.second(states)], 1)).sum(
-            1
-        )
+        both = torch.stack([self.experts.first(states), self.experts.second(states)], dim=1)  # [B, 2, llm_dim]
+        tokens = (weights[..., None] * both).sum(1)
         if self.keeps_routing:
             real = mask.any(1, keepdim=True)
             self.routing = Routing(weights * real, weights.detach() * real)
@@ -66,7 +65,7 @@ class Pair(RoutedAdapter):
 
 
 class PairOfExperts(ExpertUsage):
-    """What modalities share."""
+    """The part that modalities share."""
 
     def __init__(self, width: int, llm_dim: int) -> None:
         super().__init__(2)
