@@ -1,4 +1,4 @@
-"""What every adapter is: features of an encoder in, tokens for a language model out.
+"""The contract of every adapter: features of an encoder in, tokens for a language model out.
 
 Shapes: B batch, N features, Q media tokens, D feature width, L text length.
 """
@@ -30,7 +30,8 @@ class Adapter(nn.Module):
     """
 
     uses_instruction: bool = False
-    in_sequence: bool = True  # whether its tokens stand in the language model's sequence, or beside it
+    in_sequence: bool = True  # whether its tokens stand in the language model's sequence; see AttendedAdapter
+    shared_part: str | None = None  # name of the submodule that modalities may have in common; None = all or nothing
     instruction_tokenizer: str | None = None  # id or folder of the tokenizer of `Instruction`, where one is used
 
     def __init__(self, feature_dim: int, llm_dim: int) -> None:
@@ -46,7 +47,7 @@ class Adapter(nn.Module):
         mask: Tensor | None = None,
         instruction: Instruction | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """[B, N, feature_dim], [B, N] bool (True = real) -> [B, Q, llm_dim], [B, Q] bool (True = real).
+        """Map [B, N, feature_dim], [B, N] bool (True = real) to [B, Q, llm_dim], [B, Q] bool (True = real).
 
         Without a mask all features are real. Tokens that are not real are zero. An adapter that does not use
         instructions ignores `instruction`.
@@ -54,7 +55,7 @@ class Adapter(nn.Module):
         raise NotImplementedError
 
     def num_tokens(self, num_features: int) -> int:
-        """Q, the number of tokens that `forward` makes of N = `num_features` features."""
+        """Return Q, the number of tokens that `forward` makes of N = `num_features` features."""
         raise NotImplementedError
 
     @property
@@ -63,23 +64,23 @@ class Adapter(nn.Module):
         return False
 
     def shared_with(self, other: "Adapter") -> "Adapter":
-        """What to use in place of this adapter where it shares with `other`, which is built with the same arguments.
+        """Return what to use in place of this adapter where it shares with `other`, built with the same arguments.
 
-        A class whose adapters have a part called `shared`, which does not depend on the encoder, gets `other`'s; any
-        other is given up for `other` itself.
+        An adapter whose class names a `shared_part`, which must not depend on the encoder, takes over `other`'s; any
+        other adapter is given up for `other` itself.
 
         Raises:
-            ValueError: the two do not fit; without such a part, also where their encoders give features of two widths.
+            ValueError: the two do not fit; without a shared part, also where their encoders give features of two
+                widths.
         """
-        own = getattr(self, "shared", None)
-        theirs = getattr(other, "shared", None)
         name = type(self).__name__
         if type(self) is not type(other):
             raise ValueError(f"{name} and {type(other).__name__} have no part in common")
-        if isinstance(own, nn.Module) and isinstance(theirs, nn.Module):
-            if _shapes(own) != _shapes(theirs):
+        if self.shared_part is not None:
+            theirs = other.get_submodule(self.shared_part)
+            if _shapes(self.get_submodule(self.shared_part)) != _shapes(theirs):
                 raise ValueError(f"two {name} that share their layers must be built with the same arguments")
-            self.shared = theirs
+            setattr(self, self.shared_part, theirs)
             return self
         if _shapes(self) != _shapes(other):
             raise ValueError(
@@ -115,7 +116,7 @@ class Adapter(nn.Module):
         return features.to(dtype).masked_fill(~mask[..., None], 0.0), mask
 
     def finish_tokens(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Zero the tokens [B, Q, llm_dim] that `mask` [B, Q] calls not real; returns both."""
+        """Zero the tokens [B, Q, llm_dim] that `mask` [B, Q] calls not real, and return both."""
         return tokens.masked_fill(~mask[..., None], 0.0), mask
 
 

@@ -5,19 +5,18 @@ model, W width of the media states.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from adapters.attended import AttendedAdapter, AttendTo
 from adapters.attention import MultiHeadAttention
-from adapters.base import Adapter, Instruction, require_positive
+from adapters.base import Instruction, require_positive
 from adapters.resampler import Resampler
 
-AttendTo = Literal["all", "last"]
 
-
-class GatedCrossAttention(Adapter):
+class GatedCrossAttention(AttendedAdapter):
     """The adapter of Flamingo (Alayrac et al. 2022, arXiv 2204.14198, section 2.2 and appendix A.1.2).
 
     `forward` makes the media states that the layers look at: through a resampler, or one for each feature. A trained
@@ -46,7 +45,7 @@ class GatedCrossAttention(Adapter):
         ValueError: if an argument is out of range.
     """
 
-    in_sequence = False
+    shared_part = "shared"
 
     def __init__(
         self,
@@ -71,7 +70,8 @@ class GatedCrossAttention(Adapter):
             raise ValueError(f"attend_to must be one of {', '.join(get_args(AttendTo))}; got {attend_to!r}")
         if not feed_forward_ratio > 0:
             raise ValueError(f"feed_forward_ratio must be above 0, got {feed_forward_ratio}")
-        self.attend_to: AttendTo = attend_to
+        self.attend_to = attend_to
+        self.num_queries = num_queries
         self.media = (
             nn.Sequential(nn.LayerNorm(feature_dim), nn.Linear(feature_dim, width))
             if num_queries is None
@@ -85,12 +85,10 @@ class GatedCrossAttention(Adapter):
                 dropout=dropout,
             )
         )
+        self.attended_layers = _chosen_layers(num_llm_layers, layers, every)
         hidden_dim = max(1, round(feed_forward_ratio * llm_dim))
         self.shared = InsertedBlocks(
-            {
-                index: GatedBlock(llm_dim, width, num_heads, hidden_dim, dropout)
-                for index in _chosen_layers(num_llm_layers, layers, every)
-            }
+            {index: GatedBlock(llm_dim, width, num_heads, hidden_dim, dropout) for index in self.attended_layers}
         )
 
     def forward(
@@ -101,22 +99,13 @@ class GatedCrossAttention(Adapter):
     ) -> tuple[Tensor, Tensor]:
         """[B, N, feature_dim], [B, N] -> media states [B, Q, W], [B, Q]; see `Adapter.forward`."""
         features, mask = self.prepare_features(features, mask)
-        if isinstance(self.media, Resampler):
+        if self.num_queries is not None:
             return self.media(features, mask)
         return self.finish_tokens(self.media(features), mask)
 
-    def num_tokens(self, num_features: int) -> int:
-        """0: media states stand beside the sequence, not in it."""
-        return 0
-
     def attend(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
-        """What the layer numbered `layer` of the language model takes in place of `hidden`.
-
-        hidden [R, L, D], media states [R, K, W], visible [R, L, K] bool -> [R, L, D]; `hidden` itself where there is no
-        block before that layer.
-        """
-        block = self.shared.before(layer)
-        return hidden if block is None else block(hidden, media, visible)
+        """Run the block before `layer`: [R, L, D], [R, K, W], [R, L, K] bool -> [R, L, D]; see `AttendedAdapter`."""
+        return self.shared.blocks[str(layer)](hidden, media, visible)
 
 
 class InsertedBlocks(nn.Module):
@@ -125,13 +114,6 @@ class InsertedBlocks(nn.Module):
     def __init__(self, blocks: dict[int, "GatedBlock"]) -> None:
         super().__init__()
         self.blocks = nn.ModuleDict({str(index): block for index, block in sorted(blocks.items())})
-
-    def before(self, layer: int) -> nn.Module | None:
-        """The block before a layer, if it has one."""
-        name = str(layer)
-        if name not in self.blocks:
-            return None
-        return self.blocks[name]
 
 
 class GatedBlock(nn.Module):

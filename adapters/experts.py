@@ -5,7 +5,6 @@ Shapes: B batch, N features, Q media tokens, E experts, W width that experts tak
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,21 +12,12 @@ from torch import Tensor, nn
 
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
+from adapters.routed import ExpertUsage, RoutedAdapter, Routing
 
 Route = Literal["token", "item"]
 
-_USAGE_DECAY = 0.9  # of the running mean of how much each expert is used, per optimiser step
 
-
-@dataclass(frozen=True)
-class Routing:
-    """How the rows of a batch were routed; rows without a real feature are all zero in `use`."""
-
-    probabilities: Tensor  # [B, E], the router's, mean over a row's features; with gradient
-    use: Tensor  # [B, E], share of a row's features that each expert served; sums to 1, without gradient
-
-
-class Experts(Adapter):
+class Experts(RoutedAdapter):
     """A router mixes the tokens of several adapters of one kind.
 
     All experts at once, weighted by the router's softmax (soft, as OneLLM, Han et al. 2023, arXiv 2312.03700), or only
@@ -39,10 +29,7 @@ class Experts(Adapter):
     Features first pass a projection to `width`. Modalities that share an adapter (`share_adapter` of a recipe) have
     projection and output norm of their own, and router and experts in common.
 
-    The load-balancing loss of a row is E * sum over experts of f * P (Fedus et al. 2021, equation 4) with the router's
-    probability P of the row, and as f the running mean, over past steps, of how much each expert is used: so it is a
-    sum over samples, the same however a batch is cut up. It is 1 where use is even; `balance_weight` times it is added
-    to the training loss.
+    The load-balancing loss is that of `ExpertUsage`; `balance_weight` times it is added to the training loss.
 
     Args:
         feature_dim: width of the encoder's features.
@@ -58,8 +45,10 @@ class Experts(Adapter):
         embedding_rms: scale of the language model's embeddings, see `output_norm`; None = no output norm.
 
     Raises:
-        ValueError: if an argument is out of range, or experts do not fit the route.
+        ValueError: if an argument is out of range, or experts do not fit the route or stand beside the sequence.
     """
+
+    shared_part = "shared"
 
     def __init__(
         self,
@@ -98,8 +87,6 @@ class Experts(Adapter):
             )
         self.uses_instruction = first.uses_instruction
         self.instruction_tokenizer = first.instruction_tokenizer
-        self.keeps_routing = False  # whether `forward` leaves its routing in `routing`
-        self.routing: Routing | None = None
 
     def forward(
         self,
@@ -123,8 +110,13 @@ class Experts(Adapter):
             self.routing = self._routing(probabilities, weights, mask)
         return self.finish_tokens(self.output_norm(tokens), token_mask)
 
+    @property
+    def expert_usage(self) -> ExpertUsage:
+        """The usage of its experts, which modalities that share them have in common."""
+        return self.shared
+
     def num_tokens(self, num_features: int) -> int:
-        """As each of the experts."""
+        """Return as many as each of the experts makes."""
         return self.shared.first.num_tokens(num_features)
 
     def _chosen(self, probabilities: Tensor) -> Tensor:
@@ -176,16 +168,13 @@ class Experts(Adapter):
         return Routing((probabilities * share[..., None]).sum(1), (served * share[..., None]).sum(1))
 
 
-class ExpertPool(nn.Module):
+class ExpertPool(ExpertUsage):
     """Router and experts, and the running mean of how much each expert is used."""
 
-    usage: Tensor
-
     def __init__(self, experts: list[Adapter]) -> None:
-        super().__init__()
+        super().__init__(len(experts))
         self.router = nn.Linear(experts[0].feature_dim, len(experts))
         self.experts = nn.ModuleList(experts)
-        self.register_buffer("usage", torch.full((len(experts),), 1 / len(experts)))
 
     @property
     def first(self) -> Adapter:
@@ -194,20 +183,15 @@ class ExpertPool(nn.Module):
         assert isinstance(expert, Adapter)
         return expert
 
-    def balance_losses(self, probabilities: Tensor) -> Tensor:
-        """The load-balancing loss of each row from the router's probabilities: [B, E] -> [B] float32."""
-        # No matrix product: under autocast that would be in 16 bits.
-        return len(self.experts) * (probabilities.float() * self.usage.float()).sum(-1)
-
-    @torch.no_grad()
-    def update_usage(self, shares: Tensor) -> None:
-        """Take the experts' shares [E] of the work of one optimiser step, which sum to 1, into the running mean."""
-        self.usage.mul_(_USAGE_DECAY).add_(shares.to(self.usage), alpha=1 - _USAGE_DECAY)
-
 
 def _build_expert(class_path: str, width: int, llm_dim: int, arguments: Mapping[str, Any]) -> Adapter:
     module, _, name = class_path.rpartition(".")
     found = getattr(importlib.import_module(module), name, None) if module else None
     if not (isinstance(found, type) and issubclass(found, Adapter)):
         raise ValueError(f"expert must be the class path of an adapter, such as adapters.MLP; got {class_path!r}")
+    if not found.in_sequence:
+        raise ValueError(
+            f"expert: {class_path} stands beside the sequence, where layers of the language model attend to it, but "
+            "Experts mixes tokens that stand in the sequence; use an adapter that makes such tokens, as adapters.MLP"
+        )
     return found(width, llm_dim, **arguments)

@@ -3,7 +3,7 @@
 Shapes: B batch, L length, Q media tokens, D width of the LLM, V vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from omni.feature_cache import FeatureCache
-from omni.llm.language_model import LanguageModel
-from omni.llm.layers import checkpoint_layers, compile_layers
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.prompts.chat_layout import IGNORED_LABEL, MEDIA_SLOT
@@ -59,7 +57,6 @@ class Steps:
         self.trainable = [*model.trainable_parameters().values()]
         self.initial = [parameter.detach().clone() for parameter in self.trainable]
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-4)
-        self._forwards: dict[Callable[[LanguageModel], None], dict[torch.nn.Module, Any]] = {}
         model.train()
 
     @contextmanager
@@ -73,17 +70,15 @@ class Steps:
         if contender.plain:
             slow_down_linears(self.model)
         if contender.compiled:
-            self._switch_on(compile_layers)
+            self.model.llm.compile_layers()
         if contender.checkpointed:
-            self._switch_on(checkpoint_layers)
+            self.model.llm.checkpoint_layers()
         try:
             yield
         finally:
             self.model.feature_cache = None
             speed_up_linears(self.model)
-            self.model.llm.recomputes_layers = False
-            for layer in {layer for forwards in self._forwards.values() for layer in forwards}:
-                layer.__dict__.pop("forward", None)
+            self.model.llm.restore_layers()  # compiled code is kept, and found again by torch the next time
 
     def run(self, contender: Contender, samples: Sequence[Sample]) -> float:
         """Take one step, from media files to updated weights; return its loss."""
@@ -99,16 +94,6 @@ class Steps:
         self.optimizer.step()
         self.optimizer.zero_grad()
         return float(loss.detach())
-
-    def _switch_on(self, change: Callable[[LanguageModel], None]) -> None:
-        """Change the LLM's layers, the next time as they were changed the first time: compiled code is kept."""
-        if change not in self._forwards:
-            change(self.model.llm)
-            layers = [module for module in self.model.llm.modules() if "forward" in module.__dict__]
-            self._forwards[change] = {layer: layer.__dict__["forward"] for layer in layers}
-        for layer, forward in self._forwards[change].items():
-            layer.__dict__["forward"] = forward
-        self.model.llm.recomputes_layers = change is checkpoint_layers
 
 
 def plain_loss(model: OmniModel, examples: Sequence[Example]) -> Tensor:

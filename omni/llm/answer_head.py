@@ -30,18 +30,18 @@ Contexts = Callable[[], tuple[AbstractContextManager[Any], AbstractContextManage
 
 @dataclass(frozen=True)
 class LogitTransform:
-    """What an architecture does to the head's output: multiplied (Cohere, Granite), or soft-capped (Gemma 2)."""
+    """Change of the head's output by an architecture: multiplied (Cohere, Granite), or soft-capped (Gemma 2)."""
 
     scale: float = 1.0
     softcap: float | None = None
 
     def __call__(self, raw: Tensor) -> Tensor:
-        """Output of the head -> logits, in the dtype of the model as the model itself does it."""
+        """Turn the output of the head into logits, in the dtype of the model as the model itself does it."""
         logits = raw if self.scale == 1.0 else raw * self.scale
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def chain(self, gradient: Tensor, logits: Tensor) -> Tensor:
-        """Gradient with respect to logits -> with respect to the head's output; changes `gradient` in place."""
+        """Turn the gradient with respect to logits into that of the head's output; changes `gradient` in place."""
         if self.softcap is not None:
             gradient.mul_(1 - (logits.float() / self.softcap).square_())
         return gradient if self.scale == 1.0 else gradient.mul_(self.scale)
@@ -55,11 +55,11 @@ class AnswerHead:
     transform: LogitTransform
 
     def hidden_states(self, inputs_embeds: Tensor, **inputs: Any) -> Tensor:
-        """Inputs of the LLM [B, L, D] -> what its head reads, [B, L, D]."""
+        """Turn inputs of the LLM [B, L, D] into what its head reads, [B, L, D]."""
         return cast(Any, self.model).get_decoder()(inputs_embeds=inputs_embeds, **inputs)[0]
 
     def log_likelihoods(self, hidden: Tensor, targets: Tensor, *, contexts: Contexts | None = None) -> Tensor:
-        """Log-likelihood in nats of each target [K] after the hidden states [K, D]: [K] in float32.
+        """Return the log-likelihood in nats of each target [K] after the hidden states [K, D]: [K] in float32.
 
         `contexts` is torch's `context_fn` for chunks that are computed again in the backward pass.
         """
@@ -73,7 +73,7 @@ class AnswerHead:
         return cast(Tensor, _FrozenLinearLogLikelihoods.apply(hidden, weight, bias, targets, self.transform))
 
     def fused_nll(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Summed negative log-likelihood in nats through Liger Kernel's CUDA kernel; see `check_fused_loss`."""
+        """Return the summed negative log-likelihood in nats, by Liger Kernel's CUDA kernel; see `check_fused_loss`."""
         if len(targets) == 0:
             return hidden.float().sum()  # 0; the kernel would divide by their number
         from liger_kernel.transformers import (  # pyright: ignore[reportMissingImports]
@@ -102,7 +102,7 @@ class AnswerHead:
 
 
 def rows_of_a_chunk(vocabulary: int) -> int:
-    """Positions whose logits are in memory at once."""
+    """Return how many positions have their logits in memory at once."""
     return max(1, CHUNK_ELEMENTS // vocabulary)
 
 
@@ -117,12 +117,17 @@ def check_fused_loss(device: torch.device) -> None:
 
 
 def _is_frozen_linear(head: nn.Module) -> bool:
-    """A plain linear layer whose whole weight is here and is not trained.
+    """Whether a head computes the product with its weight and no more, and the whole weight is here and not trained.
 
-    Sharding strategies leave a piece (FSDP2: a DTensor; ZeRO-3: an empty tensor) and fetch the rest when the module is
-    called, so their heads have to be called.
+    A class of linear layers says so by leaving `forward` as it is, an instance by having no hooks. Sharding strategies
+    leave a piece (FSDP2: a DTensor; ZeRO-3: an empty tensor) and fetch the rest when the module is called, so their
+    heads have to be called.
     """
-    if type(head) not in (nn.Linear, FastLinear) or type(head.weight) is not nn.Parameter or head.weight.ndim != 2:
+    if type(head).forward not in (nn.Linear.forward, FastLinear.forward):
+        return False
+    if head._forward_hooks or head._forward_pre_hooks or "forward" in vars(head):
+        return False
+    if type(head.weight) is not nn.Parameter or head.weight.ndim != 2:
         return False
     return head.weight.numel() > 0 and not any(parameter.requires_grad for parameter in head.parameters())
 
@@ -161,7 +166,7 @@ class _FrozenLinearLogLikelihoods(torch.autograd.Function):
 
 @torch.enable_grad()  # as in training: without gradients bitsandbytes rearranges its weights in place on a CPU
 def find_answer_head(model: nn.Module, embeds: Tensor) -> AnswerHead | None:
-    """The halves of a causal LM, or None where hidden states and head alone do not give its logits.
+    """Return the halves of a causal LM, or None where hidden states and head alone do not give its logits.
 
     Found out by trying, since architectures differ in what they do before the head (Falcon-H1 multiplies) and after it.
     The head's output is replaced by known numbers, large enough that a soft cap shows. `embeds` [L, D] are those of any
@@ -205,7 +210,7 @@ def find_answer_head(model: nn.Module, embeds: Tensor) -> AnswerHead | None:
 
 
 def _candidates(config: Any) -> list[LogitTransform]:
-    """Transforms that architectures of transformers have, with the numbers of this config."""
+    """Return the transforms that architectures of transformers have, with the numbers of this config."""
     found = [LogitTransform()]
     if softcap := getattr(config, "final_logit_softcapping", None):  # Gemma 2 and later
         found.append(LogitTransform(softcap=float(softcap)))

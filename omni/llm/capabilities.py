@@ -1,131 +1,159 @@
-"""Does a causal LM honour packed rows and masks of trees? Asked of the model itself, once, with a few tokens.
+"""What an LLM can do, found out by running it on a few tokens (`omni.llm.trials`) when first asked, and remembered."""
 
-Architectures differ in what they do with position ids and four-dimensional masks, and some silently ignore them (BLOOM
-makes its positions from the padding mask). A wrong answer there would be a wrong loss or a wrong score, so nothing is
-concluded from the architecture's name.
+import functools
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
-Shapes: L length, D width, V vocabulary.
-"""
+from omni.llm.answer_head import AnswerHead, find_answer_head
+from omni.llm.cross_attention import attending
+from omni.llm.packed_attention import SHARING, SPLIT, PackAttention, pack_arguments, register
+from omni.llm.pretrained_lm import PretrainedLM
+from omni.llm.trials import honours_copied_cache, honours_packing, honours_sharing, honours_tree_mask
 
-from collections.abc import Callable, Sequence
-from typing import Any
+logger = logging.getLogger(__name__)
 
-import torch
-from torch import Tensor, nn
-
-PackArguments = Callable[[Sequence[int]], dict[str, Any]]
-
-_UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
+_NUM_TOKENS = 12  # of a trial
 
 
-@torch.no_grad()
-def honours_packing(model: nn.Module, embeds: Tensor, arguments: PackArguments) -> bool:
-    """Whether samples in one row, told apart by positions that start again at 0, are as if each were alone.
+class Capabilities:
+    """What one LLM can do. Answers are found by forward passes, and so before it is compiled or spread over processes.
 
-    `embeds` [12, D] are any embeddings of tokens; `arguments` gives what the model is called with for given lengths.
+    Args:
+        llm: the LLM; the attention of its layers is switched to the way of packing that is chosen.
     """
-    first, second, other = embeds[:3], embeds[3:8], embeds[8:11]
-    try:
-        packed = [_packed_logits(model, [before, second], arguments)[len(before) :] for before in (first, other)]
-        alone = _logits(model, second)
-    except _UNSUPPORTED:
-        return False
-    # what stands before must not matter at all; being packed may matter by rounding
-    return _close(packed[0], packed[1]) and _close(packed[0], alone)
 
+    def __init__(self, llm: PretrainedLM) -> None:
+        self._llm = llm
+        self._shares = False  # in the way of packing that was chosen
 
-@torch.no_grad()
-def honours_sharing(
-    model: nn.Module, embeds: Tensor, arguments: Callable[[Sequence[int], int], dict[str, Any]]
-) -> bool:
-    """Whether samples in one row see a beginning that stands there once, and still not each other.
+    @functools.cached_property
+    def pack_attention(self) -> PackAttention | None:
+        """How samples in one row are kept apart: the fastest way that works; None = they cannot be."""
+        ways: list[PackAttention] = ["mask"]
+        if self._llm.config.attention == "flash_attention_2":
+            ways = ["varlen", "mask"]
+        elif self._llm.device.type == "cpu":
+            ways = ["split", "mask"]  # a GPU would wait for the many small calls of split
+        for way in ways:
+            if self._try_packing(way):
+                return way
+        logger.warning("%s cannot keep packed samples apart: they are padded instead", self._llm.config.name)
+        return None
 
-    `embeds` [12, D] are any embeddings of tokens; `arguments` gives what the model is called with for given lengths
-    behind so many shared tokens.
-    """
-    shared, first, second = embeds[:3], embeds[3:6], embeds[6:11]
-    positions = torch.tensor([[*range(3), *range(3, 6), *range(3, 8)]], device=embeds.device)
-    try:
-        inputs = arguments([len(first), len(second)], len(shared))
-        row = torch.cat([shared, first, second])
-        packed = _run(model, row, position_ids=positions, use_cache=False, **inputs).logits[0]
-        alone = [_logits(model, torch.cat([shared, sample]))[len(shared) :] for sample in (first, second)]
-    except _UNSUPPORTED:
-        return False
-    return _close(packed[len(shared) :], torch.cat(alone))
+    @property
+    def can_share(self) -> bool:
+        """Whether samples in one row can have their common beginning there once."""
+        return self.pack_attention is not None and self._shares
 
+    @functools.cached_property
+    def can_branch(self) -> bool:
+        """Whether several continuations of one prefix can stand in one row."""
+        if self._llm.config.attention == "flash_attention_2" or not self.can_copy_cache:
+            return False
+        with self._trial():
+            return honours_tree_mask(self._llm.model, self._llm.sample_embeddings(_NUM_TOKENS))
 
-@torch.no_grad()
-def honours_tree_mask(model: nn.Module, embeds: Tensor) -> bool:
-    """Whether two continuations of one cached prefix can stand in one row, kept apart by a four-dimensional mask."""
-    prefix, branches = embeds[:4], embeds[4:6]
-    visible = torch.tensor([[True] * 4 + [True, False], [True] * 4 + [False, True]], device=embeds.device)
-    try:
-        cache = _run(model, prefix, use_cache=True).past_key_values
-        tree = _run(
-            model,
-            branches,
-            attention_mask=additive_mask(visible, embeds.dtype)[None, None],
-            position_ids=torch.full((1, 2), 4, device=embeds.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits[0]
-        alone = [_logits(model, torch.cat([prefix, branch[None]]))[-1] for branch in branches]
-    except _UNSUPPORTED:
-        return False
-    return _close(tree, torch.stack(alone))
+    @functools.cached_property
+    def can_copy_cache(self) -> bool:
+        """Whether what a prefix left in the cache can serve several rows."""
+        with self._trial():
+            return honours_copied_cache(self._llm.model, self._llm.sample_embeddings(_NUM_TOKENS))
 
+    @functools.cached_property
+    def answer_head(self) -> AnswerHead | None:
+        """The head apart from the rest, so that logits can be made in chunks; None where only both together will do."""
+        with self._trial():
+            found = find_answer_head(self._llm.causal_lm, self._llm.sample_embeddings(_NUM_TOKENS))
+        if found is None:
+            logger.warning("%s does more than a linear head: logits of all answers at once", self._llm.config.name)
+        return found
 
-@torch.no_grad()
-def honours_copied_cache(model: nn.Module, embeds: Tensor) -> bool:
-    """Whether the cache of a batch of prefixes can be copied row by row, and each copy go on with several tokens.
+    def use_pack_attention(self, way: PackAttention) -> None:
+        """Keep samples in one row apart in this way and no other.
 
-    Mamba and other state-space models, and the layers of that kind in hybrids (LFM2, Qwen3-Next, Jamba), cannot.
-    """
-    prefixes, suffixes = embeds[:6].reshape(2, 3, -1), embeds[6:12].reshape(3, 2, -1)
-    rows = torch.tensor([1, 0, 1], device=embeds.device)
-    try:
-        cache = model(inputs_embeds=prefixes, use_cache=True).past_key_values
-        cache.batch_select_indices(rows)
-        found = model(
-            inputs_embeds=suffixes,
-            attention_mask=torch.ones(3, 5, dtype=torch.long, device=embeds.device),
-            position_ids=torch.tensor([[3, 4]] * 3, device=embeds.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
-        whole = model(inputs_embeds=torch.cat([prefixes[rows], suffixes], dim=1), use_cache=False).logits[:, 3:]
-    except (*_UNSUPPORTED, AttributeError):  # no such output, or a cache without that method
-        return False
-    return _close(found, whole)
+        Raises:
+            ValueError: it does not work with this LLM.
+        """
+        if not self._try_packing(way):
+            config = self._llm.config
+            raise ValueError(
+                f"packing in the way {way!r} does not keep samples apart in {config.name} with attention: "
+                f"{config.attention}; auto finds out what does (split needs sdpa, varlen flash_attention_2)"
+            )
+        self.pack_attention = way
 
+    def pack_arguments(self, lengths: Sequence[int], shared: int = 0) -> dict[str, Any]:
+        """Return what the LLM is called with, besides embeddings and positions, for samples of `lengths` tokens in one
+        row, behind `shared` tokens that all of them see."""
+        assert self.pack_attention is not None
+        return self._arguments_of(self.pack_attention, lengths, shared)
 
-def additive_mask(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """True where attention may look -> 0 there and the lowest number of `dtype` elsewhere, as transformers adds it."""
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill(~visible, torch.finfo(dtype).min)
+    def _arguments_of(self, way: PackAttention, lengths: Sequence[int], shared: int = 0) -> dict[str, Any]:
+        return pack_arguments(way, lengths, self._llm.device, self._llm.dtype, shared)
 
+    def _try_packing(self, way: PackAttention) -> bool:
+        """Switch to this way if it works; else all stays as it is."""
+        before = self._attention
+        if not self._may_pack(way, before):
+            return False
+        register()
+        self._set_attention(SPLIT if way == "split" else "sdpa" if before == SPLIT else before)
+        model, embeds = self._llm.model, self._llm.sample_embeddings(_NUM_TOKENS)
+        tried: PackAttention = "split" if way == "varlen" and self._waits_for_gpu else way  # which take the same
+        with self._trial(SPLIT if tried == "split" else "sdpa"):
+            honoured = honours_packing(model, embeds, lambda lengths: self._arguments_of(tried, lengths))
+            sharing = way in SHARING and honours_sharing(
+                model, embeds, lambda lengths, shared: self._arguments_of(way, lengths, shared)
+            )
+        if honoured:
+            self._shares = sharing
+        else:
+            self._set_attention(before)
+        return honoured
 
-def _run(model: nn.Module, embeds: Tensor, **inputs: Any) -> Any:
-    return model(inputs_embeds=embeds[None], **inputs)
+    def _may_pack(self, way: PackAttention, implementation: str) -> bool:
+        """Whether a trial is worth it: what follows is what one with a few tokens could not tell."""
+        if way == "varlen":
+            return self._llm.config.attention == "flash_attention_2"
+        if way == "reference":
+            # The one mask is for all layers, so it has no windows; flash-attn takes no such mask, and what transformers
+            # makes of it would index out of bounds, after which a GPU computes nothing more.
+            return self._llm.attention_window is None and implementation != "flash_attention_2"
+        if way == "split":
+            # chunks of attention would be lost: only the mask that transformers makes knows of them
+            chunks = getattr(self._llm.text_config, "attention_chunk_size", None)
+            return implementation in ("sdpa", SPLIT) and not chunks
+        return True
 
+    @contextmanager
+    def _trial(self, instead: str = "sdpa") -> Iterator[None]:
+        """Make two runs inside comparable: no dropout, no media, and torch's random state is left as it is.
 
-def _logits(model: nn.Module, embeds: Tensor) -> Tensor:
-    return _run(model, embeds, use_cache=False).logits[0]
+        Trials may come in the midst of a forward pass, whose media are not theirs. `instead`: the attention that stands
+        in for one that only GPUs have.
+        """
+        before, implementation = self._llm.drops_out, self._attention
+        self._llm.train(False)
+        if self._waits_for_gpu:
+            self._set_attention(instead)
+        try:
+            with attending(None):
+                yield
+        finally:
+            self._set_attention(implementation)
+            self._llm.train(before)
 
+    @property
+    def _waits_for_gpu(self) -> bool:
+        """Whether it is on the CPU, where flash-attn takes nothing, before it is spread over GPUs."""
+        return self._attention == "flash_attention_2" and self._llm.device.type == "cpu"
 
-def _packed_logits(model: nn.Module, samples: list[Tensor], arguments: PackArguments) -> Tensor:
-    positions = torch.cat([torch.arange(len(sample), device=sample.device) for sample in samples])[None]
-    inputs = arguments([len(sample) for sample in samples])
-    return _run(model, torch.cat(samples), position_ids=positions, use_cache=False, **inputs).logits[0]
+    @property
+    def _attention(self) -> str:
+        return cast(Any, self._llm.model).config._attn_implementation
 
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Equal but for rounding: to a thousandth of the spread of the logits, in 16 bits to a tenth in the square mean.
-
-    Seeing one token too many moves logits by more than half their spread. In 16 bits another kernel may move single
-    ones among millions by a tenth and more, so these do not count.
-    """
-    difference = (found.float() - expected.float()) / expected.float().std()
-    if found.dtype == torch.float32:
-        return bool(difference.abs().max() <= 1e-3)
-    return bool(difference.square().mean().sqrt() <= 0.1)
+    def _set_attention(self, implementation: str) -> None:
+        if self._attention != implementation:
+            cast(Any, self._llm.model).set_attn_implementation(implementation)

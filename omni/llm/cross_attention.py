@@ -1,4 +1,4 @@
-"""Media that the layers of the LLM look at (`adapters.GatedCrossAttention`), and how they get there.
+"""Media that the layers of the LLM attend to (`adapters.AttendedAdapter`), and how they get there.
 
 Hooks before the LLM and before each of its layers, which do nothing outside `attending`. They stand outside of what
 else is done to layers: compiled, checkpointed, sharded or with LoRA, a layer only ever sees another input. So no
@@ -11,23 +11,19 @@ Shapes: R rows, L columns of this call, K media states of a row, W their width, 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from adapters import GatedCrossAttention
-
-if TYPE_CHECKING:
-    from omni.llm.language_model import LanguageModel
+from adapters import AttendedAdapter
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,8 @@ class AttendedSpan:
 class _OfModality:
     """All media of one modality: a state is seen from the columns from `start` on, and before `end`."""
 
-    adapter: GatedCrossAttention
+    adapter: AttendedAdapter
+    layers: frozenset[int]  # those that the adapter has a block before
     states: Tensor  # [R, K, W]
     start: Tensor  # [R, K]
     end: Tensor  # [R, K]; 0 where there is no state
@@ -56,7 +53,7 @@ class _OfModality:
 
 @dataclass
 class AttendedMedia:
-    """What the rows of one batch look at, for the calls of the LLM inside `attending`."""
+    """The media that the rows of one batch attend to, for the calls of the LLM inside `attending`."""
 
     modalities: list[_OfModality]
     recompute: bool  # whether the backward pass computes the blocks again, to save memory
@@ -64,18 +61,18 @@ class AttendedMedia:
     _visible: dict[tuple[int, int, int], tuple[_OfModality, Tensor]] = field(default_factory=dict)
 
     def rows(self, index: Tensor) -> AttendedMedia:
-        """The media of rows `index`, in a batch of its own."""
+        """Return the media of rows `index`, as of a batch of its own."""
         return AttendedMedia([one.rows(index) for one in self.modalities], self.recompute)
 
     def begin(self, first_column: int) -> None:
-        """The LLM is called with columns from `first_column` on."""
+        """Note that the LLM is called with columns from `first_column` on."""
         self._first_column = first_column
         self._visible.clear()
 
     def before_layer(self, layer: int, hidden: Tensor) -> Tensor:
-        """[R, L, D], or several rows for each of R in turn (beams) -> what the layer takes instead."""
+        """Return what the layer takes instead of [R, L, D], or of several rows for each of R in turn (beams)."""
         for index in range(len(self.modalities)):
-            if self.modalities[index].adapter.shared.before(layer) is not None:
+            if layer in self.modalities[index].layers:
                 media, visible = self._seen_by(index, hidden)
                 if self.recompute and torch.is_grad_enabled():
                     hidden = cast(
@@ -108,7 +105,7 @@ _ATTENDED: ContextVar[AttendedMedia | None] = ContextVar("attended_media", defau
 
 @contextmanager
 def attending(media: AttendedMedia | None) -> Iterator[None]:
-    """Inside, the layers of the LLM look at `media`; None = at none."""
+    """Inside, the layers of the LLM attend to `media`; None = to none."""
     token = _ATTENDED.set(media)
     try:
         yield
@@ -117,11 +114,12 @@ def attending(media: AttendedMedia | None) -> Iterator[None]:
 
 
 def gather(
-    spans: Sequence[AttendedSpan], adapters: dict[str, GatedCrossAttention], num_rows: int, recompute: bool
+    spans: Sequence[AttendedSpan], adapters: Mapping[str, AttendedAdapter], num_rows: int, recompute: bool
 ) -> AttendedMedia | None:
-    """The media of a batch of `num_rows` rows, modality by modality in the order of their names; None = there are none.
+    """Return the media of a batch of `num_rows` rows by modality, in the order of their names; None = there are none.
 
-    Each block sees what the blocks of the modalities before it have added.
+    Each block sees what the blocks of the modalities before it have added. `recompute`: whether the backward pass
+    computes the blocks again, to save memory.
     """
     of_modality: dict[str, list[list[AttendedSpan]]] = defaultdict(lambda: [[] for _ in range(num_rows)])
     for span in spans:
@@ -132,7 +130,7 @@ def gather(
     return AttendedMedia(found, recompute) if found else None
 
 
-def _of_modality(adapter: GatedCrossAttention, rows: list[list[AttendedSpan]]) -> _OfModality:
+def _of_modality(adapter: AttendedAdapter, rows: list[list[AttendedSpan]]) -> _OfModality:
     some = next(span.states for row in rows for span in row)
     states, starts, ends = [], [], []
     for row in rows:
@@ -147,43 +145,18 @@ def _of_modality(adapter: GatedCrossAttention, rows: list[list[AttendedSpan]]) -
     device = some.device
     return _OfModality(
         adapter,
+        frozenset(adapter.attended_layers),
         pad_sequence(states, batch_first=True),
         pad_sequence(starts, batch_first=True).to(device),
         pad_sequence(ends, batch_first=True).to(device),
     )
 
 
-def insert(llm: LanguageModel) -> None:
-    """Let the layers of `llm` look at media inside `attending`; the second time it does nothing.
-
-    Raises:
-        ValueError: layers that cannot be told from the rest of the architecture, or of another width than embeddings.
-    """
-    if llm.attends_to_media:
-        return
-    decoder = cast(Any, llm.causal_lm).get_decoder()
-    layers = _layers(llm, decoder)
+def insert(decoder: nn.Module, layers: Sequence[nn.Module]) -> None:
+    """Let `layers` of the LLM, which run inside `decoder`, attend to media inside `attending`. Call it once."""
     decoder.register_forward_pre_hook(_before_llm, with_kwargs=True)
     for index, layer in enumerate(layers):
         layer.register_forward_pre_hook(partial(_before_layer, index), with_kwargs=True)
-    llm.attends_to_media = True
-
-
-def _layers(llm: LanguageModel, decoder: nn.Module) -> list[nn.Module]:
-    lists = [module for module in decoder.modules() if isinstance(module, nn.ModuleList)]
-    found = [
-        layers
-        for layers in lists
-        if len(layers) == llm.num_layers and all(isinstance(layer, GradientCheckpointingLayer) for layer in layers)
-    ]
-    width = cast(Any, llm.model).config.get_text_config().hidden_size
-    if len(found) != 1 or width != llm.hidden_size:
-        reason = f"are of width {width}, its embeddings {llm.hidden_size}" if found else "cannot be found"
-        raise ValueError(
-            f"adapters.GatedCrossAttention cannot be inserted: the layers of {llm.config.name} {reason}; use an "
-            "adapter whose tokens stand in the sequence, such as adapters.Resampler"
-        )
-    return [*found[0]]
 
 
 def _before_llm(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

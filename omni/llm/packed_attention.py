@@ -25,7 +25,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from omni.llm import packed_attention_cpu
-from omni.llm.capabilities import additive_mask
+from omni.llm.attention_masks import additive_mask
 
 PackAttention = Literal["reference", "mask", "split", "varlen"]
 
@@ -42,7 +42,7 @@ def register() -> None:
 def pack_arguments(
     kind: PackAttention, lengths: Sequence[int], device: torch.device, dtype: torch.dtype, shared: int = 0
 ) -> dict[str, Any]:
-    """What the LLM is called with, beside embeddings and positions, for samples of `lengths` tokens in one row.
+    """Return what the LLM is called with, besides embeddings and positions, for samples of `lengths` tokens in one row.
 
     Before them stand `shared` tokens that all of them see; only the ways in `SHARING` can do it.
     """

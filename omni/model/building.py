@@ -61,4 +61,3 @@ def add_lora(model: ModelCore, config: LoRAConfig) -> None:
     if model.llm.has_lora:
         raise ValueError(f"the model has LoRAs already: {model.llm.lora_names()}")
     model.llm.add_lora(config, [SHARED_LORA] if config.mode == "shared" else [*model.modalities])
-    model.llm.config.lora = config

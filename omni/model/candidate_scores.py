@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from omni.llm.capabilities import additive_mask
+from omni.llm.attention_masks import additive_mask
 from omni.llm.cross_attention import AttendedMedia, attending
 from omni.llm.language_model import LanguageModel
 from omni.losses import token_log_likelihoods

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from omni.config import LLMConfig, from_dict, to_dict
+from omni.config import LLMConfig, LoRAConfig, from_dict, to_dict
 from omni.llm.language_model import LanguageModel
 from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
@@ -68,8 +68,7 @@ def load_model(
     model.unfrozen = {*folder.unfrozen}
     load_trained_state(model, directory / ADAPTER_FILE)
     if config.llm.lora is not None:
-        _load_loras(model.llm, folder)
-    model.llm.config = llm
+        _load_loras(model.llm, folder, config.llm.lora)
     return model.train(False)
 
 
@@ -91,8 +90,8 @@ def check_llm(llm: LanguageModel, folder: ModelFolder) -> None:
         )
 
 
-def _load_loras(llm: LanguageModel, folder: ModelFolder) -> None:
+def _load_loras(llm: LanguageModel, folder: ModelFolder, config: LoRAConfig) -> None:
     if not folder.loras:
         raise ValueError(f"{folder.path / CONFIG_FILE}: model.llm.lora is set, but `loras` names none")
     for name in folder.loras:
-        llm.load_lora(name, folder.path_of_lora(name))
+        llm.load_lora(name, folder.path_of_lora(name), config)

@@ -54,8 +54,8 @@ def combine_models(
         if lora is not None:
             own = folder.lora_path / name
             if lora.mode == "shared" or own.is_dir():
-                model.llm.load_lora(name, own if own.is_dir() else folder.lora_path)
-                model.llm.config = replace(model.llm.config, lora=replace(lora, mode="per_modality"))
+                per_modality = replace(lora, mode="per_modality")
+                model.llm.load_lora(name, own if own.is_dir() else folder.lora_path, per_modality)
     return model.train(False)
 
 

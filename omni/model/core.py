@@ -15,7 +15,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from adapters import GatedCrossAttention
 from omni.config import ModelConfig, PromptConfig
 from omni.llm import cross_attention
 from omni.llm.cross_attention import AttendedMedia, attending
@@ -63,8 +62,9 @@ class ModelCore(EncoderStack):
         self.llm = llm
         self.system = system
         self.prompt = prompt
-        if any(not modality.adapter.in_sequence for modality in modalities.values()):
-            cross_attention.insert(llm)
+        for modality in modalities.values():
+            if modality.attended_adapter is not None:
+                llm.insert_cross_attention(modality.attended_adapter.attended_layers)
 
     def modality(self, name: str) -> Modality:
         """Return the modality `name`; the ValueError for an unknown one lists those that there are."""
@@ -97,8 +97,8 @@ class ModelCore(EncoderStack):
         """Take in a new modality."""
         speed_up_linears(modality)
         self.modalities[name] = modality
-        if not modality.adapter.in_sequence:
-            cross_attention.insert(self.llm)
+        if modality.attended_adapter is not None:
+            self.llm.insert_cross_attention(modality.attended_adapter.attended_layers)
         for cached in ("conversation", "end_token_ids"):
             self.__dict__.pop(cached, None)
 
@@ -253,14 +253,10 @@ class ModelCore(EncoderStack):
         return {"position_ids": inputs.position_ids, **self.llm.pack_arguments(inputs.lengths, inputs.shared)}
 
     def attended_media(self, inputs: LLMInputs) -> AttendedMedia | None:
-        """Return the media that the LLM's layers look at next to the sequence; None = there are none."""
-        adapters = {span.modality: self.modality(span.modality).adapter for span in inputs.attended}
-        return cross_attention.gather(
-            inputs.attended,
-            cast(dict[str, GatedCrossAttention], adapters),
-            len(inputs.inputs_embeds),
-            self.llm.recomputes_layers,
-        )
+        """Return the media that the LLM's layers attend to next to the sequence; None = there are none."""
+        found = {name: self.modality(name).attended_adapter for name in {span.modality for span in inputs.attended}}
+        adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
+        return cross_attention.gather(inputs.attended, adapters, len(inputs.inputs_embeds), self.llm.recomputes_layers)
 
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Yield the indices of examples that use the same LoRAs; until the next group, its LoRAs are switched on."""

@@ -21,8 +21,8 @@ from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, p
 from omni.llm.language_model import LanguageModel
 from omni.model.batch import Example
 from omni.model.card import ModelCard
-from omni.model.expert_routing import RoutingLog
 from omni.model.modality import EncodedModality
+from omni.model.routing_log import RoutingLog
 from omni.runtime.fast_linear import speed_up_linears
 from omni.samples.messages import Media
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoTokenizer
 
-from adapters import Adapter, Instruction
+from adapters import Adapter, AttendedAdapter, Instruction
 from omni.augmentation import RandomVersions
 from omni.config import EncoderConfig, ModalityConfig
 from omni.config.components import ComponentConfig, build
@@ -106,11 +106,21 @@ class Modality(EncodedModality):
                 f"{type(adapter).__name__} takes features of width {adapter.feature_dim}, but "
                 f"{type(encoder).__name__} gives width {encoder.dim}"
             )
+        if not adapter.in_sequence and not isinstance(adapter, AttendedAdapter):
+            raise ValueError(
+                f"{type(adapter).__name__} says in_sequence = False, but is no adapters.AttendedAdapter: only that "
+                "contract says what the language model's layers do with its states"
+            )
         self.config: ModalityConfig | None = config
         self.adapter = adapter
         self.cue = cue
         self.join_clips = join_clips
         self.feature_noise = feature_noise
+
+    @property
+    def attended_adapter(self) -> AttendedAdapter | None:
+        """The adapter where the LLM's layers attend to its states; None where its tokens stand in the sequence."""
+        return self.adapter if isinstance(self.adapter, AttendedAdapter) else None
 
     def forward(self, items: Sequence[MediaInput]) -> list[Tensor]:
         """Media items -> for each its media tokens [Q, D]; Q may differ between items."""

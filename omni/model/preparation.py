@@ -34,7 +34,8 @@ def make_example(
     if length > context_length:
         reason = (
             f"{length} tokens ({text_length} of text, up to {num_media_tokens} of media) are more than the LLM's "
-            f"context of {context_length}; shorten the text, leave out turns or media, or use an adapter with fewer tokens"
+            f"context of {context_length}; shorten the text, leave out turns or media, or use an adapter with fewer "
+            "tokens"
         )
         raise TooLongError(sample_id, reason, length, context_length)
     return Example(sample_id, torch.tensor(layout.token_ids), torch.tensor(layout.labels), media, length)

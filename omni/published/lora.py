@@ -67,4 +67,3 @@ class PublishedLoRA:
         with torch.no_grad():
             for place, weight in own.items():
                 weight.copy_(given[place])
-        llm.config.lora = self.config

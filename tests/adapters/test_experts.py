@@ -135,6 +135,7 @@ def test_sharing_keeps_the_projection_and_takes_router_and_experts() -> None:
         ({"expert": "torch.nn.Linear"}, "expert must be the class path of an adapter"),
         ({"expert": "adapters.Resampler"}, "adapters.Resampler with these expert_args use route: item"),
         ({"expert_args": {"reduction": 2}}, "use route: item"),
+        ({"expert": "adapters.GatedCrossAttention"}, "adapters.GatedCrossAttention stands beside the sequence"),
     ],
 )
 def test_arguments_out_of_range_are_named(options: dict[str, Any], message: str) -> None:

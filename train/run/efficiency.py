@@ -7,9 +7,7 @@ from typing import Any
 import torch
 
 from omni.llm.activation_offload import OffloadActivations
-from omni.llm.answer_head import check_fused_loss
 from omni.llm.language_model import LanguageModel
-from omni.llm.layers import checkpoint_layers, compile_layers
 from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import LLM_KEYS, TrainConfig
 
@@ -48,13 +46,12 @@ def prepare_llm(llm: LanguageModel, config: TrainConfig) -> Callable[[], Abstrac
         ValueError: naming the key that this machine, this installation or this LLM cannot follow.
     """
     if config.fused_loss:
-        check_fused_loss(llm.device)
-        llm.fused_loss = True
+        llm.use_fused_loss()
     if config.offload_activations and llm.device.type == "cpu":
         raise ValueError("train.offload_activations: the LLM is on the CPU, so its activations are there already")
     assert llm.answer_head is None or llm.answer_head.model  # found by a forward pass, before the LLM may be sharded
     if config.compile:
-        compile_layers(llm)
+        llm.compile_layers()
     if config.activation_checkpointing:
-        checkpoint_layers(llm)
+        llm.checkpoint_layers()
     return OffloadActivations if config.offload_activations else nullcontext

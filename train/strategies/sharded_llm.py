@@ -59,8 +59,7 @@ def find_layers(llm: LanguageModel) -> tuple[nn.Module, list[nn.Module]]:
     Raises:
         ValueError: it knows none.
     """
-    model = cast(Any, llm.model)
-    model = model.get_base_model() if llm.has_lora else model
+    model = cast(Any, llm.causal_lm)
     decoder = model.get_decoder()
     names = set(model._no_split_modules or ())
     layers = [module for module in decoder.modules() if type(module).__name__ in names and module is not decoder]

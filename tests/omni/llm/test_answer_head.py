@@ -107,7 +107,7 @@ def test_loras_of_body_and_head_get_the_gradients_of_all_logits(tiny_llm: Path, 
 
     assert model.llm.answer_head is not None
     found = gradients()
-    model.llm.answer_head = None  # the LLM's own logits
+    model.llm.capabilities.answer_head = None  # the LLM's own logits
     expected = gradients()
     assert found.keys() == expected.keys()
     assert any("lm_head" in name for name in found)

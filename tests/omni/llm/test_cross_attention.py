@@ -22,7 +22,6 @@ from adapters import GatedCrossAttention
 from omni.config import LLMConfig
 from omni.llm.cross_attention import attending
 from omni.llm.language_model import LanguageModel
-from omni.llm.layers import checkpoint_layers
 from omni.model import OmniModel, build_model
 from omni.model.batch import pad
 from omni.model.checkpoint import save_model
@@ -188,7 +187,7 @@ def test_scores_with_a_shared_prefix_equal_a_full_recompute(model: OmniModel) ->
 
 def test_checkpointed_layers_give_the_same_loss_and_gradients(tiny_llm: Path, model: OmniModel) -> None:
     checkpointed = copy.deepcopy(model)
-    checkpoint_layers(checkpointed.llm)
+    checkpointed.llm.checkpoint_layers()
     results = []
     for one in (model, checkpointed):
         loss = one([one.prepare(messages, answer=True) for messages in BATCH])

@@ -9,8 +9,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig
 
 from omni.llm import packed_attention_cpu
-from omni.llm.capabilities import honours_packing, honours_sharing
 from omni.llm.packed_attention import SPLIT, PackAttention, block_diagonal_visibility, pack_arguments, register
+from omni.llm.trials import honours_packing, honours_sharing
 from omni.model import OmniModel, build_model
 from omni.model.batch import Example, pack
 from omni.samples.messages import Media, Message, Text
@@ -80,9 +80,7 @@ def test_what_all_prompts_begin_with_is_computed_once_where_the_way_allows_it(
     model.llm.use_pack_attention(way)
     inputs = model.batched(model.embed_examples(batch), packed=True)
     assert inputs.shared == (0 if way == "mask" else 20)
-    model.llm.shares_beginnings = False
-    apart = model.batched(model.embed_examples(batch), packed=True)
-    model.llm.shares_beginnings = True
+    apart = pack(model.embed_examples(batch), share=False)
     assert apart.inputs_embeds.shape[1] - inputs.inputs_embeds.shape[1] == 3 * inputs.shared
 
 

@@ -69,7 +69,7 @@ def test_shared_prefix_scores_equal_full_recompute(
     model: OmniModel, branching: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert model.llm.can_branch
-    monkeypatch.setitem(vars(model.llm), "can_branch", branching)
+    monkeypatch.setitem(vars(model.llm.capabilities), "can_branch", branching)
     scores = model.score_batch(list(CONVERSATIONS.values()), CANDIDATES)
     for found, messages in zip(scores, CONVERSATIONS.values(), strict=True):
         torch.testing.assert_close(found, recomputed(model, messages, CANDIDATES), atol=1e-4, rtol=0)
@@ -79,7 +79,7 @@ def test_shared_prefix_scores_equal_full_recompute(
 def test_scores_do_not_depend_on_where_the_list_is_cut(
     model: OmniModel, branching: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(vars(model.llm), "can_branch", branching)
+    monkeypatch.setitem(vars(model.llm.capabilities), "can_branch", branching)
     conversations = [CONVERSATIONS["image"], CONVERSATIONS["long sound"]]
     expected = model.score_batch(conversations, CANDIDATES)
     monkeypatch.setattr(omni.model.candidate_scores, "_MAX_NODES", 8)

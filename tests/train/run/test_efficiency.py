@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from omni.llm.activation_offload import OffloadActivations
-from omni.llm.layers import checkpoint_layers, compile_layers
+from omni.llm.language_model import LanguageModel
 from omni.model import OmniModel
 from omni.recipe.schema import TrainConfig
 from tests.memory import SavedSizes
@@ -36,7 +36,7 @@ def loss_and_gradients(
 def test_checkpointed_layers_give_the_very_same_loss_and_gradients(tiny_llm: Path, mode: str) -> None:
     model = with_random_lora(tiny_llm, mode, dropout=0.2)  # the same random numbers must come again
     expected = loss_and_gradients(model, packed=mode == "shared")
-    checkpoint_layers(model.llm)
+    model.llm.checkpoint_layers()
     found = loss_and_gradients(model, packed=mode == "shared")
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
@@ -46,7 +46,7 @@ def test_checkpointed_layers_keep_their_inputs_only(tiny_llm: Path) -> None:
     batch = [model.prepare(messages, answer=True) for messages in CONVERSATIONS]
     embedded = model.embed_examples(batch)
     sizes = []
-    for change in (lambda _: None, checkpoint_layers):
+    for change in (lambda _: None, LanguageModel.checkpoint_layers):
         change(model.llm)
         with SavedSizes() as saved:
             model.answer_nll(batch, embedded, packed=True)
@@ -58,7 +58,7 @@ def test_a_model_with_checkpointed_layers_still_generates_and_scores(tiny_llm: P
     model = tiny_model(tiny_llm)
     question, candidates = CONVERSATIONS[0][:1], ["a frog", "a frog in a drum"]
     before = model.generate(question, max_new_tokens=4), model.score(question, candidates)
-    checkpoint_layers(model.llm)
+    model.llm.checkpoint_layers()
     assert model.generate(question, max_new_tokens=4) == before[0]
     assert torch.equal(model.score(question, candidates), before[1])
 
@@ -67,8 +67,8 @@ def test_a_model_with_checkpointed_layers_still_generates_and_scores(tiny_llm: P
 def test_compiled_layers_give_the_loss_and_gradients_of_plain_ones_padded_and_packed(tiny_llm: Path) -> None:
     model = tiny_model(tiny_llm)
     expected = {packed: loss_and_gradients(model, packed=packed) for packed in (True, False)}
-    compile_layers(model.llm)
-    checkpoint_layers(model.llm)
+    model.llm.compile_layers()
+    model.llm.checkpoint_layers()
     for packed in (True, False):
         found = loss_and_gradients(model, packed=packed)
         torch.testing.assert_close(found, expected[packed], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,129 @@
+"""A causal LM of transformers, frozen: its sizes, its embeddings, and how it is called.
+
+Shapes: B batch, L sequence length, D width of the LLM, V vocabulary, K kept positions.
+"""
+
+import functools
+import hashlib
+import json
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from omni.config import LLMConfig
+from omni.runtime.fast_linear import speed_up_linears
+
+
+class PretrainedLM(nn.Module):
+    """A causal LM of transformers with its tokenizer, as it was loaded.
+
+    Args:
+        model: the model of transformers, whose weights are frozen here.
+        tokenizer: its tokenizer.
+        config: how it was loaded.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, config: LLMConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self.drops_out = False  # the mode that `train` was called with; there may be dropout to switch on
+        model.requires_grad_(False)
+        speed_up_linears(model)
+
+    def forward(self, inputs_embeds: Tensor, keep: Tensor | int, **inputs: Any) -> Any:
+        """Run the LLM; logits only where `keep` [B, L] is True (giving [K, V]), or at the last `keep` positions.
+
+        `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
+        """
+        return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, which frozen layers never leave, and note `mode`."""
+        super().train(False)
+        self.drops_out = mode
+        return self
+
+    # --- embeddings ---
+
+    def embed(self, token_ids: Tensor) -> Tensor:
+        """Return the input embeddings [L, D] of token ids [L]."""
+        return self._embedding(token_ids.to(self.device))
+
+    def sample_embeddings(self, count: int) -> Tensor:
+        """Return the embeddings [count or less, D] of tokens from all over the vocabulary."""
+        size = self._embedding.weight.shape[0]
+        return self.embed(torch.arange(0, size, max(1, size // count))[:count])
+
+    @property
+    def embedding_rms(self) -> float:
+        """Root mean square of the input embeddings: the scale at which the LLM expects tokens."""
+        # through the module, since some (Gemma 3) scale what is in the table; a sample, since tables can be huge
+        with torch.no_grad():
+            return self.sample_embeddings(4096).float().pow(2).mean().sqrt().item()
+
+    @property
+    def hidden_size(self) -> int:
+        """Width D of the input embeddings."""
+        return self._embedding.weight.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        return self._embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._embedding.weight.dtype
+
+    @property
+    def _embedding(self) -> nn.Embedding:
+        return cast(Any, self.model).get_input_embeddings()
+
+    # --- what transformers says of it ---
+
+    @property
+    def causal_lm(self) -> nn.Module:
+        """The model of transformers, without PEFT's wrapper."""
+        return self.model
+
+    @property
+    def text_config(self) -> Any:
+        """The configuration of transformers, of the text part where the model has several."""
+        return cast(Any, self.model).config.get_text_config()
+
+    @property
+    def num_layers(self) -> int:
+        """Number of its layers."""
+        return int(self.text_config.num_hidden_layers)
+
+    @property
+    def attention_window(self) -> int | None:
+        """How far back local attention layers look; None = everywhere."""
+        config = self.text_config
+        return getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens, media tokens included, that the LLM can read."""
+        return int(getattr(self.text_config, "max_position_embeddings", None) or 1 << 30)
+
+    @property
+    def end_token_ids(self) -> list[int]:
+        """Ids of the tokens at which the LLM's own generation settings stop; some LLMs have several."""
+        settings = getattr(self.causal_lm, "generation_config", None)
+        found = None if settings is None else settings.eos_token_id
+        return [] if found is None else [found] if isinstance(found, int) else [*found]
+
+    @functools.cached_property
+    def base_fingerprint(self) -> str:
+        """Identifies the LLM in whatever dtype it is: architecture, and a sample of its embeddings in bfloat16."""
+        weight = self._embedding.weight.detach()
+        rows = weight[:: max(1, weight.shape[0] // 64)].to("cpu", torch.bfloat16)
+        model_type = cast(Any, self.model).config.model_type
+        shape = [model_type, weight.shape[1], self.text_config.num_hidden_layers, weight.shape[0]]
+        digest = hashlib.sha256(json.dumps(shape).encode())
+        digest.update(rows.contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
