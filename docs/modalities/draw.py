@@ -1,4 +1,4 @@
-"""Draws the picture of each page in this folder: what an encoder is given. Run it from the repository's root.
+"""Draw the picture of each page in this folder: the input of an encoder. Run it from the repository's root.
 
 `python docs/modalities/draw.py` needs the starter data fashion-mnist, sonic-pi and furniture (`python -m omni fetch`),
 whose licences allow pictures of them here (MIT, CC0, CC-BY-3.0). What is synthetic says so in its title.
@@ -100,7 +100,7 @@ def draw_speech() -> Figure:
 
 
 def vowels() -> np.ndarray:
-    """Five vowels, 1.4 s each with pauses: a pulse train at 120 Hz through two resonances, 16 kHz."""
+    """Make five vowels, 1.4 s each with pauses: a pulse train at 120 Hz through two resonances, 16 kHz."""
     formants = [(730, 1090), (530, 1840), (270, 2290), (570, 840), (300, 870)]  # Peterson and Barney 1952
     times = np.arange(int(1.4 * 16000)) / 16000
     parts = []
@@ -172,7 +172,7 @@ def draw_depth() -> Figure:
 
 
 def a_room() -> np.ndarray:
-    """Depth in metres [240, 320] of a floor, a wall at 5 m and a ball at 2 m, with a patch that no sensor saw."""
+    """Return depth in metres [240, 320]: a floor, a wall at 5 m, a ball at 2 m, and a patch that no sensor saw."""
     rows, columns = np.mgrid[0:240, 0:320]
     x, y = (columns - 160) / 259.4, (rows - 110) / 259.4
     floor = np.where(y > 0.01, 1.2 / np.maximum(y, 0.01), np.inf)
@@ -200,7 +200,7 @@ def draw_thermal() -> Figure:
 
 
 def a_person() -> np.ndarray:
-    """Counts of 0.01 K, uint16 [120, 160]."""
+    """Return counts of 0.01 K, uint16 [120, 160]."""
     rows, columns = np.mgrid[0:120, 0:160]
     celsius = 16 + 2 * np.sin(columns / 50) + np.random.default_rng(0).normal(0, 0.15, (120, 160))
 

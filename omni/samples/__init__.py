@@ -1,1 +1,1 @@
-"""What a conversation is: messages, samples, and preference pairs."""
+"""Conversations: messages, samples, and preference pairs."""

@@ -43,7 +43,7 @@ def _answers(sample: Sample, key: str) -> tuple[Message, ...]:
     if not parsed or parsed[0].role != "assistant" or parsed[-1].role != "assistant":
         raise SampleError(sample.id, f"{key!r} must begin and end with a turn of the assistant")
     if any(message.media for message in parsed):
-        raise SampleError(sample.id, f"{key!r} holds media; media belong into the prompt, which both answers share")
+        raise SampleError(sample.id, f"{key!r} holds media; media belong in the prompt, which both answers share")
     if not all(message.text.strip() for message in parsed if message.role == "assistant"):
         raise SampleError(sample.id, f"{key!r} is empty: a turn of the assistant has no text")
     return parsed

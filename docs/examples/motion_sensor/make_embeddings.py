@@ -1,4 +1,4 @@
-"""Turns the recordings into embeddings of one's own, here spectra, one .npy file for all: python make_embeddings.py"""
+"""Turn the recordings into embeddings of your own, here spectra, in one .npy file for all: python make_embeddings.py"""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ SEGMENT = 64  # samples
 
 
 def embedding(samples: np.ndarray) -> np.ndarray:
-    """Recording [T, 6] -> [6 * 33]: log strength of each frequency on each channel, averaged over segments."""
+    """Turn a recording [T, 6] into [6 * 33]: log strength of each frequency on each channel, averaged over segments."""
     segments = samples[: len(samples) // SEGMENT * SEGMENT].reshape(-1, SEGMENT, 6)
     return np.log1p(np.abs(np.fft.rfft(segments, axis=1)).mean(0)).T.flatten().astype(np.float32)
 

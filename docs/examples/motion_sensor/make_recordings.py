@@ -1,4 +1,4 @@
-"""Writes made-up recordings of seven kinds of motion, in place of those of your sensor: python make_recordings.py"""
+"""Write made-up recordings of seven kinds of motion, instead of those of your sensor: python make_recordings.py"""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ MOTIONS = {
 
 
 def recording(motion: str, generator: np.random.Generator) -> np.ndarray:
-    """Samples [T, 6]: gravity in a random direction, a motion with overtones, and noise."""
+    """Return samples [T, 6]: gravity in a random direction, a motion with overtones, and noise."""
     frequency, strength, rotation = MOTIONS[motion]
     time = np.arange(int(RATE * generator.uniform(3, 12))) / RATE
     phase = 2 * np.pi * frequency * generator.uniform(0.85, 1.15) * time + generator.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""A sensor that omni has never heard of: acceleration (3 axes, m/s^2) and rotation (3 axes, rad/s) from a CSV file.
+"""A sensor that omni does not know: acceleration (3 axes, m/s^2) and rotation (3 axes, rad/s) from a CSV file.
 
 Shapes: C windows of one recording, T samples of a window, D feature width.
 """
@@ -35,7 +35,7 @@ class MotionEncoder(Encoder):
         )
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One recording -> windows [C, 6, T]; the last one is filled up with the recording's mean."""
+        """Cut one recording into windows [C, 6, T]; the last one is filled up with the recording's mean."""
         if media.data is not None and not isinstance(media.data, bytes):
             values = np.asarray(media.data, dtype=np.float32)
         else:
@@ -52,6 +52,6 @@ class MotionEncoder(Encoder):
         return {"windows": torch.from_numpy(windows.astype(np.float32)).transpose(1, 2).contiguous()}
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """windows [C, 6, T] -> features [C, T/8, D]."""
+        """Encode windows [C, 6, T] to features [C, T/8, D]."""
         values = self.layers(inputs["windows"]).transpose(1, 2)
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
