@@ -126,6 +126,14 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             if isinstance(module, Encoder):
                 module._is_unfrozen = True
 
+    @property
+    def published_network(self) -> nn.Module | None:
+        """The network whose weights are named as in the published file that they come from, prefixes apart.
+
+        `python -m omni import` tells by it which tensors of the file the encoder took. None where there is none.
+        """
+        return None
+
     def preprocessing_config(self) -> dict[str, Any]:
         """Every setting besides the weights that changes the features, as JSON values.
 
