@@ -3,6 +3,7 @@
 Shapes: B batch, N features, Q media tokens, D feature width, L text length.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,7 @@ class Adapter(nn.Module):
     in_sequence: bool = True  # whether its tokens stand in the language model's sequence; see AttendedAdapter
     shared_part: str | None = None  # name of the submodule that modalities may have in common; None = all or nothing
     instruction_tokenizer: str | None = None  # id or folder of the tokenizer of `Instruction`, where one is used
+    unpublished_weights: tuple[str, ...] = ()  # how names of weights begin that no published checkpoint holds
 
     def __init__(self, feature_dim: int, llm_dim: int) -> None:
         super().__init__()
@@ -118,6 +120,25 @@ class Adapter(nn.Module):
     def finish_tokens(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Zero the tokens [B, Q, llm_dim] that `mask` [B, Q] calls not real, and return both."""
         return tokens.masked_fill(~mask[..., None], 0.0), mask
+
+    def rename_published(self, names: Collection[str], *, modality: str | None = None) -> dict[str, str] | None:
+        """Return, of the names in a published checkpoint, those that this adapter needs, each with its name here.
+
+        A class whose weights were published under other names than its own overrides it; then `init_adapters` of a
+        recipe reads such checkpoints. An unknown name keeps its published one, so that a strict load reports it.
+
+        Args:
+            names: all names in the checkpoint.
+            modality: which adapter, where the checkpoint holds those of several modalities.
+
+        Returns:
+            Published name -> own name; None, the default, where `names` are not of a published checkpoint that the
+            class knows.
+
+        Raises:
+            ValueError: the checkpoint holds several adapters, and `modality` names none of them.
+        """
+        return None
 
 
 def require_positive(name: str, value: int) -> None:

@@ -5,12 +5,15 @@ Architecture of BLIP-2 (Li et al. 2023, arXiv 2301.12597, section 3.1) and, with
 Shapes: B batch, N features, Q queries and media tokens, L instruction length, D hidden width.
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
 from adapters.attention import MultiHeadAttention, attendable
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
+from adapters.qformer_names import PUBLISHED_MARK, is_needed, rename_qformer_keys
 
 INITIALIZER_RANGE = 0.02  # standard deviation of BERT's initial weights (Devlin et al. 2019)
 
@@ -45,6 +48,8 @@ class QFormer(Adapter):
     Raises:
         ValueError: if an argument is out of range.
     """
+
+    unpublished_weights = ("output_norm.",)
 
     def __init__(
         self,
@@ -145,6 +150,23 @@ class QFormer(Adapter):
     def num_tokens(self, num_features: int) -> int:
         """The number of queries, whatever the number of features."""
         return self.num_queries
+
+    def rename_published(self, names: Collection[str], *, modality: str | None = None) -> dict[str, str] | None:
+        """Return, of the names in a published checkpoint, those that this Q-Former needs, each with its name here.
+
+        None where `names` are not those of a published Q-Former; see `adapters.qformer_names`.
+
+        Raises:
+            ValueError: they are those of several Q-Formers, and `modality` names none of them.
+        """
+        if not any(PUBLISHED_MARK in name for name in names):
+            return None
+        renamed = rename_qformer_keys(names, modality=modality)
+        return {name: ours for name, ours in renamed.items() if self.needs(ours)}
+
+    def needs(self, name: str) -> bool:
+        """Return whether a weight of that name, in this Q-Former or in a published one, can influence the output."""
+        return is_needed(name, len(self.layers), self.uses_instruction)
 
 
 class TextEmbeddings(nn.Module):

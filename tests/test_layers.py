@@ -34,7 +34,7 @@ ROOMS = {
         *("feature_cache", "llm", "prompts", "model", "joint_space", "published", "commands"),
     ],
     "train": [
-        *("recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),
+        *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),
         "compare_adapters",
     ],
     "eval": ["task", "statistics", "metrics", "scorers", "tasks", "run", "report", "retrieval", "speed"],

@@ -170,6 +170,13 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             ValueError: they are not the same as before.
         """
 
+    def published_network(self) -> nn.Module | None:
+        """The network whose weights are named as in the published file that they come from, prefixes apart.
+
+        `python -m omni import` tells by it which tensors of the file the encoder took. None where there is none.
+        """
+        return None
+
     def preprocessing_config(self) -> dict[str, Any]:
         """Every setting besides the weights that changes the features, as JSON values.
 

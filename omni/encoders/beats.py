@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.beats_network import PATCH, BeatsNetwork, BeatsSize
@@ -88,6 +88,10 @@ class BeatsEncoder(Encoder):
         starts = np.arange(WINDOW_FRAMES // PATCH) * PATCH
         mask = np.stack([np.repeat(starts < len(window), NUM_BANDS // PATCH) for window in windows])
         return {"filter_banks": torch.from_numpy(np.stack(filled)), "mask": torch.from_numpy(mask)}
+
+    @property
+    def published_network(self) -> nn.Module:
+        return self.network
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return inputs["mask"].shape[1]

@@ -110,6 +110,10 @@ class EvaClipEncoder(Encoder):
             picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return {"pixels": to_pixels(picture)[None]}
 
+    @property
+    def published_network(self) -> nn.Module:
+        return self.network
+
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return self.max_features
 

@@ -103,6 +103,10 @@ class PointBertEncoder(Encoder):
         start = torch.randint(self.num_points, (1,), generator=generator)
         return {"points": torch.from_numpy(points)[None], "start": start}
 
+    @property
+    def published_network(self) -> nn.Module:
+        return self.network
+
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return self.max_features
 

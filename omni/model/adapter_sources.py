@@ -1,6 +1,4 @@
-"""Begin an adapter with weights that there are already: of a trained model's adapter, or of a published Q-Former."""
-
-from __future__ import annotations
+"""Begin an adapter with weights that are there already: a trained model's, or those of a published checkpoint."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +11,8 @@ import safetensors
 import torch
 from torch import Tensor
 
-from adapters import Adapter, QFormer
-from adapters.qformer_keys import PARTS, PUBLISHED_MARK, convert_qformer_keys, is_needed
+from adapters import Adapter
+from adapters.qformer_names import PARTS
 from omni.config import AdapterSourceConfig
 from omni.model.checkpoint import ADAPTER_FILE
 from omni.model.folder import ModelFolder
@@ -56,8 +54,8 @@ def load_adapter_from(adapter: Adapter, name: str, source: AdapterSourceConfig, 
     found, where, is_published = _read(adapter, name, source, key)
     chosen = set(own) if source.include is None else set(select(own, source.include, f"{key}.include"))
     chosen -= set(select(own, source.exclude or [], f"{key}.exclude"))
-    if is_published:  # no published checkpoint has an output norm
-        chosen = {weight for weight in chosen if not weight.startswith("output_norm.")}
+    if is_published:
+        chosen = {weight for weight in chosen if not weight.startswith(adapter.unpublished_weights)}
     if not chosen:
         raise ValueError(f"{key}: include and exclude leave nothing to load")
     given = {weight: value for weight, value in found.items() if weight in chosen or weight not in own}
@@ -99,19 +97,19 @@ def _read(adapter: Adapter, name: str, source: AdapterSourceConfig, key: str) ->
         return found, f"{modality} of {source.path}", False
     with ExitStack() as files:
         weights = _Weights(_open(_weights_file(path, key), files))
-        if not isinstance(adapter, QFormer) or not any(PUBLISHED_MARK in item for item in weights):
-            if set(weights) & set(adapter.state_dict()):
-                return dict(weights), source.path, False
-            raise ValueError(
-                f"{key}.path: {source.path} holds no tensor of a {type(adapter).__name__}; its first are "
-                f"{sorted(weights)[:5]}, the adapter's are {sorted(adapter.state_dict())[:5]}"
-            )
         try:
-            converted = convert_qformer_keys(weights, modality=source.modality)
+            renamed = adapter.rename_published(weights.keys(), modality=source.modality)
         except ValueError as error:
             raise ValueError(f"{key}: {source.path}: {error}") from error
-        needed = {item: value for item, value in converted.items() if is_needed(item, adapter)}
-        return needed, source.path if source.modality is None else f"{source.modality} of {source.path}", True
+        if renamed is not None:
+            found = {ours: weights[name] for name, ours in renamed.items()}
+            return found, source.path if source.modality is None else f"{source.modality} of {source.path}", True
+        if set(weights) & set(adapter.state_dict()):
+            return dict(weights), source.path, False
+        raise ValueError(
+            f"{key}.path: {source.path} holds no tensor of a {type(adapter).__name__}; its first are "
+            f"{sorted(weights)[:5]}, the adapter's are {sorted(adapter.state_dict())[:5]}"
+        )
 
 
 def _modality_of(folder: Path, name: str, wanted: str | None, key: str) -> str:

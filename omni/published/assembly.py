@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import AutoConfig
 
-from adapters import QFormer
 from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
 from omni.config.components import build
-from omni.encoders import BeatsEncoder, EvaClipEncoder, PointBertEncoder
 from omni.encoders.base import Encoder
 from omni.encoders.building import build_encoder
 from omni.encoders.eva_clip_names import lavis_name, transformers_name
@@ -24,7 +21,7 @@ from omni.model.omni_model import OmniModel
 from omni.published.files import TRANSFORMERS_BLIP, PublishedFile
 from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA
-from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, build_on_meta, check_tokenizer
+from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, check_tokenizer
 from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
 from omni.starter import resolve
 
@@ -78,12 +75,7 @@ def assemble(source: Source, settings: Settings) -> Imported:
     _check_llm_width(source, settings.llm)
     reports = {file.path: FileReport(file.path, frozenset(file.state)) for file in source.files}
     for name, part in source.parts.items():
-        adapter = build_on_meta(
-            config.modalities[name],
-            part.qformer.size(*FEATURE_DIM) or 1,
-            part.qformer.size(*LLM_DIM) or 1,
-            f"modalities.{name}",
-        )
+        adapter = part.qformer.build_empty(config.modalities[name], f"modalities.{name}")
         part.qformer.account(adapter, reports[part.qformer.file.path], f"Q-Former of {name}")
     if source.lora is not None:
         source.lora.account(reports[source.lora.file.path])
@@ -207,10 +199,9 @@ def _report_folder(report: FileReport, component: str, error: KeyMismatchError) 
     report.problem(component, "of another shape", [transformers_name(text) for text in error.misshaped])
 
 
-def _network_names(encoder: nn.Module) -> set[str]:
-    kinds = (EvaClipEncoder, BeatsEncoder, PointBertEncoder)
-    networks = [module.network for module in encoder.modules() if isinstance(module, kinds)]
-    return {name for network in networks for name in network.state_dict()}
+def _network_names(encoder: Encoder) -> set[str]:
+    networks = [module.published_network for module in encoder.modules() if isinstance(module, Encoder)]
+    return {name for network in networks if network is not None for name in network.state_dict()}
 
 
 def _weights_of(arguments: Mapping[str, Any]) -> list[Path]:
@@ -246,7 +237,6 @@ def _build(
         part = config.modalities[name]
         key = f"model.modalities.{name}.adapter"
         adapter = build(part.adapter, key, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
-        assert isinstance(adapter, QFormer)  # build_on_meta has checked it
         qformer = source.parts[name].qformer
         qformer.load(adapter, used[qformer.file.path])
         modalities[name] = Modality(encoder, adapter, part.cue, part.join_clips, part)

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from omni.encoders.imagebind import ImageBindEncoder, ImageBindNetwork, ImageBindSizes
+from omni.encoders.imagebind import ImageBindNetwork, ImageBindSizes
 from omni.encoders.weights import KeyMismatchError, check_keys
 from omni.joint_space import IMAGEBIND_MODALITIES, JointSpace, imagebind_space
+from omni.joint_space.inputs import text_media
 from omni.model.card import ModelCard
 from omni.published.files import IMAGEBIND, PublishedFile, only, read_files, refuse
 from omni.published.key_report import FileReport, check
@@ -48,9 +49,7 @@ def import_space(arguments: Sequence[str], settings: Settings) -> tuple[JointSpa
     options: dict[str, Any] = {"modalities": modalities, "dtype": settings.encoder_dtype, "sizes": sizes}
     space = imagebind_space(file.path, vocabulary, **options)
     if "text" in space.modalities:
-        encoder = space.modality("text").encoder
-        assert isinstance(encoder, ImageBindEncoder)
-        assert encoder.tokenizer  # reads the vocabulary, so that a wrong one shows now
+        space.modality("text").encoder.preprocess(text_media("a"))  # reads the vocabulary: a wrong one shows now
     origin = f"Imported from {NAME}'s {file.path.name} (SHA-256 {file.digest()}...); not trained here."
     space.card = ModelCard(training=[origin])
     return space, [report]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from adapters import QFormer
-from adapters.qformer_keys import is_needed, load_qformer_weights, published_qformer_keys, rename_qformer_keys
+from adapters import Adapter
+from adapters.qformer_names import published_qformer_keys, rename_qformer_keys
 from omni.config import ModalityConfig
 from omni.config.components import build
 from omni.encoders.eva_clip_names import POST_NORM
@@ -45,7 +45,7 @@ class PublishedQFormer:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Return published name -> our name."""
+        """Return published name -> the name in `adapters.QFormer`."""
         known = {_known_name(name): name for name in self.file.state}
         return {known[name]: ours for name, ours in rename_qformer_keys(known, modality=self.modality).items()}
 
@@ -64,11 +64,26 @@ class PublishedQFormer:
                 return self.file.state[published[ours]].shape[axis]
         return None
 
-    def account(self, adapter: QFormer, report: FileReport, component: str) -> None:
-        """Note in `report` what becomes of each tensor; `adapter` shows the expected ones, and may be on meta."""
+    def build_empty(self, config: ModalityConfig, key: str) -> Adapter:
+        """Build the adapter of a config without memory for its weights.
+
+        Raises:
+            ValueError: an override made it one that does not take these weights; `key` names it.
+        """
+        widths = {"feature_dim": self.size(*FEATURE_DIM) or 1, "llm_dim": self.size(*LLM_DIM) or 1}
+        with torch.device("meta"):
+            adapter = build(config.adapter, f"{key}.adapter", **widths, embedding_rms=None)
+        if not isinstance(adapter, Adapter) or self._needed_by(adapter) is None:
+            raise ValueError(f"{key}.adapter: published weights are those of an adapters.QFormer")
+        return adapter
+
+    def account(self, adapter: Adapter, report: FileReport, component: str) -> None:
+        """Note in `report` what becomes of each tensor; `adapter`, from `build_empty`, shows what is expected."""
         state, renamed = self.file.state, self.renamed
-        own = {name: value for name, value in adapter.state_dict().items() if not name.startswith("output_norm.")}
-        needed = {name: ours for name, ours in renamed.items() if is_needed(ours, adapter)}
+        unpublished = adapter.unpublished_weights
+        own = {name: value for name, value in adapter.state_dict().items() if not name.startswith(unpublished)}
+        needed = self._needed_by(adapter)
+        assert needed is not None
         report.used.update(name for name, ours in needed.items() if ours in own)
         report.leave_out("text weights that influence nothing", renamed.keys() - needed.keys())
         report.leave_out("numbers of positions", {name for name in state if name.endswith(".position_ids")})
@@ -81,28 +96,27 @@ class PublishedQFormer:
             component, "of another shape", shape_problems({name: state[name].shape for name in expected}, expected)
         )
 
-    def load(self, adapter: QFormer, used: Collection[str]) -> None:
-        """Load the tensors `used`, which `account` found."""
-        state = {_known_name(name): self.file.state[name] for name in self.renamed if name in used}
-        load_qformer_weights(adapter, state, modality=self.modality)
+    def load(self, adapter: Adapter, used: Collection[str]) -> None:
+        """Load the tensors `used`, which `account` found to fit."""
+        needed = self._needed_by(adapter)
+        assert needed is not None
+        given = {ours: self.file.state[name] for name, ours in needed.items() if name in used}
+        adapter.load_state_dict(adapter.state_dict() | given)
+
+    def _needed_by(self, adapter: Adapter) -> dict[str, str] | None:
+        """Published name -> own name of what `adapter` needs; None where it does not know such weights."""
+        known = {_known_name(name): name for name in self.file.state}
+        renamed = adapter.rename_published(known, modality=self.modality)
+        return None if renamed is None else {known[name]: ours for name, ours in renamed.items()}
 
 
 def _known_name(name: str) -> str:
-    """Return its name in `adapters.qformer_keys`: in transformers the features' norm is the vision model's last."""
+    """Return its name in `adapters.qformer_names`: in transformers the features' norm is the vision model's last."""
     return name.replace(POST_NORM, "ln_vision.") if name.startswith(POST_NORM) else name
 
 
 def _folder_name(name: str) -> str:
     return name.replace("ln_vision.", POST_NORM) if name.startswith("ln_vision.") else name
-
-
-def build_on_meta(config: ModalityConfig, feature_dim: int, llm_dim: int, key: str) -> QFormer:
-    """Build the Q-Former of a config without weights; raise ValueError if an override made it another adapter."""
-    with torch.device("meta"):
-        adapter = build(config.adapter, f"{key}.adapter", feature_dim=feature_dim, llm_dim=llm_dim, embedding_rms=None)
-    if not isinstance(adapter, QFormer):
-        raise ValueError(f"{key}.adapter: published weights are those of an adapters.QFormer")
-    return adapter
 
 
 def check_tokenizer(name: str, vocab_size: int) -> None:

@@ -1,10 +1,12 @@
 """Adapters begun with weights that there are already: from model folders, published Q-Formers and plain files."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from adapters import MLP, QFormer
 from omni.config import AdapterSourceConfig
@@ -12,6 +14,21 @@ from omni.model.adapter_sources import load_adapter_from
 from tests.adapters.test_qformer_keys import lavis_bert, small_qformer
 from tests.tiny import MLP as MLP_CONFIG
 from tests.tiny import tiny_model
+
+
+class RenamedMLP(MLP):
+    """A class of a user's own, whose weights were published as `PREFIX/weight`, with a step counter next to them."""
+
+    unpublished_weights = ("scale",)
+
+    def __init__(self, feature_dim: int, llm_dim: int) -> None:
+        super().__init__(feature_dim, llm_dim)
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def rename_published(self, names: Collection[str], *, modality: str | None = None) -> dict[str, str] | None:
+        published = {name: name.partition("/")[2] for name in names if name.startswith(f"{modality or 'mapper'}/")}
+        return {name: ours for name, ours in published.items() if ours != "steps"} or None
+
 
 NO_ATTENTION = ["projection", "feature_norm", "layers.*.attention", "layers.*.cross_attention"]
 
@@ -84,3 +101,18 @@ def test_a_plain_file_and_a_model_folder_are_read_by_the_adapters_own_names(tiny
         assert all(torch.equal(value, source.state_dict()[name]) for name, value in adapter.state_dict().items())
     with pytest.raises(ValueError, match=r"modality: .* has no modality 'video'; it has \['image', 'sound'\]"):
         load_adapter_from(source, "video", AdapterSourceConfig(str(tmp_path / "model")), "init_adapters.video")
+
+
+def test_a_users_own_adapter_reads_the_checkpoints_that_it_knows(tmp_path: Path) -> None:
+    source, adapter = RenamedMLP(10, 14), RenamedMLP(10, 14)
+    torch.nn.init.constant_(adapter.scale, 3.0)
+    published = {f"image/{name}": value for name, value in source.state_dict().items() if name != "scale"}
+    save_file(published | {"image/steps": torch.tensor([7])}, tmp_path / "mapper.safetensors")
+    config = AdapterSourceConfig(str(tmp_path / "mapper.safetensors"), modality="image")
+    report = load_adapter_from(adapter, "image", config, "init_adapters.image")
+    assert report.fresh == ["scale"]
+    assert adapter.scale.item() == 3.0
+    assert all(torch.equal(adapter.state_dict()[name], source.state_dict()[name]) for name in report.loaded)
+    save_file(published | {"image/extra": torch.ones(2)}, tmp_path / "mapper.safetensors")
+    with pytest.raises(ValueError, match=r"fit RenamedMLP \(1 tensors\):\s+unexpected: extra"):
+        load_adapter_from(adapter, "image", config, "init_adapters.image")

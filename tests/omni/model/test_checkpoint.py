@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from omni.model import OmniModel, build_model
 from omni.model.batch import Example
 from omni.model.card import ModelCard, TrainingData
+from omni.model.folder import ModelFolder
+from omni.model.trainable import unfreeze
 from omni.samples.messages import Message, Text
 from tests.disk import full_disk
 from tests.tiny import MLP, sensor, tiny_llm_dir, tiny_model
@@ -70,6 +72,32 @@ def test_save_load_save_gives_identical_bytes_and_outputs(tiny_llm: Path, tmp_pa
     assert loaded.trainable_parameters().keys() == model.trainable_parameters().keys()
     assert loaded.card == model.card
     assert not loaded.training
+
+
+class OwnModel(OmniModel):
+    """A class of a user's own, with something more to say."""
+
+    def describe(self) -> str:
+        return f"reads {' and '.join(sorted(self.modalities))}"
+
+
+def test_a_folder_is_loaded_and_combined_as_a_users_own_class(saved: Path) -> None:
+    loaded = OwnModel.load(saved)
+    combined = OwnModel.combine({"sound": saved, "image": saved})
+    assert loaded.describe() == combined.describe() == "reads image and sound"
+    assert loaded.fingerprint() == OmniModel.load(saved).fingerprint()
+
+
+def test_a_folder_tells_what_is_in_it_without_the_model(tiny_llm: Path, tmp_path: Path) -> None:
+    model = random_model(tiny_llm, lora="per_modality")
+    unfreeze(model, ["llm.model.model.norm"])
+    model.save(tmp_path / "model", ModelCard(training=["3 steps"]))
+    folder = ModelFolder.read(tmp_path / "model")
+    assert folder.config == model.config
+    assert folder.card == model.card
+    assert folder.unfrozen == {"llm.model.model.norm.weight"}
+    assert folder.loras == ("image", "sound")
+    assert folder.llm_fingerprint == model.llm.base_fingerprint
 
 
 def test_a_folder_holds_only_what_was_trained(saved: Path) -> None:

@@ -9,16 +9,42 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from eval.__main__ import main as evaluate
 from omni.config import PromptConfig
+from omni.encoders import EvaClipEncoder
+from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
 from omni.model import OmniModel
 from omni.samples.messages import Message, Text
 from tests.omni.published import checkpoints
 from tests.omni.published.workspace import NAMES, SETTINGS, Files
 from tests.train.runs import row, run, weights, write_recipe
+
+
+class OwnVision(Encoder):
+    """A class of a user's own around EVA-CLIP's network; it names the network of the published file."""
+
+    modality = "image"
+
+    def __init__(self, weights: str, size: dict[str, int], image_size: int, crop: bool, dtype: str) -> None:
+        super().__init__(licence="MIT")
+        made = EvaClipEncoder(weights, image_size, crop, dtype=dtype, size=size)
+        self.vision = made.network
+        self.dim, self.max_features = made.dim, made.max_features
+        self._made = [made]  # in a list, so that torch does not see it
+
+    @property
+    def published_network(self) -> nn.Module:
+        return self.vision
+
+    def preprocess(self, media: Media) -> dict[str, Tensor]:
+        return self._made[0].preprocess(media)
+
+    def encode(self, inputs: dict[str, Tensor]) -> Features:
+        return self._made[0].encode(inputs)
+
 
 MEDIA = {
     "image": Media("image", data=np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)),
@@ -207,6 +233,22 @@ def test_a_vision_encoder_in_the_checkpoint_itself_is_used(files: Files, tmp_pat
     options = ["--output", str(tmp_path / "model"), *leave]
     assert files.command("blip2", file, settings=SETTINGS["image"], options=options) == 0
     assert str(file) in (tmp_path / "model" / "config.yaml").read_text()
+
+
+def test_the_files_of_a_users_own_encoder_are_accounted_for(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["modalities.image.encoder.class_path=tests.omni.published.test_import_command.OwnVision"]
+    named = [f"image={files.qformers['image']}", f"eva={files.encoders['eva']}"]
+    reports = []
+    for number, settings in enumerate((SETTINGS["image"], [*SETTINGS["image"], *own])):
+        options = ["--output", str(tmp_path / str(number))]
+        assert files.command("x-instructblip", *named, settings=settings, options=options) == 0
+        reports.append([line for line in capsys.readouterr().out.splitlines() if "tensors used" in line])
+    assert reports[0] == reports[1]
+    assert any("eva" in line for line in reports[0])
+    model = OmniModel.load(tmp_path / "1")
+    assert model.modality("image").encoder.class_name == "OwnVision"
 
 
 # --- continuing ---
