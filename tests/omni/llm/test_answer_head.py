@@ -192,3 +192,32 @@ def test_asking_for_the_fused_loss_without_its_package_names_the_extra() -> None
         ValueError, match=r"train\.fused_loss (needs liger-kernel: pip install 'omni\[flash\]'|runs on CUDA)"
     ):
         check_fused_loss(torch.device("cpu"))
+
+
+class OwnHead(nn.Linear):
+    """A class of linear layers that leaves the product as it is."""
+
+
+class DoublingHead(nn.Linear):
+    """A class of linear layers that does more than the product."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return 2 * super().forward(input)
+
+
+@pytest.mark.parametrize("head_class", [OwnHead, DoublingHead])
+def test_a_linear_head_of_ones_own_class_is_taken_for_what_it_computes(head_class: type[nn.Linear]) -> None:
+    model: Any = causal_lm("Llama")
+    model.lm_head.__class__ = head_class
+    embeds, targets = embeddings(5), torch.arange(10)
+    found = AnswerHead(model, LogitTransform())
+    with SavedSizes() as saved:
+        values = found.log_likelihoods(embeds.flatten(0, 1).requires_grad_(), targets)
+    expected = token_log_likelihoods(model.lm_head(embeds.flatten(0, 1)), targets)
+    torch.testing.assert_close(values, expected)
+    hooked: list[int] = []
+    handle = model.lm_head.register_forward_hook(lambda *_: hooked.append(1))
+    torch.testing.assert_close(found.log_likelihoods(embeds.flatten(0, 1), targets), expected)
+    handle.remove()
+    assert hooked  # who looks at the head sees it called
+    assert saved.total < 10 * 400
