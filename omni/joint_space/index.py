@@ -6,8 +6,7 @@ Shapes: N embeddings, D width, B queries, K results.
 """
 
 import json
-import mmap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from omni.encoders.fingerprint import accepted
+from omni.joint_space.row_arrays import MemoryArray, RowArray, StoredArray
 from omni.runtime.files import recover_directory, refuse_foreign, replace_directory
 
 FORMAT_VERSION = 1
@@ -39,7 +39,7 @@ class EmbeddingIndex:
 
     def __init__(
         self,
-        embeddings: "np.ndarray | StoredArray",
+        embeddings: RowArray,
         ids: list[str] | None,
         space: Mapping[str, str] | None,
         faiss_index: Any,
@@ -86,7 +86,7 @@ class EmbeddingIndex:
             raise ValueError(f"backend is exact or faiss, dtype float32 or float16; got {backend!r} and {dtype!r}")
         # Not in place: these may still be the caller's own numbers.
         values = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-        index = cls(values.astype(dtype), names, space, None)
+        index = cls(MemoryArray(values.astype(dtype)), names, space, None)
         if backend == "faiss":
             index.faiss_factory = factory
             index.faiss_index = _build_faiss(values, factory)
@@ -152,7 +152,7 @@ class EmbeddingIndex:
         with (directory / "embeddings.npy").open("wb") as file:
             header = {"descr": dtype.str, "fortran_order": False, "shape": (len(self), self.dim)}
             np.lib.format.write_array_header_1_0(file, header)
-            for chunk in self._chunks():
+            for chunk in self.embeddings.chunks(CHUNK_BYTES):
                 file.write(np.ascontiguousarray(chunk).data)
         if self.ids is not None:
             (directory / "ids.txt").write_text("".join(json.dumps(one) + "\n" for one in self.ids), encoding="utf-8")
@@ -194,20 +194,12 @@ class EmbeddingIndex:
             index.faiss_index = _read_faiss(folder, embeddings.shape)
         return index
 
-    def _chunks(self) -> Iterator[np.ndarray]:
-        if isinstance(self.embeddings, StoredArray):
-            yield from self.embeddings.chunks(CHUNK_BYTES)
-            return
-        rows = max(1, CHUNK_BYTES // self.embeddings[0].nbytes)
-        for start in range(0, len(self), rows):
-            yield self.embeddings[start : start + rows]
-
     def _search_exactly(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Scores and rows [B, K] by one product after the other, merged."""
         scores = torch.empty(len(queries), 0)
         rows = torch.empty(len(queries), 0, dtype=torch.long)
         start = 0
-        for chunk in self._chunks():
+        for chunk in self.embeddings.chunks(CHUNK_BYTES):
             values = torch.from_numpy(np.asarray(chunk, dtype=np.float32))
             # a stable sort of all would be exact in ties too, but takes many times as long as the product
             best, places = (queries @ values.T).topk(min(k, len(values)))
@@ -222,38 +214,6 @@ class EmbeddingIndex:
     def _search_faiss(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         scores, rows = self.faiss_index.search(queries.numpy(), min(k, len(self)))
         return torch.from_numpy(scores), torch.from_numpy(rows)
-
-
-class StoredArray:
-    """A two-dimensional `.npy` file that is mapped into memory and given back piece by piece."""
-
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"{path} is a .npy file of version {version}")
-            shape, fortran_order, self.dtype = np.lib.format.read_array_header_1_0(file)
-            self._offset = file.tell()
-            if fortran_order or len(shape) != 2 or self.dtype not in (np.float32, np.float16):
-                raise ValueError(f"{path} holds {self.dtype} {shape}, not rows of float32 or float16")
-            self.shape: tuple[int, int] = (shape[0], shape[1])
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # so that torch may take it as it is
-        expected = self._offset + shape[0] * shape[1] * self.dtype.itemsize
-        if len(self._map) != expected:
-            raise ValueError(f"{path} has {len(self._map)} bytes instead of {expected}")
-
-    def chunks(self, num_bytes: int) -> Iterator[np.ndarray]:
-        """Pieces of at most `num_bytes` (but one row at least). Each is gone from memory when the next is asked for."""
-        width = self.shape[1] * self.dtype.itemsize
-        rows = max(1, num_bytes // width)
-        for start in range(0, self.shape[0], rows):
-            count = min(rows, self.shape[0] - start)
-            place = self._offset + start * width
-            piece = np.frombuffer(self._map, self.dtype, count * self.shape[1], place)
-            yield piece.reshape(count, self.shape[1])
-            if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows; pages are read again if they are needed again
-                page_start = place // mmap.PAGESIZE * mmap.PAGESIZE
-                self._map.madvise(mmap.MADV_DONTNEED, page_start, place + count * width - page_start)
 
 
 def _check_ids(ids: Sequence[Any], count: int) -> None:
