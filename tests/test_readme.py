@@ -24,6 +24,7 @@ import eval.speed.__main__
 import omni.__main__
 import omni.encoders
 import train.__main__
+import train.compare_adapters.__main__
 import train.make_data.__main__
 from eval.tasks.suites import get_tasks
 from omni import starter
@@ -50,6 +51,7 @@ MODULES = {
     "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
     "train": train.__main__,
+    "train.compare_adapters": train.compare_adapters.__main__,
     "train.make_data": train.make_data.__main__,
 }
 # Words in capitals stand for something of the reader's own.

@@ -1,11 +1,11 @@
-"""`python -m eval.speed train|encoders|cache|adapters`: measure speed; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders|cache`: measure speed; each measurement is a subcommand."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.speed import cached_features, encoders, trained_adapters
+from eval.speed import cached_features, encoders
 from eval.speed.measuring import Settings, measure
 from eval.speed.report import markdown, write_report
 from eval.speed.shapes import DTYPES, SHAPES, build_shape
@@ -31,9 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     cache = commands.add_parser("cache", help="features of the starter pictures: the encoder beside the feature cache")
     cached_features.add_arguments(cache)
     cache.set_defaults(run=cached_features.run)
-    table = commands.add_parser("adapters", help="every adapter trained on the same data and budget")
-    trained_adapters.add_arguments(table)
-    table.set_defaults(run=trained_adapters.run)
     return parser
 
 

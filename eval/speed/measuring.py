@@ -1,12 +1,7 @@
 """Run the contenders in turn, several rounds, and keep the medians: on a machine that others use, only ratios count."""
 
-import ctypes
-import gc
-import mmap
 import statistics
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from eval.speed.contenders import CONTENDERS, Contender, Steps
 from eval.speed.shapes import Shape
 from eval.speed.work import matmul_peak, needed_flops, shared_tokens, synchronize
+from omni.runtime.memory import PeakMemory
 from omni.samples.messages import Sample
 
 LOSS_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}  # relative, of the first step
@@ -174,47 +170,3 @@ def _profile(steps: Steps, contender: Contender, batches: Sequence[Sequence[Samp
         _round(steps, contender, batches, device)
     order = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
     return profiler.key_averages().table(sort_by=order, row_limit=25, max_name_column_width=60)
-
-
-class PeakMemory:
-    """The most memory that is taken while this is on, above what was taken before: of the device, or of the process.
-
-    A process's memory is what the system counts as resident (Linux), read every millisecond. Memory that was freed
-    before is given back to the system first, or it would be used again unseen.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.bytes = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._before = 0
-
-    def __enter__(self) -> "PeakMemory":
-        gc.collect()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            torch.cuda.reset_peak_memory_stats(self.device)
-            self._before = torch.cuda.memory_allocated(self.device)
-        elif sys.platform == "linux":
-            ctypes.CDLL(None).malloc_trim(0)
-            self._before = _resident_bytes()
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-            self.bytes = torch.cuda.max_memory_allocated(self.device) - self._before
-        elif self._thread.is_alive():
-            self._stop.set()
-            self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(0.001):
-            self.bytes = max(self.bytes, _resident_bytes() - self._before)
-
-
-def _resident_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * mmap.PAGESIZE

@@ -8,7 +8,6 @@ import torch
 
 from eval.speed.__main__ import main
 from eval.speed.contenders import CONTENDERS, Steps
-from eval.speed.measuring import PeakMemory
 from eval.speed.shapes import build_shape
 from eval.speed.work import needed_flops, shared_tokens
 
@@ -68,11 +67,3 @@ def test_a_shape_for_gpus_without_one_is_refused(
     assert "needs a CUDA device" in capsys.readouterr().err
     assert main(["train", "--rounds", "0"]) == 2
     assert "--rounds is 0, but must be at least 1" in capsys.readouterr().err
-
-
-def test_peak_memory_sees_a_tensor_that_is_gone_again() -> None:
-    with PeakMemory(torch.device("cpu")) as memory:
-        values = torch.ones(50_000_000)
-        values += 1
-        del values
-    assert 190e6 < memory.bytes < 400e6

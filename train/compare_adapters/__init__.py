@@ -1,0 +1,1 @@
+"""Adapters trained on the same data with the same budget: `python -m train.compare_adapters`."""
