@@ -14,7 +14,6 @@ The scorer's name says which one is primary:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -33,9 +32,9 @@ class ChoiceScorer:
     """Ranks candidates; the primary metric is the accuracy under `normalization`, one of `NORMALIZATIONS`."""
 
     normalization: str
-    version: ClassVar[int] = 1
-    takes: ClassVar[tuple[type, ...]] = (ChoiceAnswer,)
-    percent: ClassVar[bool] = True
+    version = 1
+    takes = (ChoiceAnswer,)
+    percent = True
 
     @property
     def name(self) -> str:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -16,11 +15,11 @@ from eval.scorers.base import ItemScore, Scores, mean_of
 class MatchScorer:
     """Counts wins; the primary metric is the share of comparisons in which the own media make the answer likelier."""
 
-    name: ClassVar[str] = "match"
-    version: ClassVar[int] = 1
-    takes: ClassVar[tuple[type, ...]] = (ComparisonAnswer,)
-    metric: ClassVar[str] = "preference"
-    percent: ClassVar[bool] = True
+    name = "match"
+    version = 1
+    takes = (ComparisonAnswer,)
+    metric = "preference"
+    percent = True
 
     def chance(self, items: Sequence[Item]) -> float | None:
         """Return one half."""

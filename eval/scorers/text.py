@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -30,7 +29,7 @@ class TextScorer:
     metrics: Mapping[str, CorpusMetric]
     percent: bool
     version: int = 1
-    takes: ClassVar[tuple[type, ...]] = (WrittenAnswer,)
+    takes = (WrittenAnswer,)
 
     @property
     def metric(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from eval.items.conditions import Conditions, usual_conditions
 from eval.items.item import BadItem, Item
@@ -36,10 +36,7 @@ class Procedure(Kind, Protocol):
     The kinds that come with omni are declared in `eval.task` and carried out by the modules next to this one.
     """
 
-    @property
-    def answer_type(self) -> type:
-        """The class of answers that `collect` gives, which the scorer must take."""
-        ...
+    answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
 
     def check(self, task: Task) -> None:
         """See `eval.task.Kind`; by default every task fits."""
@@ -66,11 +63,11 @@ class Procedure(Kind, Protocol):
 
     def add_requests(self, plan: Plan, requests: Requests) -> None:
         """Add what the plan needs answered; requests that are there already are shared."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} does not implement add_requests(plan, requests)")
 
     def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
         """Return the answers to score, of the items with the indices `kept`: those whose own media could be taken."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} does not implement collect(plan, kept, answers)")
 
 
 def with_bad(loaded: LoadedItems, bad: Mapping[int, str]) -> LoadedItems:
