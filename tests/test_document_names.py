@@ -46,7 +46,8 @@ def test_tables_of_classes_are_those_that_there_are() -> None:
     encoders = {*omni.encoders.__all__} - {"Encoder", "Features"}
     assert cells("README.md", "| modality | encoders |", column=2) == encoders
     assert cells("docs/models.md", "| encoder |") == encoders
-    adapter_classes = {*adapters.__all__} - {"Adapter", "Instruction"}
+    contracts = {"Adapter", "AttendedAdapter", "RoutedAdapter", "ExpertUsage", "Instruction", "Routing"}
+    adapter_classes = {*adapters.__all__} - contracts
     assert cells("README.md", "| adapter |") == adapter_classes
     assert cells("docs/adapters.md", "| adapter |") == {f"adapters.{name}" for name in adapter_classes}
 
