@@ -3,7 +3,7 @@
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -26,10 +26,6 @@ class MemoryArray:
         self.values = values
         self.shape: tuple[int, int] = (values.shape[0], values.shape[1])
         self.dtype = values.dtype
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = self.values if dtype is None else self.values.astype(dtype, copy=False)
-        return values.copy() if copy else values
 
     def chunks(self, num_bytes: int) -> Iterator[np.ndarray]:
         """Yield the rows, in pieces of at most `num_bytes`."""
