@@ -13,7 +13,7 @@ from omni.model.expert_balance import expert_balance, update_usage, with_shares
 from omni.model.expert_routing import log_routing
 from omni.samples.messages import Media, Message, Text
 from tests.tiny import MLP, sensor, tiny_config, tiny_model
-from tests.train.runs import metrics, row, weights, write_manifest, write_recipe
+from tests.train.runs import REPOSITORY, metrics, row, weights, write_manifest, write_recipe
 from train.objectives import LanguageModelObjective
 from train.recipe import load_recipe
 from train.run.loop import Trainer
@@ -134,11 +134,21 @@ def test_modalities_that_share_must_be_configured_alike(tiny_llm: Path) -> None:
         build_model(wrong)
 
 
-def test_metrics_tell_the_use_of_experts_in_training_and_evaluation(tmp_path: Path, tiny_llm: Path) -> None:
+OWN: dict[str, Any] = {"class_path": f"{REPOSITORY}/tests/omni/model/own_adapters.py:Pair"}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "usage_key", "num_experts"),
+    [(EXPERTS, "shared.usage", 3), (OWN, "experts.usage", 2)],
+    ids=["Experts", "a user's own"],
+)
+def test_metrics_tell_the_use_of_experts_in_training_and_evaluation(
+    tmp_path: Path, tiny_llm: Path, adapter: dict[str, Any], usage_key: str, num_experts: int
+) -> None:
     rows = [row(str(i), ["image:0.npy", "sound:1.npy"], "a frog", "what is this") for i in range(4)]
     data = write_manifest(tmp_path / "data", rows)
     encoder = {"class_path": "tests.tiny.SensorEncoder"}
-    modalities = {name: {"encoder": encoder, "adapter": EXPERTS, "share_adapter": "all"} for name in ("image", "sound")}
+    modalities = {name: {"encoder": encoder, "adapter": adapter, "share_adapter": "all"} for name in ("image", "sound")}
     recipe = write_recipe(
         tmp_path,
         tiny_llm,
@@ -150,9 +160,9 @@ def test_metrics_tell_the_use_of_experts_in_training_and_evaluation(tmp_path: Pa
     Trainer(load_recipe(recipe, ["--train.output_dir", str(tmp_path / "out")])).run()
     for prefix in ("", "evaluation_"):
         for name in ("image", "sound"):
-            found = [metrics(tmp_path / "out", f"{prefix}expert_use/{name}/{index}")[2] for index in range(3)]
+            found = [metrics(tmp_path / "out", f"{prefix}expert_use/{name}/{index}")[2] for index in range(num_experts)]
             assert sum(found) == pytest.approx(1)
     assert metrics(tmp_path / "out", "balance_loss")[2] > 0
-    usage = weights(tmp_path / "out/last")["modalities.image.adapter.shared.usage"]
+    usage = weights(tmp_path / "out/last")[f"modalities.image.adapter.{usage_key}"]
     assert float(usage.sum()) == pytest.approx(1)
     assert not (usage == usage[0]).all()
