@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command, and say in one sentence what went wrong. Exit code 0, 1 (failed) or 2 (wrong usage)."""
+    """Run the command; return exit code 0, 1 (failed) or 2 (wrong usage). Errors are printed in one sentence."""
     try:
         action = _choose(arguments)
     except (OSError, ValueError) as error:

@@ -35,7 +35,7 @@ ItemsOf = Callable[[Sample], Sequence[Media]]
 
 @dataclass
 class BuildReport:
-    """What a build did."""
+    """Counts of what a build did, and the items that it could not use."""
 
     num_encoded: int = 0
     num_there: int = 0  # were cached already
@@ -43,7 +43,7 @@ class BuildReport:
 
     @property
     def num_found(self) -> int:
-        """Media items that are in the cache now."""
+        """Number of media items that are in the cache now."""
         return self.num_encoded + self.num_there
 
 
@@ -114,15 +114,15 @@ class _Rows(Dataset[_Row]):
 def build_cache(stage: CacheStage, *, batch_size: int, num_workers: int) -> tuple[BuildReport, bool]:
     """Encode what is not cached yet, on all processes of `accelerate launch`, each a part of the rows.
 
-    Returns what all processes did together, and whether this is the process that should say so. An interrupted build
-    goes on where it was: what is cached is not encoded again.
+    Returns the report of all processes together, and whether this is the process that should print it. An interrupted
+    build goes on where it was: items that are cached are not encoded again.
 
     Raises:
         FileNotFoundError, ValueError: a data set or the weights of an encoder cannot be read.
     """
     state = _processes()
     cache = open_cache(stage.train)
-    networks, items_of = _build_networks(stage, state.device)
+    networks, items_of = _build_networks(stage, torch.device(state.device or "cpu"))
     encoders = _cached_encoders(stage, networks, speaks=state.is_main_process)
     rows = _Rows(stage, cache, encoders, items_of)
     places = rows.places()

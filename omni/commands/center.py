@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and save the centres. Exit code 0, or 1 (failed)."""
+    """Measure and save the centres; return exit code 0, or 1 after an error."""
     from omni.feature_cache import FeatureCache, default_directory
     from omni.joint_space import JointSpace, measure_centers
     from omni.readers import open_dataset

@@ -1,4 +1,4 @@
-"""`python -m omni import SOURCE FILES... --llm ID`: published checkpoints into folders of models and joint spaces."""
+"""`python -m omni import SOURCE FILES... --llm ID`: turn published checkpoints into models and joint spaces."""
 
 import argparse
 import sys
@@ -56,12 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a key of the model's config, such as modalities.image.cue='picture: '; may be given again",
+        help="a key of the model's config, such as llm.attention=eager; values are YAML; may be given again",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import, and say what was taken from which file. Exit code 0, or 1 (failed, with what does not fit)."""
+    """Import, and print what was taken from which file; return exit code 0, or 1 after an error, which is printed."""
     try:
         for line in _import(arguments):
             print(line)
@@ -116,7 +116,7 @@ def _import_model(source: str, files: Sequence[str], settings: "Settings") -> "t
 
 
 def check_output(output: Path, overwrite: bool) -> None:
-    """FileExistsError if something is in the folder and is not to be replaced."""
+    """Raise FileExistsError if the folder is not empty and must not be replaced."""
     if output.is_dir() and not any(output.iterdir()):
         return
     if output.exists() and not (overwrite and output.is_dir()):

@@ -38,10 +38,10 @@ class ComponentConfig:
 
 
 def import_class(class_path: str) -> type:
-    """The class that `class_path` names.
+    """Return the class that `class_path` names.
 
     Raises:
-        ValueError: the path has no class part, its module or class does not exist, or something is wrong in the file.
+        ValueError: the path has no class part, its module or class does not exist, or its file cannot be run.
     """
     if ".py:" in class_path:
         file, _, name = class_path.rpartition(":")
@@ -69,8 +69,8 @@ def import_class(class_path: str) -> type:
 def build(config: "ComponentConfig | Mapping[str, Any]", key: str = "component", **extra: Any) -> Any:
     """Construct the component that `config` names.
 
-    `extra` holds what the framework knows (such as `feature_dim`); of it, only what the class accepts and the
-    config does not set is passed.
+    `extra` holds arguments that the framework knows, such as `feature_dim`; those that the class accepts and the config
+    does not set are passed on.
 
     Raises:
         ValueError: the class is not found, or does not accept an argument; the message begins with `key`.

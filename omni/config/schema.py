@@ -96,10 +96,10 @@ class ModalityConfig(EncoderConfig):
 
 @dataclass
 class PromptConfig:
-    """A layout without chat template, as that of BLIP-2, InstructBLIP and X-InstructBLIP.
+    """A layout without chat template, such as that of BLIP-2, InstructBLIP and X-InstructBLIP.
 
-    A user's turn is its prefix, its media in their order, each behind its cue, and its text. These are pieces that are
-    tokenised each by itself, as is the answer.
+    A user's turn consists of its prefix, its media in their order, each after its cue, and its text. Each of these
+    pieces is tokenised by itself, and so is the answer.
     """
 
     # token that begins pieces, such as </s>; null = none
@@ -112,7 +112,7 @@ class PromptConfig:
     postfix: str = ""
     # text directly before an answer, unless it answers no text at all
     answer_prefix: str = ""
-    # what ends an answer: one token; null = the LLM's end token
+    # token that ends an answer; null = the LLM's end token
     answer_end: str | None = None
     # false: only the adapters read the user's text
     show_text: bool = True
@@ -155,7 +155,7 @@ class JointSpaceConfig:
     modalities: dict[str, SpaceModalityConfig]
     # width of the embeddings
     dim: int
-    # what cosine similarities are multiplied by before a softmax; training begins with it and learns it
+    # factor of cosine similarities before a softmax; training begins with it and learns it
     logit_scale: float = 1 / 0.07
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Modules of a user's own: a class of a recipe, a task. A mistake in one is told with its file and line."""
+"""Load modules of a user's own, such as that of a class in a recipe; errors name the file and line of a mistake."""
 
 import importlib
 import importlib.util
@@ -11,7 +11,7 @@ _PREFIX = "omni_user_"  # of the names of modules that are loaded from files
 
 
 def load_file(file: Path) -> ModuleType:
-    """The module in a Python file; it is run once in a process.
+    """Return the module in a Python file; a process runs it once.
 
     Raises:
         ValueError: something went wrong while it was run; the message names the line.
@@ -34,7 +34,7 @@ def load_file(file: Path) -> ModuleType:
 
 
 def load_module(name: str) -> ModuleType:
-    """The module `package.module`.
+    """Return the module `package.module`.
 
     Raises:
         ModuleNotFoundError: there is no such module.
@@ -62,7 +62,7 @@ def place_free_name(module_name: str) -> str:
 
 
 def what_went_wrong(error: Exception) -> str:
-    """`FILE, line N: NameError: ...`: the last line that was reached in the folder of the module that was run."""
+    """Return `FILE, line N: NameError: ...`, with the last line that was reached in the folder of the user's module."""
     if isinstance(error, SyntaxError) and error.filename:
         file, line, reason = error.filename, error.lineno, error.msg
     else:

@@ -1,4 +1,4 @@
-"""What the user of `import` says besides the files."""
+"""Settings of `python -m omni import`, apart from the files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

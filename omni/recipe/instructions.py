@@ -75,20 +75,20 @@ INSTRUCTIONS: dict[str, tuple[str, ...]] = {
 
 
 def resolve_instructions(instructions: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The texts that a recipe's `instructions` stands for; empty for null."""
+    """Return the texts that a recipe's `instructions` stands for; none for null."""
     if instructions is None:
         return ()
     return INSTRUCTIONS[instructions] if isinstance(instructions, str) else tuple(instructions)
 
 
 def choose_instruction(instructions: Sequence[str], seed: int, epoch: int, sample_id: str) -> str:
-    """One of `instructions`, depending on nothing but the arguments (so not on workers, processes or resuming)."""
+    """Return one of `instructions`, which depends on the arguments alone: not on workers, processes or resuming."""
     digest = hashlib.sha256(f"{seed} {epoch} {sample_id}".encode()).digest()
     return instructions[int.from_bytes(digest[:8], "big") % len(instructions)]
 
 
 def add_instruction(sample: Sample, instructions: Sequence[str], seed: int, epoch: int) -> Sample:
-    """`sample` with a drawn instruction at the end of its last user turn, if that turn has no text."""
+    """Return `sample` with a drawn instruction at the end of its last user turn, if that turn has no text."""
     last_user = max((i for i, message in enumerate(sample.messages) if message.role == "user"), default=None)
     if not instructions or last_user is None:
         return sample

@@ -1,4 +1,4 @@
-"""What a training run is made of: the dataclasses that a recipe's YAML is read into, every field with its line.
+"""The dataclasses that a recipe's YAML is read into; the comment above each field is its help text.
 
 Values are checked twice: types and key names by `omni.config.from_dict`, ranges here in `__post_init__`.
 """
@@ -10,7 +10,7 @@ from omni.config import AdapterSourceConfig, DType, JointSpaceConfig, LoRAConfig
 from omni.config.components import ComponentConfig
 from omni.recipe.instructions import INSTRUCTIONS
 
-# What objectives are called in a recipe, beside any class path
+# The names that a recipe may give to objectives in place of a class path
 OBJECTIVES = {
     "language_model": "train.objectives.LanguageModelObjective",
     "align": "train.objectives.AlignObjective",
@@ -49,7 +49,7 @@ class SourceConfig:
 
     @property
     def name(self) -> str:
-        """The path, as messages name it."""
+        """The path as messages show it."""
         if isinstance(self.path, str):
             return self.path
         return self.path[0] + (f" and {len(self.path) - 1} more" if len(self.path) > 1 else "")
@@ -188,7 +188,7 @@ class TrainConfig:
     evaluate_every: int | None = None
     # steps between checkpoints; null = only at the end and when interrupted
     save_every: int | None = None
-    # how many older checkpoints to keep as step-NUMBER, beside last and best
+    # how many older checkpoints to keep as step-NUMBER, next to last and best
     keep: int = 0
     # continue the run in output_dir: auto = if there is one, must = fail if there is none, never = start anew
     resume: Literal["auto", "never", "must"] = "auto"
@@ -236,7 +236,8 @@ class Recipe:
     joint_space: JointSpaceConfig | None = None
     # folder of an earlier model whose weights the run begins with
     init_from: str | None = None
-    # modality name -> a modality to train beside those of init_from, which are frozen unless train.unfreeze names them
+    # modality name -> a modality to train next to those of init_from, which are frozen unless train.unfreeze names
+    # them
     add_modalities: dict[str, ModalityConfig] = field(default_factory=dict)
     # a LoRA to add to the model of init_from, which has none
     add_lora: LoRAConfig | None = None

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def questions(options: argparse.Namespace) -> str:
-    """Make questions of all captions that have none yet; returns the statistics of all.
+    """Make questions from all captions that have none yet; return the statistics of all.
 
     Raises:
         FileNotFoundError, ValueError, SaveError: data set, model or output that cannot be used.
@@ -89,7 +89,7 @@ def _make_rest(
 
 
 def caption_of(sample: Sample | SampleError) -> str | None:
-    """The caption of a sample with media: `meta.caption`, else its last answer; None if it has neither."""
+    """Return the caption of a sample with media: `meta.caption`, else its last answer; None if it has neither."""
     if isinstance(sample, SampleError) or not sample.media:
         return None
     caption = sample.meta.get("caption")
@@ -101,7 +101,7 @@ def caption_of(sample: Sample | SampleError) -> str | None:
 def _result(
     sample: Sample | SampleError, made: MadeQuestions | None, llm: str
 ) -> tuple[list[dict[str, Any]], Counter[str]]:
-    """The rows to write for a sample, and what became of its pairs."""
+    """Return the rows to write for a sample, and what became of its pairs."""
     if isinstance(sample, SampleError):
         return [], Counter({f"unusable row: {sample.reason}": 1})
     if made is None:
@@ -119,7 +119,7 @@ def _row(sample: Sample, number: int, question: str, answer: str, llm: str) -> d
 
 
 def statistics(reports: Sequence[dict[str, Any]], path: Path) -> str:
-    """How many pairs were made and kept, and why the others were not."""
+    """Return in words how many pairs were made and kept, and why the others were not."""
     outcomes = Counter[str]()
     for report in reports:
         outcomes.update(report["outcomes"])
@@ -141,16 +141,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--captions", required=True, help="data set of captioned media, as omni.readers.open_dataset takes it")
     add("--llm", required=True, help="any causal language model: folder, Hugging Face id or starter:smollm2")
-    add("--output", required=True, help="the .jsonl file to write; FILE.progress beside it remembers what is done")
+    add("--output", required=True, help="the .jsonl file to write; FILE.progress next to it records what is done")
     add("--per_caption", type=_at_least(1), default=3, help="most pairs of one caption (default: 3)")
     add("--min_match", type=float, default=90.0, help="fuzzy ratio of the two answers to exceed, 0-100 (default: 90)")
     add("--batch_size", type=_at_least(1), default=16, help="captions in one run of the model (default: 16)")
     add("--temperature", type=float, default=0.0, help="0 = the likeliest words (default), above = drawn ones")
-    add("--seed", type=_at_least(0), default=0, help="of what is drawn (default: 0)")
+    add("--seed", type=_at_least(0), default=0, help="seed of the words that are drawn (default: 0)")
     add("--limit", type=_at_least(1), help="only the first captions; can be raised later")
     add("--device", default="cpu", help="where the model runs, such as cuda (default: cpu)")
-    add("--dtype", default="float32", choices=["float32", "bfloat16", "float16"], help="of the model")
-    add("--restart", action="store_true", help="delete the output and begin anew")
+    add(
+        "--dtype",
+        default="float32",
+        choices=["float32", "bfloat16", "float16"],
+        help="number format of the model (default: float32)",
+    )
+    add("--restart", action="store_true", help="delete the output and start again")
 
 
 def _at_least(least: int) -> Any:

@@ -1,4 +1,4 @@
-"""What the language model is asked, after examples that stand as earlier turns: base and chat models follow them."""
+"""Prompts for the language model, with examples as earlier turns, which base and chat models follow."""
 
 from omni.samples.messages import Message, Text
 
@@ -25,7 +25,7 @@ _ANSWERED = (
 
 
 def propose_answers(caption: str) -> list[Message]:
-    """Asks for answers that a caption gives, separated by semicolons."""
+    """Return the prompt for answers that a caption gives, separated by semicolons."""
     shown = zip(_CAPTIONS, _PROPOSED, strict=True)
     return _conversation(
         [(f"{_PROPOSE}\nCaption: {one}", answer) for one, answer in shown], f"{_PROPOSE}\nCaption: {caption}"
@@ -33,14 +33,14 @@ def propose_answers(caption: str) -> list[Message]:
 
 
 def ask_for(caption: str, answer: str) -> list[Message]:
-    """Asks for a question about a caption whose answer is `answer`."""
+    """Return the prompt for a question about a caption whose answer is `answer`."""
     shown = [(one, *pair) for one, pair in zip(_CAPTIONS, _ASKED, strict=True)]
     turns = [(f"{_ASK}\nCaption: {one}\nAnswer: {given}", question) for one, given, question in shown]
     return _conversation(turns, f"{_ASK}\nCaption: {caption}\nAnswer: {answer}")
 
 
 def answer_question(caption: str, question: str) -> list[Message]:
-    """Asks a question about a caption."""
+    """Return the prompt that asks a question about a caption."""
     shown = [(one, *pair) for one, pair in zip(_CAPTIONS, _ANSWERED, strict=True)]
     turns = [(f"{_ANSWER}\nCaption: {one}\nQuestion: {asked}", answer) for one, asked, answer in shown]
     return _conversation(turns, f"{_ANSWER}\nCaption: {caption}\nQuestion: {question}")

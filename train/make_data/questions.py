@@ -24,7 +24,7 @@ _SMALL_WORDS = {"a", "an", "the"}
 
 @dataclass(frozen=True)
 class QuestionSettings:
-    """How questions are made."""
+    """Settings of the round trip."""
 
     per_caption: int = 3
     min_match: float = 90.0  # the fuzzy ratio, from 0 to 100, that two answers must exceed; X-InstructBLIP's
@@ -34,16 +34,16 @@ class QuestionSettings:
 
 @dataclass
 class MadeQuestions:
-    """What came of one caption."""
+    """The pairs made from one caption, and why others were not kept."""
 
     pairs: list[tuple[str, str]] = field(default_factory=list)  # question, answer
     outcomes: Counter[str] = field(default_factory=Counter)  # KEPT or why not -> how many
 
 
 def ask_model(model: OmniModel, settings: QuestionSettings, block: int) -> AskModel:
-    """A language model (an OmniModel without modalities) as a function from conversations to its answers.
+    """Return a function from conversations to the answers of a language model (an OmniModel without modalities).
 
-    With a temperature the words drawn depend on the seed and the number of the block, and on nothing before it.
+    With a temperature, the words that are drawn depend on the seed and the number of the block alone.
     """
     torch.manual_seed(settings.seed * 1_000_003 + block)
     drawn = {"do_sample": True, "temperature": settings.temperature, "top_k": 0} if settings.temperature > 0 else {}
@@ -55,7 +55,7 @@ def ask_model(model: OmniModel, settings: QuestionSettings, block: int) -> AskMo
 
 
 def make_questions(ask: AskModel, captions: Sequence[str], settings: QuestionSettings) -> list[MadeQuestions]:
-    """Questions for a block of captions, in three batched runs of the language model."""
+    """Make questions for a block of captions, in three batched runs of the language model."""
     made = [MadeQuestions() for _ in captions]
     proposed = ask([propose_answers(caption) for caption in captions])
     open_pairs: list[tuple[int, str]] = []  # index of the caption, answer
@@ -83,12 +83,12 @@ def make_questions(ask: AskModel, captions: Sequence[str], settings: QuestionSet
 
 
 def fuzzy_ratio(first: str, second: str) -> float:
-    """How alike two texts are, 0 to 100: twice the matching characters over all characters, as `thefuzz` counts."""
+    """Return how alike two texts are, 0 to 100: twice the matching characters over all, as `thefuzz` counts."""
     return 100 * SequenceMatcher(None, first, second, autojunk=False).ratio()
 
 
 def _usable_answers(text: str, caption: str, limit: int, outcomes: Counter[str]) -> list[str]:
-    """The proposed answers that the caption really gives, `limit` at most."""
+    """Return the proposed answers that occur in the caption, `limit` at most."""
     words = f" {_normalized(caption)} "
     usable: list[str] = []
     proposed = [part.strip(" .\"'") for part in _first_line(text).split(";")]
@@ -114,7 +114,7 @@ def _reason_against(question: str, answer: str, known: Sequence[str]) -> str | N
 
 
 def _first_question(text: str) -> str:
-    """Up to the first question mark: small models go on talking."""
+    """Return the text up to the first question mark, after which small models go on talking."""
     head, mark, _ = _first_line(text).partition("?")
     return head.removeprefix("Question:").strip() + mark
 
@@ -124,6 +124,6 @@ def _first_line(text: str) -> str:
 
 
 def _normalized(text: str) -> str:
-    """Lower case, no punctuation, no articles."""
+    """Return the text in lower case, without punctuation and articles."""
     words = re.sub(r"[^\w\s]", " ", text.lower()).split()
     return " ".join(word for word in words if word not in _SMALL_WORDS)

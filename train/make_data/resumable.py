@@ -1,8 +1,8 @@
 """A JSONL file that grows row by row of its source, and goes on where it was after a kill at any byte.
 
-Beside FILE stands FILE.progress: first the settings, then one line for each row of the source that is done, with the
-size that FILE had then. What FILE holds beyond the last of them was written by a row that was not finished, and is cut
-off.
+FILE.progress, in the same folder, holds the settings and then one line for each row of the source that is done, with
+the size that FILE had then. Anything that FILE holds beyond the last of these sizes was written for a row that was not
+finished, and is cut off.
 """
 
 import json
@@ -18,14 +18,14 @@ from train.runtime.save_errors import explain_failure
 
 
 class ResumableOutput:
-    """Appends what came of each row of a source to `path`; used as a context manager, by one process at a time.
+    """Append the results of each row of a source to `path`; a context manager, for one process at a time.
 
     Args:
         path: the JSONL file.
-        settings: all that decides what is written (JSON values); a file made with others is not continued.
+        settings: everything that decides what is written (JSON values); a file made with others is not continued.
 
     Raises (on entering):
-        ValueError: another process writes it, it was made with other settings, or is no file of this command.
+        ValueError: another process writes the file, or it was made with other settings or by another program.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -56,11 +56,11 @@ class ResumableOutput:
 
     @property
     def num_done(self) -> int:
-        """Rows of the source that are done; they are the first ones."""
+        """Number of rows of the source that are done; they are the first ones."""
         return len(self.reports)
 
     def add(self, rows: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> None:
-        """Write what came of the next row of the source: lines of the file, and a report (JSON values) of it.
+        """Write the results of the next row of the source: lines of the file, and a report on them (JSON values).
 
         Raises:
             SaveError: the disk is full or not writable.
@@ -116,6 +116,6 @@ class ResumableOutput:
 
 
 def delete_output(path: Path) -> None:
-    """Remove what `ResumableOutput` wrote."""
+    """Delete the files that `ResumableOutput` wrote."""
     for file in (path, path.with_name(path.name + ".progress")):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Recipes of runs: those that come with omni, and how the command line reads and explains them."""
+"""Recipes: the files that come with omni, and how the command line reads and explains them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,5 +19,5 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def load_recipes(path: str | Path, overrides: Sequence[str] = ()) -> list[Recipe]:
-    """Read a recipe as `omni.recipe.reading.load_recipes` does; where there is none, the error names those of omni."""
+    """Read a recipe as `omni.recipe.reading.load_recipes` does; if there is none, the error names those of omni."""
     return reading.load_recipes(path, overrides, shipped=RECIPES)
