@@ -1,6 +1,6 @@
-"""Random changes of media items in training: another picture or sound of the same thing in every epoch.
+"""Change media items at random in training: every epoch has another picture or sound of the same thing.
 
-A modality's `augmentation` is a class whose objects are called with a media item and a random generator and return a
+A modality's `augmentation` is a class whose objects are called with a media item and a random generator, and return a
 media item. It is applied before the encoder's preprocessing, in training only.
 """
 
@@ -21,19 +21,19 @@ from omni.media.sound import load_sound
 
 
 class Augmentation(Protocol):
-    """What an augmentation is: the same item and generator always give the same result."""
+    """A random change of a media item; the same item and generator always give the same result."""
 
     def __call__(self, media: Media, generator: np.random.Generator) -> Media:
-        """A changed copy of `media`. Raises MediaError if it cannot be read."""
+        """Return a changed copy of `media`. Raises MediaError if it cannot be read."""
         ...
 
 
 @dataclass(frozen=True)
 class AugmentationDraw:
-    """Which of the random versions of media items is wanted.
+    """Say which of the random versions of media items is wanted.
 
-    Without a feature cache each sample has a new version in every epoch. With one, an item has `num_views` versions
-    that all samples share, and epoch e uses number e modulo `num_views`.
+    Without a feature cache, each sample has a new version in every epoch. With one, an item has `num_views` versions
+    that all samples share, and epoch e uses version e modulo `num_views`.
     """
 
     seed: int
@@ -47,30 +47,32 @@ class AugmentationDraw:
 
 
 class RandomVersions:
-    """A modality's augmentation as a recipe names it, and the versions of items that it gives."""
+    """The augmentation of a modality as a recipe names it, which makes the versions of items."""
 
     def __init__(self, config: ComponentConfig, key: str = "augmentation") -> None:
         self.augmentation: Augmentation = build(config, key)
         self._description = json.dumps(asdict(config), sort_keys=True, default=str)
 
     def of_sample(self, media: Media, draw: AugmentationDraw, sample_id: str, index: int) -> Media:
-        """The version of media item number `index` of a sample in an epoch."""
+        """Return the version of media item number `index` of a sample in an epoch."""
         return self.augmentation(media, _generator("sample", draw.seed, draw.epoch, sample_id, index))
 
     def of_view(self, media: Media, draw: AugmentationDraw, content_hash: str) -> Media:
-        """The version of an item of this content that all samples share in a view."""
+        """Return the version of an item of this content that all samples share in a view."""
         return self.augmentation(media, _generator("view", draw.seed, draw.view, content_hash))
 
     def view_key(self, draw: AugmentationDraw, content_hash: str) -> str:
-        """The name of that version in a feature cache."""
+        """Return the name of the version that `of_view` makes in a feature cache."""
         return hashlib.sha256(f"{content_hash} {self._description} {draw.seed} {draw.view}".encode()).hexdigest()
 
 
 class RandomResizedCrop:
-    """A random part of a picture, perhaps mirrored (as Szegedy et al. 2015 trained Inception).
+    """Take a random part of a picture, perhaps mirrored (as Szegedy et al. 2015 trained Inception).
 
-    scale: least and greatest share of the area. ratio: least and greatest change of the aspect ratio. flip: how often
-    the picture is mirrored. The part is scaled to the size of the whole.
+    scale: smallest and largest share of the area.
+    ratio: smallest and largest change of the aspect ratio.
+    flip: probability that the picture is mirrored.
+    The part is scaled to the size of the whole.
     """
 
     def __init__(
@@ -87,9 +89,9 @@ class RandomResizedCrop:
         self.flip = flip
 
     def __call__(self, media: Media, generator: np.random.Generator) -> Media:
-        """A picture -> a picture of the same size."""
+        """Return a random part of a picture, as large as the picture."""
         picture = load_image(media)
-        # All random numbers are drawn in any case, so that each setting has an effect of its own.
+        # All random numbers are always drawn, so that changing one setting does not change the effect of another.
         share = generator.uniform(*self.scale)
         change = math.exp(generator.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
         place_x, place_y, mirror = generator.uniform(size=3)
@@ -104,10 +106,10 @@ class RandomResizedCrop:
 
 
 class RandomGainAndShift:
-    """A sound that is louder or softer and begins a little earlier or later; its length stays.
+    """Make a sound louder or softer, and let it begin a little earlier or later; its length stays.
 
-    gain_db: greatest change of the level in decibels, up or down. shift: greatest shift in seconds, either way; silence
-    fills up what is missing.
+    gain_db: largest change of the level in decibels, up or down.
+    shift: largest shift in seconds, either way; silence fills the gap.
     """
 
     def __init__(self, gain_db: float = 6.0, shift: float = 0.25) -> None:
@@ -119,19 +121,19 @@ class RandomGainAndShift:
         self.shift = shift
 
     def __call__(self, media: Media, generator: np.random.Generator) -> Media:
-        """A sound -> mono float32 at its own sampling rate."""
+        """Return the changed sound, mono float32 at its own sampling rate."""
         sound = load_sound(media, sampling_rate=None)
         gain = 10 ** (generator.uniform(-self.gain_db, self.gain_db) / 20)
         offset = round(generator.uniform(-self.shift, self.shift) * sound.sampling_rate)
         length = len(sound.samples)
-        offset = max(-length + 1, min(length - 1, offset))  # something of the sound always stays
+        offset = max(-length + 1, min(length - 1, offset))  # a part of the sound always stays
         shifted = np.zeros_like(sound.samples)
         if offset >= 0:
             shifted[offset:] = sound.samples[: length - offset]
         else:
             shifted[:offset] = sound.samples[-offset:]
         samples = np.clip(shifted * np.float32(gain), -1.0, 1.0)
-        # The window that `options` chose is cut out already.
+        # The options of the item are not passed on, because the window that they choose is cut out already.
         return Media(media.modality, data=samples.astype(np.float32), sampling_rate=sound.sampling_rate)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from omni.config.user_modules import place_free_name
 from omni.encoders.fingerprint import tensor_bytes
 
-# What changes while a module is in use, or is described by name and shape.
+# Attributes that change while a module is in use, or are described in a way of their own.
 _STATE_OF_MODULES = ("training", "_parameters", "_buffers", "_modules")
 _WAY_OUT = (
     "Give its class a method fingerprint() -> str that changes with its content; or list the argument in "
@@ -39,25 +39,27 @@ class NoDescriptionError(Exception):
 
 
 class ConstructorArguments:
-    """What a constructor was given, described before it runs, because it may change or take apart what it is given.
+    """The arguments of a constructor, described before it runs, because it may change or take apart what it is given.
 
     Arguments that are equal to their default are left out, so that a new argument with a default changes nothing.
     """
 
-    def __init__(self, owner: str, given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, owner: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         """Describe the arguments `given` to the constructor of the class `owner`."""
         self.owner = owner
         self._found: dict[str, Any] = {}
         self._problems: dict[str, str] = {}
         self._modules: list[tuple[str, nn.Module]] = []
         for name, value in given.items():
+            if name in defaults and value is defaults[name]:
+                continue
             descriptions = _Descriptions()
             try:
                 found = descriptions.of(value)
             except NoDescriptionError as error:
                 self._problems[name] = str(error)
                 continue
-            if defaults is None or name not in defaults or found != _description_or_none(defaults[name]):
+            if name not in defaults or found != _description_or_none(defaults[name]):
                 self._found[name] = found
                 self._modules += [(name, module) for module in descriptions.modules]
 
@@ -80,7 +82,8 @@ class ConstructorArguments:
         Raises:
             ValueError: an argument has no content that could be told; the message names it and the way out.
         """
-        for name, problem in self._problems.items():
+        if self._problems:
+            name, problem = next(iter(self._problems.items()))
             raise ValueError(
                 f"the fingerprint of {self.owner} cannot hold its argument {name!r}: {problem}. {_WAY_OUT}"
             )

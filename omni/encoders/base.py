@@ -18,6 +18,8 @@ from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.media.errors import MediaError
 from omni.media.item import Media
 
+_OWN_ATTRIBUTES = ("trainable", "licence", "_is_unfrozen", "_arguments", "_fingerprint")  # of `Encoder` itself
+
 
 class Features(NamedTuple):
     """The features of clips; a position whose mask is False holds nothing real."""
@@ -69,7 +71,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
     file_extensions: tuple[str, ...] = ()  # what a chat page may upload, with the dot, in lower case
     version: int = 1  # raise it when a change of the code changes the features: it is part of the fingerprint
     # Arguments of the constructor that do not change the features, or whose effect the weights show, such as the path
-    # of the weights. Those of base classes are added.
+    # of the weights. The ones that base classes name are added.
     uncounted_arguments: tuple[str, ...] = ("trainable", "licence")
     # The name that stands for the code of this class, but not of its subclasses, in the fingerprint; to be kept
     # wherever the class moves. None = module and class, without the folder or package of the module.
@@ -85,7 +87,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
 
     @property
     def class_name(self) -> str:
-        """Name of its class, for people."""
+        """The name of the class as people read it."""
         return type(self).__name__
 
     def media_of_file(self, path: str, modality: str) -> Media:
@@ -98,34 +100,34 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         return Media(modality, path=path)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One media item -> CPU tensors for `forward`, each with a leading clip dimension C >= 1. Deterministic.
+        """Turn one media item into CPU tensors for `forward`, each with a leading clip dimension C >= 1; deterministic.
 
         Raises MediaError if the item cannot be read.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement preprocess(media)")
 
     def preprocess_all(self, items: Sequence[Media]) -> list[dict[str, Tensor] | MediaError]:
-        """What `preprocess` gives for each item, or in its place the error why it cannot be used."""
+        """Preprocess each item; an item that cannot be used gives the error that says why instead."""
         found: list[dict[str, Tensor] | MediaError] = []
         for media in items:
             try:
                 found.append(self.preprocess(media))
             except MediaError as error:
                 found.append(error)
-            except (ValueError, OSError) as error:  # of encoders of users' own
+            except (ValueError, OSError) as error:  # raised by users' own encoders
                 found.append(MediaError(media.describe(), str(error)))
         return found
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """What `forward` does; called with tensors on the encoder's device, under `no_grad` if frozen."""
+        """Do the work of `forward`; called with tensors on the encoder's device, under `no_grad` if frozen."""
         raise NotImplementedError(f"{type(self).__name__} does not implement encode(inputs)")
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
-        """N, masked features included, that `forward` gives for each clip of a preprocessed item; None = not known."""
+        """Return N, masked features included, of each clip of a preprocessed item; None = not known."""
         return None
 
     def forward(self, inputs: dict[str, Tensor]) -> Features:
-        """Preprocessed clips of any number of items, concatenated to a leading dimension B -> [B, N, D], [B, N]."""
+        """Encode preprocessed clips of any number of items, joined along the dimension B, to [B, N, D], [B, N]."""
         weight = next(self.parameters(), None)
         if weight is not None:
             inputs = {name: tensor.to(weight.device) for name, tensor in inputs.items()}
@@ -136,9 +138,9 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         return features
 
     def train(self, mode: bool = True) -> "Encoder":
-        """Frozen encoders stay in evaluation mode whatever `mode` is.
+        """Set the mode of a trainable encoder; a frozen one stays in evaluation mode whatever `mode` is.
 
-        So do pretrained ones of which a part was unfrozen: the running statistics of their norms stay as they are.
+        So does a pretrained one of which a part was unfrozen: the running statistics of its norms stay as they are.
         """
         return super().train(mode and self.trainable and self.is_trained)
 
@@ -149,7 +151,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         return allowed and any(weight.requires_grad for weight in self.parameters())
 
     def unfreeze(self) -> None:
-        """Let gradients through: what has `requires_grad` is trained from now on, though it was built frozen."""
+        """Let gradients through: weights with `requires_grad` are trained from now on, though built frozen."""
         for module in self.modules():
             if isinstance(module, Encoder):
                 module._is_unfrozen = True
@@ -178,9 +180,10 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         return None
 
     def preprocessing_config(self) -> dict[str, Any]:
-        """Every setting besides the weights that changes the features, as JSON values.
+        """Return every setting besides the weights that changes the features, as JSON values.
 
-        The default takes all public attributes that hold plain values; a subclass may list its settings instead.
+        The default takes all public attributes that hold plain values; a subclass may list its settings instead, and
+        then speaks for its constructor too.
         """
         plain = (bool, int, float, str, tuple, list, type(None))
         left_out = {"training", "trainable", "licence"}
@@ -237,7 +240,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         return digest.hexdigest()
 
     def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
-        """Description and bytes of all weights and buffers; an encoder whose weights are no tensors overrides it."""
+        """Yield description and bytes of all weights and buffers; overridden where weights are no tensors."""
         for name, value in sorted(self.state_dict().items()):
             if isinstance(value, Tensor):
                 yield f"{name} {value.dtype} {list(value.shape)}", tensor_bytes(value)
@@ -269,9 +272,6 @@ def _shows_all_settings(cls: type, encoder: Encoder) -> bool:
         and not any(True for _ in encoder.children())
         and all(not name.startswith("_") and _is_plain(value) for name, value in attributes.items())
     )
-
-
-_OWN_ATTRIBUTES = ("trainable", "licence", "_is_unfrozen", "_arguments", "_fingerprint")
 
 
 def _is_plain(value: Any) -> bool:

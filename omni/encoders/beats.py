@@ -24,7 +24,7 @@ from omni.media.sound import SOUND_EXTENSIONS, load_sound
 
 NUM_BANDS = 128
 WINDOW_FRAMES = 512  # as X-InstructBLIP cuts sounds: 5.12 s
-FBANK_MEAN, FBANK_DEVIATION = 15.41663, 6.55582  # over AudioSet, of samples on the scale of 16 bits
+FBANK_MEAN, FBANK_DEVIATION = 15.41663, 6.55582  # over AudioSet, for samples on the scale of 16 bits
 SAMPLE_SCALE = 2**15
 FRAMES_PER_SECOND = 100
 UNUSED_PREFIXES = ("predictor.",)  # the classifier of fine-tuned checkpoints
@@ -32,15 +32,15 @@ _MOST_WINDOWS = 16  # in one pass, which bounds its memory
 
 
 class BeatsEncoder(Encoder):
-    """Features of windows of 5.12 s: 32 steps of 0.16 s x 8 bands (in this order), each 768 wide.
+    """Encode a sound in windows of 5.12 s: 32 steps of 0.16 s x 8 bands (in this order), each 768 wide.
 
-    weights: a published checkpoint such as `BEATs_iter3_plus_AS2M.pt`, or a folder with one such file. Its own settings
-        are used; a file of weights alone is taken to have the published ones.
-    max_seconds: of sound; default: two windows, as X-InstructBLIP was trained. Of longer sounds, evenly spread windows
-        are taken.
+    weights: a published checkpoint such as `BEATs_iter3_plus_AS2M.pt`, or a folder with one such file. The settings in
+        the file are used; a file of weights alone is taken to have the published ones.
+    max_seconds: most seconds of sound; default: two windows, as X-InstructBLIP was trained. Windows of a longer sound
+        are spread evenly over it.
     clips: another choice of windows, see `omni.media.clips.Clips`; num_clips is that of max_seconds unless given.
-    layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
-        width. Default: the last.
+    layers: the layers whose tokens are the features, 0 (before the first block) to the number of blocks; several are
+        joined by width. Default: the last.
     dtype: float32, float16 or bfloat16.
     A shorter window is filled up with zeros, as published, and the mask says which features hold sound.
     """
@@ -79,7 +79,7 @@ class BeatsEncoder(Encoder):
         self.max_features = self.clips.most * (WINDOW_FRAMES // PATCH) * (NUM_BANDS // PATCH)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One sound -> filter_banks float32 [C, 512, 128], normalised, and mask [C, 256]."""
+        """Turn one sound into filter_banks float32 [C, 512, 128], normalised, and a mask [C, 256]."""
         samples = load_sound(media, SAMPLING_RATE).samples
         bands = (filter_banks(samples * SAMPLE_SCALE, NUM_BANDS) - FBANK_MEAN) / (2 * FBANK_DEVIATION)
         # A tail of less than a patch would only add a window of zeros.
@@ -97,7 +97,7 @@ class BeatsEncoder(Encoder):
         return inputs["mask"].shape[1]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """filter_banks [B, F, M], mask [B, N] -> [B, N, D]."""
+        """Encode filter_banks [B, F, M] with mask [B, N] to [B, N, D]."""
         values = torch.cat([self.network(chunk, self.layers) for chunk in inputs["filter_banks"].split(_MOST_WINDOWS)])
         return Features(values, inputs["mask"])
 

@@ -20,7 +20,7 @@ from omni.encoders.layers import LAST, run_blocks
 from omni.runtime.fast_linear import linear, linear_gelu
 
 PATCH = 16  # frames and bands of a patch
-GATE_WIDTH = 8  # of which each half is summed to one gate
+GATE_WIDTH = 8  # each half is summed to one gate
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class BeatsSize:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], source: Path) -> "BeatsSize":
-        """From the settings (`cfg`) of a checkpoint; what it does not name is as published.
+        """Read the settings (`cfg`) of a checkpoint; what it does not name is as published.
 
         Raises ValueError for a variant of the network that is not the published one.
         """
@@ -72,13 +72,13 @@ _FIXED_SETTINGS = {
 
 
 class BeatsNetwork(nn.Module):
-    """From filter banks to features, without a classifier."""
+    """The network from filter banks to features, without a classifier."""
 
     def __init__(self, size: BeatsSize) -> None:
         super().__init__()
         self.patch_embedding = nn.Conv2d(1, size.patch_width, PATCH, stride=PATCH, bias=False)
         self.layer_norm = nn.LayerNorm(size.patch_width)
-        # Where the widths are equal, there is none in the checkpoint.
+        # A checkpoint whose widths are equal has no projection.
         is_projected = size.patch_width != size.width
         self.post_extract_proj = nn.Linear(size.patch_width, size.width) if is_projected else nn.Identity()
         self.encoder = Transformer(size)
@@ -108,11 +108,11 @@ class Transformer(nn.Module):
         return run_blocks([partial(block, positions=positions) for block in self.layers], tokens, layers)
 
     def prepare(self, tokens: Tensor) -> Tensor:
-        """Tokens with their positions, normalised: what the first block takes."""
+        """Return the input of the first block: the tokens with their positions, normalised."""
         return self.layer_norm(tokens + self.pos_conv(tokens))
 
     def relative_positions(self, num_tokens: int) -> Tensor:
-        """What the distance of two tokens adds to their attention, before the gate: [H, N (queries), N (keys)]."""
+        """Return what the distance of two tokens adds to their attention, before the gate: [H, N queries, N keys]."""
         first = self.layers[0]
         assert isinstance(first, Block)
         table = first.self_attn.relative_attention_bias
@@ -141,7 +141,7 @@ class PositionConvolution(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with relative positions, which each query lets in by a gate of its own."""
+    """Self-attention with relative positions, which each query weighs with a gate of its own."""
 
     def __init__(self, size: BeatsSize) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(size.width, size.width)
         self.grep_linear = nn.Linear(size.width // size.num_heads, GATE_WIDTH)
         self.grep_a = nn.Parameter(torch.ones(1, size.num_heads, 1, 1))
-        # Listed in every block of a checkpoint, but the first block's serves all.
+        # Every block of a checkpoint lists it, but all blocks use that of the first.
         self.relative_attention_bias = nn.Embedding(size.num_buckets, size.num_heads)
 
     def forward(self, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each with a norm after its residual, which DeepNet's factor makes larger."""
+    """Attention and MLP, each with a norm after its residual, which is scaled up by DeepNet's factor."""
 
     def __init__(self, size: BeatsSize) -> None:
         super().__init__()
@@ -189,8 +189,11 @@ class Block(nn.Module):
 
 
 def distance_buckets(distances: Tensor, num_buckets: int, max_distance: int) -> Tensor:
-    """Signed distances -> numbers of buckets: half of them for tokens that come after; in each half, half for single
-    distances and half for logarithmically growing ranges up to `max_distance`."""
+    """Return the bucket of each signed distance.
+
+    Half of the buckets are for tokens that come after. In each half, one half is for single distances and the other
+    for logarithmically growing ranges up to `max_distance`.
+    """
     per_direction = num_buckets // 2
     num_single = per_direction // 2
     size = distances.abs()

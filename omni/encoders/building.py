@@ -6,7 +6,7 @@ from omni.encoders.base import Encoder
 
 
 def build_encoder(config: EncoderConfig, name: str, parent: str = "model.modalities") -> Encoder:
-    """Build the encoder of the modality `name`."""
+    """Build the encoder of the modality `name`; `parent` is where modalities are in the recipe, for errors."""
     key = f"{parent}.{name}.encoder"
     encoder = build(config.encoder, key, modality=name)
     if not isinstance(encoder, Encoder):

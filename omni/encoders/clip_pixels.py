@@ -1,4 +1,4 @@
-"""Pictures as CLIP and its kin take them: resized with Pillow, cropped, scaled by CLIP's mean and deviation.
+"""Prepare pictures as CLIP and its kin take them: resized with Pillow, cropped, scaled by CLIP's mean and deviation.
 
 Shapes: S side in pixels.
 """
@@ -12,14 +12,16 @@ from torch import Tensor
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
-LONGEST = 50  # times the shorter side, of pictures that are resized whole
+LONGEST = 50  # times the shorter side: the longer side of a picture that is resized whole
 
 
 def resize_and_crop(
     picture: Image.Image, size: int, filter_: Image.Resampling = Image.Resampling.BICUBIC
 ) -> Image.Image:
-    """The middle square of the picture, whose shorter side is made `size` pixels long first (the longer one is rounded
-    down). Beyond `LONGEST` times the shorter side, the ends of the longer one are cut off before, to bound memory."""
+    """Return the middle square of a picture whose shorter side is scaled to `size` pixels, the longer one rounded down.
+
+    The ends of a side of more than `LONGEST` times the shorter one are cut off before, to bound memory.
+    """
     picture = without_ends(picture)
     width, height = picture.size
     shorter = min(width, height)
@@ -28,8 +30,10 @@ def resize_and_crop(
 
 
 def without_ends(picture: Image.Image) -> Image.Image:
-    """The picture, of whose longer side at most `LONGEST` times the shorter one is kept, in the middle. Made larger
-    until its shorter side is 224 pixels long, a strip of one pixel's width would fill the memory."""
+    """Return the middle of the picture, whose longer side is at most `LONGEST` times the shorter one.
+
+    A strip one pixel wide, enlarged until its shorter side is 224 pixels long, would fill the memory.
+    """
     longest = LONGEST * min(picture.size)
     if max(picture.size) <= longest:
         return picture
@@ -42,11 +46,11 @@ def _middle(picture: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def to_pixels(picture: Image.Image) -> Tensor:
-    """An RGB picture -> float32 [3, height, width], normalised with CLIP's mean and deviation."""
+    """Turn an RGB picture into float32 [3, height, width], normalised with CLIP's mean and deviation."""
     return normalise(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """Values 0-1, [3, ...] -> CLIP's scale."""
+    """Bring values 0-1, [3, ...], to CLIP's scale."""
     shape = (3, *[1] * (pixels.ndim - 1))
     return (pixels - torch.tensor(CLIP_MEAN).reshape(shape)) / torch.tensor(CLIP_DEVIATION).reshape(shape)

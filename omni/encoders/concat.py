@@ -1,4 +1,4 @@
-"""Several encoders for one modality, their features mixed.
+"""Mix the features of several encoders for one modality.
 
 Shapes: B items, C clips of an item for one encoder, N features of a clip, D width, S side of a grid of features.
 """
@@ -21,13 +21,13 @@ Mix = Literal["channel", "interleave"]
 
 
 class Concat(Encoder):
-    """All features of an item from several frozen encoders, as one clip.
+    """Encode an item with several frozen encoders, all features as one clip.
 
     encoders: encoders, or `{class_path, init_args}` of each.
     mix: "channel" joins features side by side: one feature for each place, as wide as all encoders together.
-        "interleave" puts them in turn: all encoders' features by their relative place, those of an encoder in channels
-        of its own and zero in the others', so that an adapter learns a projection for each (interleaved features:
-        Tong et al. 2024, arXiv:2401.06209, section 5).
+        "interleave" puts them in turn by their relative place. Each encoder's features have channels of their own and
+        are zero in the others', so that an adapter learns a projection for each (interleaved features: Tong et al.
+        2024, arXiv:2401.06209, section 5).
     normalize: bring each feature to mean 0 and variance 1, so that no encoder drowns another.
 
     Where encoders give different numbers of features, "channel" takes the largest as the number of places, and each
@@ -68,7 +68,7 @@ class Concat(Encoder):
         return [encoder for encoder in self.encoders if isinstance(encoder, Encoder)]
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One item -> what each encoder takes, under `INDEX/NAME`, with all its clips in one: [1, C, ...]."""
+        """Turn one item into the inputs of each encoder, under `INDEX/NAME`, with all its clips in one: [1, C, ...]."""
         found = [encoder.preprocess(media) for encoder in self._encoders]
         return {f"{index}/{name}": value[None] for index, one in enumerate(found) for name, value in one.items()}
 
@@ -83,7 +83,7 @@ class Concat(Encoder):
         return max(counts) if self.mix == "channel" else sum(counts)
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """Clips of items [B, C, ...] of each encoder -> [B, N, D], [B, N]."""
+        """Encode clips of items [B, C, ...] with each encoder and mix the features to [B, N, D], [B, N]."""
         parts = [self._encode_one(index, encoder, inputs) for index, encoder in enumerate(self._encoders)]
         items = [[Features(values[i], mask[i]) for values, mask in parts] for i in range(len(parts[0].values))]
         mixed = [_by_channel(item) if self.mix == "channel" else _interleaved(item) for item in items]
@@ -101,7 +101,7 @@ class Concat(Encoder):
         return iter(())  # the encoders' fingerprints hold their weights
 
     def _encode_one(self, index: int, encoder: Encoder, inputs: dict[str, Tensor]) -> Features:
-        """[B, C, N, D], [B, C, N] of one encoder."""
+        """Return the features of one encoder, [B, C, N, D] and [B, C, N]."""
         own = _inputs_of(inputs, index)
         shape = next(iter(own.values())).shape[:2]
         values, mask = encode_in_chunks(encoder, {name: value.flatten(0, 1) for name, value in own.items()})
@@ -111,7 +111,7 @@ class Concat(Encoder):
 
 
 def _by_channel(parts: Sequence[Features]) -> Tensor:
-    """[C, N, D], [C, N] of each encoder -> [places, all widths]."""
+    """Join [C, N, D], [C, N] of each encoder side by side -> [places, all widths]."""
     grids = {part.mask.shape[0] for part in parts}
     sides = [math.isqrt(part.mask.shape[1]) for part in parts]
     squares = all(side**2 == part.mask.shape[1] for side, part in zip(sides, parts, strict=True))
@@ -130,7 +130,7 @@ def _by_channel(parts: Sequence[Features]) -> Tensor:
 
 
 def _interleaved(parts: Sequence[Features]) -> Tensor:
-    """[C, N, D], [C, N] of each encoder -> [all real features, all widths]."""
+    """Put [C, N, D], [C, N] of each encoder in turn -> [all real features, all widths]."""
     widths = [part.values.shape[-1] for part in parts]
     rows, places = [], []
     for index, part in enumerate(parts):
@@ -143,12 +143,12 @@ def _interleaved(parts: Sequence[Features]) -> Tensor:
 
 
 def _nearest(count: int, length: int) -> Tensor:
-    """For each of `length` places, evenly spread, the nearest of `count` features."""
+    """Return for each of `length` places, evenly spread, the nearest of `count` features."""
     return ((torch.arange(length) * 2 + 1) * count).div(2 * length, rounding_mode="floor")
 
 
 def _nearest_of_grid(side: int, largest: int) -> Tensor:
-    """The same for square grids, row by row: [largest^2]."""
+    """Do the same for square grids, row by row: [largest^2]."""
     index = _nearest(side, largest)
     return (index[:, None] * side + index).flatten()
 

@@ -32,7 +32,7 @@ CPU_CHUNK = 8  # pictures at a time; at 32 the activations leave the processor's
 
 @dataclass(frozen=True)
 class Variant:
-    """How one size of the family differs from the base network."""
+    """Differences of one size of the family from the base network."""
 
     width: float  # multiplies channels
     depth: float  # multiplies the repeats of a stage
@@ -60,12 +60,13 @@ STAGES = (
 
 
 class EfficientNetLite(Encoder):
-    """Features of a feature map, before pooling: of the last, 7 x 7 positions of width 1280 at 224 pixels.
+    """Encode pictures as a feature map before pooling: 7 x 7 positions of width 1280 in the last layer at 224 pixels.
 
     weights: file (`.pth` or `.safetensors`) of the published checkpoint, or a folder with one such file.
     variant: lite0, lite1, lite2, lite3 or lite4; it must match the checkpoint.
-    image_size: side in pixels; default: what the variant was trained with.
-    layers: whose features: 0 the stem, 1 to 7 the stages of the paper's table 1, 8 (or -1, the default) the head.
+    image_size: side in pixels; default: the one that the variant was trained with.
+    layers: the layers that give the features: 0 the stem, 1 to 7 the stages of the paper's table 1, 8 (or -1, the
+        default) the head.
         Several are joined by channel, on the coarsest grid among them; finer ones are averaged over its squares.
     modality: another name where pictures mean something else (depth, thermal, ...).
     Pictures are padded with white to a square, resized (bicubic) and scaled to (x - 127) / 128.
@@ -101,7 +102,7 @@ class EfficientNetLite(Encoder):
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One picture -> pixels [1, 3, S, S] uint8."""
+        """Turn one picture into pixels [1, 3, S, S] uint8."""
         picture = pad_to_square(load_image(media))
         picture = picture.resize((self.image_size, self.image_size), Image.Resampling.BICUBIC)
         return {"pixels": torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()[None]}
@@ -110,13 +111,13 @@ class EfficientNetLite(Encoder):
         return self.max_features
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """pixels [B, 3, S, S] uint8 -> [B, N, D], row by row from the top left."""
+        """Encode pixels [B, 3, S, S] uint8 to [B, N, D], row by row from the top left."""
         values = self._feature_map(inputs["pixels"], self.layers).flatten(2).transpose(1, 2).contiguous()
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
     @torch.no_grad()
     def classify(self, pixels: Tensor) -> Tensor:
-        """pixels [B, 3, S, S] uint8 -> logits [B, 1000] of the ImageNet-1k classes in their usual order."""
+        """Return logits [B, 1000] of the ImageNet-1k classes, in their usual order, for pixels [B, 3, S, S] uint8."""
         return self.network.classify(self._feature_map(pixels))
 
     def preprocessing_config(self) -> dict[str, object]:
@@ -130,8 +131,8 @@ class EfficientNetLite(Encoder):
         return torch.cat([self._chunk_on_cpu(chunk, layers) for chunk in scaled.split(CPU_CHUNK)])
 
     def _chunk_on_cpu(self, chunk: Tensor, layers: Sequence[int]) -> Tensor:
-        # A lone picture takes another path through the matrix products and so differs in the last bits; as two it gives
-        # the same bits as within any batch, which makes cached features equal to live ones.
+        # A lone picture takes another path through the matrix products and so differs in the last bits. Taken twice, it
+        # gives the same bits as in any batch, which makes cached features equal to live ones.
         if len(chunk) == 1:
             twice = chunk.expand(2, -1, -1, -1).contiguous(memory_format=torch.channels_last)
             return self.network.feature_map(twice, layers)[:1]
@@ -139,9 +140,9 @@ class EfficientNetLite(Encoder):
 
 
 def pad_to_square(picture: Image.Image) -> Image.Image:
-    """The picture in the middle of a white square, so that resizing keeps its proportions.
+    """Place the picture in the middle of a white square, so that resizing keeps its proportions.
 
-    Where the square would have a side of more than `LARGEST_SQUARE`, the picture is made smaller first.
+    If the square would have a side of more than `LARGEST_SQUARE`, the picture is made smaller first.
     """
     side = max(picture.size)
     if picture.size == (side, side):
@@ -171,7 +172,10 @@ class EfficientNetLiteNetwork(nn.Module):
         self._fc = nn.Linear(HEAD_WIDTH, NUM_CLASSES)
 
     def feature_map(self, scaled: Tensor, layers: Sequence[int] = LAST) -> Tensor:
-        """Scaled pixels [B, 3, S, S] -> [B, 1280, ceil(S / 32), ceil(S / 32)]; see `EfficientNetLite` for `layers`."""
+        """Turn scaled pixels [B, 3, S, S] into [B, 1280, ceil(S / 32), ceil(S / 32)].
+
+        layers: as `EfficientNetLite` explains them.
+        """
         chosen = [layer % (len(STAGES) + 2) for layer in layers]
         maps = []
         for number, hidden in enumerate(self._feature_maps(scaled)):
@@ -183,7 +187,7 @@ class EfficientNetLiteNetwork(nn.Module):
         return found[0] if len(found) == 1 else torch.cat([_averaged(one, side) for one in found], dim=1)
 
     def _feature_maps(self, scaled: Tensor) -> Iterator[Tensor]:
-        """Scaled pixels -> the output of the stem, of every stage, and of the head."""
+        """Yield the output of the stem, of every stage, and of the head for scaled pixels."""
         hidden = functional.relu6(self._bn0(self._conv_stem(scaled)))
         yield hidden
         blocks = iter(self._blocks)
@@ -194,11 +198,11 @@ class EfficientNetLiteNetwork(nn.Module):
         yield functional.relu6(self._bn1(self._conv_head(hidden)))
 
     def classify(self, feature_map: Tensor) -> Tensor:
-        """[B, 1280, H, W] -> logits [B, 1000]."""
+        """Return logits [B, 1000] for a feature map [B, 1280, H, W]."""
         return self._fc(feature_map.mean(dim=(2, 3)))
 
     def fold_batch_norms(self) -> None:
-        """Moves every batch norm into the convolution before it: the same function, fewer passes over memory."""
+        """Move every batch norm into the convolution before it: the same function, fewer passes over memory."""
         _fold(self, "_conv_stem", "_bn0")
         for block in self._blocks:
             _fold(block, "_expand_conv", "_bn0")
@@ -253,7 +257,7 @@ def _averaged(feature_map: Tensor, side: int) -> Tensor:
 
 
 def _sides(image_size: int) -> list[int]:
-    """Of the feature maps of stem, stages and head, in positions."""
+    """Return the sides of the feature maps of stem, stages and head, in positions."""
     sides = [math.ceil(image_size / 2)]
     for stage in STAGES:
         sides.append(math.ceil(sides[-1] / stage[2]))
@@ -261,7 +265,7 @@ def _sides(image_size: int) -> list[int]:
 
 
 def _stage_lengths(variant: Variant) -> list[int]:
-    """Blocks of each stage; the Lite family does not deepen the first and the last."""
+    """Return the number of blocks of each stage; the Lite family does not deepen the first and the last."""
     inner = range(1, len(STAGES) - 1)
     return [math.ceil(stage[0] * variant.depth) if i in inner else stage[0] for i, stage in enumerate(STAGES)]
 
@@ -278,7 +282,7 @@ def _build_blocks(variant: Variant) -> list[InvertedResidual]:
 
 
 def _scaled_channels(channels: int, width: float) -> int:
-    """Channels times width, rounded to a multiple of 8 but never down by more than 10 % (the authors' rule)."""
+    """Multiply channels by width, rounded to a multiple of 8 but never down by more than 10 % (the authors' rule)."""
     scaled = channels * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded

@@ -27,10 +27,10 @@ from omni.media.item import Media
 from omni.starter import resolve
 
 NORM_EPSILON = 1e-6
-TRANSFORMERS_MODELS = ("instructblip", "blip-2")  # whose vision model it is
-PREFIX = "visual_encoder."  # of these weights in a checkpoint of a whole BLIP-2
-# The last of EVA-CLIP's 40 blocks, its final norm and its head, which BLIP-2 leaves out: its features are those of the
-# block before.
+TRANSFORMERS_MODELS = ("instructblip", "blip-2")  # models of transformers whose vision model it is
+PREFIX = "visual_encoder."  # begins the names of these weights in a checkpoint of a whole BLIP-2
+# BLIP-2 leaves out the last of EVA-CLIP's 40 blocks, its final norm and its head; it takes the features of the block
+# before.
 UNUSED_PREFIXES = ("norm.", "fc_norm.", "head.")
 _MOST_PICTURES = 32  # in one pass, which bounds its memory
 
@@ -48,16 +48,19 @@ class EvaClipSize:
 
 
 class EvaClipEncoder(Encoder):
-    """All tokens of the last block that BLIP-2 uses, class token first, without a final norm: 257 x 1408 at 224 pixels.
+    """Encode pictures as all tokens of the last block that BLIP-2 uses: 257 x 1408 at 224 pixels.
+
+    The class token comes first; there is no final norm.
 
     weights: `eva_vit_g.pth`, a checkpoint of BLIP-2 that holds `visual_encoder.*`, a folder with one such file, or the
-        folder of a BLIP-2 or InstructBLIP of transformers, of which only the vision model is read.
-    image_size: side in pixels, a multiple of 14; positions are interpolated (bicubic) where the file has others.
+        folder of a BLIP-2 or InstructBLIP of transformers, from which only the vision model is read.
+    image_size: side in pixels, a multiple of 14; if the file has positions for another side, they are interpolated
+        (bicubic).
     crop: False = the whole picture, squeezed into a square, as BLIP-2 and its kin do; True = the middle square.
-    layers: whose tokens are the features, 0 (before the first block) to the number of blocks; several are joined by
-        width. Default: the last.
+    layers: the layers whose tokens are the features, 0 (before the first block) to the number of blocks; several are
+        joined by width. Default: the last.
     dtype: float32, float16 or bfloat16.
-    size: of other checkpoints in these key names; default: EVA-CLIP-g/14, or what a folder's `config.json` says.
+    size: size of another checkpoint in these key names; default: EVA-CLIP-g/14, or as a folder's `config.json` says.
     """
 
     file_extensions = IMAGE_EXTENSIONS
@@ -102,7 +105,7 @@ class EvaClipEncoder(Encoder):
         self.network.to(parse_dtype(dtype))
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One picture -> pixels float32 [1, 3, S, S] on CLIP's scale."""
+        """Turn one picture into pixels float32 [1, 3, S, S] on CLIP's scale."""
         picture = load_image(media)
         if self.crop:
             picture = resize_and_crop(picture, self.image_size)
@@ -118,7 +121,7 @@ class EvaClipEncoder(Encoder):
         return self.max_features
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """pixels [B, 3, S, S] -> [B, N, D]."""
+        """Encode pixels [B, 3, S, S] to [B, N, D]."""
         values = torch.cat([self.network(chunk, self.layers) for chunk in inputs["pixels"].split(_MOST_PICTURES)])
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 
@@ -159,8 +162,10 @@ class EvaClipNetwork(nn.Module):
 
 
 def interpolate_positions(positions: Tensor, side: int) -> Tensor:
-    """Positions [1, 1 + patches, D] of a square grid -> those of `side` x `side` patches (bicubic); the class token's
-    stays."""
+    """Interpolate positions [1, 1 + patches, D] of a square grid to `side` x `side` patches (bicubic).
+
+    The position of the class token stays.
+    """
     old_side = round((positions.shape[1] - 1) ** 0.5)
     if old_side == side or old_side**2 != positions.shape[1] - 1:
         return positions
@@ -170,10 +175,10 @@ def interpolate_positions(positions: Tensor, side: int) -> Tensor:
 
 
 def _vision_config(folder: Path) -> dict[str, Any] | None:
-    """Settings of the vision model of a folder of transformers; None for anything else.
+    """Read the settings of the vision model in a folder of transformers; None for anything else.
 
     Raises:
-        ValueError: it computes something else than EVA-CLIP.
+        ValueError: the vision model does not compute what EVA-CLIP does.
     """
     config = read_model_config(folder) if is_transformers_folder(folder) else {}
     if config.get("model_type") not in TRANSFORMERS_MODELS:

@@ -1,6 +1,6 @@
-"""EVA-CLIP as transformers names it in BLIP-2 and InstructBLIP (`vision_model.*`), and as LAVIS does.
+"""Translate EVA-CLIP's names between transformers, in BLIP-2 and InstructBLIP (`vision_model.*`), and LAVIS.
 
-Without `vision_model.post_layernorm`, which LAVIS keeps beside the Q-Former (`ln_vision`).
+`vision_model.post_layernorm` is left out, since LAVIS keeps it with the Q-Former (`ln_vision`).
 """
 
 import re
@@ -29,7 +29,7 @@ _BLOCK = re.compile(r"encoder\.layers\.(\d+)\.")
 
 
 def lavis_name(name: str) -> str | None:
-    """LAVIS' name of a tensor of `vision_model`; None for what is no part of the network."""
+    """Return LAVIS' name of a tensor of `vision_model`; None if it is no part of the network."""
     inner = name.removeprefix(TRANSFORMERS_PREFIX)
     if inner == name or name.startswith(POST_NORM):
         return None
@@ -44,7 +44,7 @@ def lavis_name(name: str) -> str | None:
 
 
 def transformers_name(name: str) -> str:
-    """The name in `vision_model` of a tensor of LAVIS; biases of queries and values are in one with the keys'."""
+    """Return the name in `vision_model` of a tensor of LAVIS; the biases of queries, keys and values are one tensor."""
     block = re.match(r"blocks\.(\d+)\.", name)
     start, rest, renames = (
         (f"encoder.layers.{block[1]}.", name[block.end() :], _BLOCK_RENAMES) if block else ("", name, _RENAMES)
@@ -58,7 +58,7 @@ def transformers_name(name: str) -> str:
 
 
 def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's weights under LAVIS' names; a name that is not known stays, so that a strict load reports it.
+    """Return the network's weights under LAVIS' names; an unknown name stays, so that a strict load reports it.
 
     The bias of the keys is left out: it adds the same to all scores of a query, which the softmax takes away.
     """
@@ -77,7 +77,7 @@ def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def size_from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of `EvaClipSize` from the `vision_config` of a model of transformers, where it says them."""
+    """Return the arguments of `EvaClipSize` that the `vision_config` of a model of transformers has."""
     names = {
         "width": "hidden_size",
         "num_blocks": "num_hidden_layers",

@@ -1,4 +1,4 @@
-"""Encoders of the transformers library: vision, audio, speech and video, by hub id or local folder.
+"""Encode with models of the transformers library: vision, audio, speech and video, by hub id or local folder.
 
 Shapes: B clips, N features of a clip, D feature width.
 """
@@ -24,21 +24,22 @@ _UNUSED_WEIGHTS = ("pooler", "head", "mask_token", "masked_spec_embed", "logit_s
 
 
 class HuggingFaceEncoder(Encoder):
-    """Hidden states of a transformers model: CLIP, SigLIP, DINOv2, Hiera, ViT, AST, CLAP, Whisper, wav2vec 2.0, HuBERT,
-    VideoMAE and their kin. Of a model of two towers the one that sees or hears is taken, of an encoder-decoder the
-    encoder.
+    """Encode media as hidden states of a transformers model: CLIP, SigLIP, DINOv2, Hiera, ViT, AST, CLAP, Whisper,
+    wav2vec 2.0, HuBERT, VideoMAE and their kin.
+
+    A model of two towers gives the one that sees or hears, an encoder-decoder its encoder.
 
     name: hub id, local folder, or `starter:NAME`.
-    layers: which hidden states, as indices into those that the model gives (0 = embeddings); several are joined by
-        width. The last one (-1) is the model's own output, after its final norm.
+    layers: which hidden states, as indices into those of the model (0 = embeddings); several are joined by width. The
+        last one (-1) is the model's own output, after its final norm.
     keep_class_token: whether the positions before the patches (class token, registers) are features too.
-    max_seconds: of sound; a longer one is cut into clips, of which evenly spread ones are taken.
-    clips: another choice of clips of sound, see `omni.media.clips.Clips` (num_clips is that of max_seconds unless
-        given), or of video, where it needs clip_seconds; default: one clip of the whole video.
+    max_seconds: most seconds of sound; from a longer one, evenly spread clips are taken.
+    clips: another choice of clips of a sound, see `omni.media.clips.Clips` (num_clips follows from max_seconds unless
+        given), or of a video, which also needs clip_seconds; default: one clip of the whole video.
     clip_seconds: length of a video's clips.
     trim_padding: cut off positions that are padding in all clips of a batch (Whisper pads to 30 s = 1500 positions).
     dtype: float32, float16 or bfloat16.
-    modality: default: what the model was made for.
+    modality: name of the modality; default: the one that the model was made for.
     """
 
     fingerprint_name = "omni.encoders.huggingface.HuggingFaceEncoder"
@@ -89,7 +90,7 @@ class HuggingFaceEncoder(Encoder):
         return _trimmed_length(mask) if self.trim_padding else mask.shape[1]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """What the model's processor gives, and `mask` [B, N] where there is padding -> [B, N, D]."""
+        """Encode the output of the model's processor, with a `mask` [B, N] where there is padding, to [B, N, D]."""
         values = self._hidden_states(self.tower, inputs)
         mask = inputs.get("mask")
         if mask is None:
@@ -104,7 +105,7 @@ class HuggingFaceEncoder(Encoder):
     def preprocessing_config(self) -> dict[str, Any]:
         processor = json.loads(self._inputs.processor.to_json_string())
         model = self.tower.config.to_dict()
-        # What is stored beside the settings says where a model is from, not what it computes.
+        # These entries say where a model is from, not what it computes.
         origin = ("_name_or_path", "transformers_version", "architectures", "mel_filters")
         return {
             "layers": self.layers,
@@ -118,7 +119,7 @@ class HuggingFaceEncoder(Encoder):
 
     @torch.no_grad()
     def _example_states(self, example: dict[str, Tensor]) -> Tensor:
-        """Hidden states of the right shape."""
+        """Return hidden states of the right shape."""
         try:
             with torch.device("meta"):  # shapes only: nothing is computed
                 shapes = type(self.tower)(self.tower.config).eval()
@@ -127,7 +128,7 @@ class HuggingFaceEncoder(Encoder):
             return self._hidden_states(self.tower.eval(), example)
 
     def _hidden_states(self, tower: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
-        """The chosen layers [B, N, D], joined by width."""
+        """Return the chosen layers [B, N, D], joined by width."""
         arguments = {
             name: tensor.to(tower.dtype) if tensor.is_floating_point() else tensor
             for name, tensor in inputs.items()
@@ -147,7 +148,7 @@ class HuggingFaceEncoder(Encoder):
 
 
 def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
-    """The part of a model that takes media; the rest is freed."""
+    """Load the part of a model that takes media; the rest is freed."""
     config = AutoConfig.from_pretrained(name, revision=revision)
     if config.model_type == "vit_mae":
         raise ValueError(
@@ -172,17 +173,17 @@ def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrain
 
 
 def _as_sequence(state: Tensor) -> Tensor:
-    """[B, N, D] as it is; a map [B, D, height, width] row by row."""
+    """Return [B, N, D] as it is, and a map [B, D, height, width] row by row."""
     return state if state.ndim == 3 else state.flatten(2).transpose(1, 2)
 
 
 def _trimmed_length(mask: Tensor) -> int:
-    """Positions up to the last one that is real in any clip of the mask [B, N]."""
+    """Count the positions up to the last one that is real in any clip of the mask [B, N]."""
     return int(mask.any(dim=0).nonzero().max()) + 1
 
 
 def _num_prefix_tokens(config: Any, inputs: dict[str, Tensor], num_positions: int) -> int:
-    """How many positions stand before those of the patches: class and distillation tokens, registers."""
+    """Count the positions before those of the patches: class and distillation tokens, registers."""
     settings = config.to_dict()
     if config.model_type == "audio-spectrogram-transformer":
         return 2
@@ -196,7 +197,7 @@ def _num_prefix_tokens(config: Any, inputs: dict[str, Tensor], num_positions: in
 
 
 def _patch_extent(patch_size: Any, tubelet_size: Any) -> tuple[int, int | None]:
-    """Frames and pixels of a patch: VideoMAE has `tubelet_size` 2, ViViT [2, 16, 16] and no `patch_size`."""
+    """Return frames and pixels of a patch: VideoMAE has `tubelet_size` 2, ViViT [2, 16, 16] and no `patch_size`."""
     if isinstance(tubelet_size, list | tuple):
         return tubelet_size[0], tubelet_size[1]
     return tubelet_size or 1, patch_size if isinstance(patch_size, int) else None

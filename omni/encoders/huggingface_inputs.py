@@ -1,6 +1,6 @@
-"""From a media item to the inputs of a transformers encoder, family by family, through the model's own processor.
+"""Turn a media item into the inputs of a transformers encoder, family by family, with the model's own processor.
 
-Every class is called with a media item and gives the tensors that the model takes, each with a leading dimension of
+Every class is called with a media item and returns the tensors that the model takes, each with a leading dimension of
 clips, and where features can lie outside the media a `mask` (bool [C, N], True = real).
 Shapes: C clips of one item, T samples, N features of a clip.
 """
@@ -29,11 +29,11 @@ VIDEO_EXTENSIONS = (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif")
 
 VIDEO_MODELS = ("videomae", "vivit", "timesformer")
 DEFAULT_VIDEO_CLIPS = 4
-SECONDS_PER_WAVEFORM = 10.0  # of wav2vec 2.0 and its kin, whose attention grows with the square; trained on up to 16 s
+SECONDS_PER_WAVEFORM = 10.0  # for wav2vec 2.0 and its kin: attention grows with the square; trained on up to 16 s
 
 
 def _fit_for(processor: Any, picture: Image.Image) -> Image.Image:
-    """Without the far ends of a strip, where the processor makes the shorter side as long as it wants it."""
+    """Cut off the far ends of a strip where the processor scales the shorter side to a given length."""
     return without_ends(picture) if (processor.size or {}).get("shortest_edge") else picture
 
 
@@ -51,12 +51,12 @@ class ImageInputs:
         return {"pixel_values": self.processor(images=picture, return_tensors="pt")["pixel_values"]}
 
     def example(self) -> Media:
-        """A media item to learn shapes from."""
+        """Return a media item to learn shapes from."""
         return Media(self.modality, data=np.zeros((64, 64, 3), dtype=np.uint8))
 
 
 class PatchInputs(ImageInputs):
-    """SigLIP 2 of any aspect ratio (NaFlex): the processor cuts the patches; the mask leaves out what fills up."""
+    """SigLIP 2 of any aspect ratio (NaFlex): the processor cuts the patches; the mask leaves out padding."""
 
     def __call__(self, media: Media) -> dict[str, Tensor]:
         inputs = dict(self.processor(images=load_image(media), return_tensors="pt"))
@@ -79,7 +79,7 @@ class VideoInputs:
 
     @property
     def max_clips(self) -> int:
-        """Most clips of one item."""
+        """Largest number of clips of one item."""
         return 1 if self.clips is None else self.clips.most
 
     def __call__(self, media: Media) -> dict[str, Tensor]:
@@ -103,13 +103,13 @@ class VideoInputs:
         return load_frames_at(media, wanted).images
 
     def example(self) -> Media:
-        """A media item to learn shapes from."""
+        """Return a media item to learn shapes from."""
         return Media(self.modality, data=np.zeros((2, 64, 64, 3), dtype=np.uint8))
 
 
 @dataclass
 class SoundInputs:
-    """What all families of sound have in common."""
+    """The common part of all families of sound."""
 
     processor: Any
     max_seconds: float
@@ -120,22 +120,22 @@ class SoundInputs:
 
     @property
     def window(self) -> int:
-        """Samples of a clip."""
+        """Number of samples of a clip."""
         raise NotImplementedError
 
     @property
     def clips(self) -> Clips:
-        """Which clips of a sound are taken."""
+        """The policy by which clips of a sound are chosen."""
         most = max(1, int(self.max_seconds * self.processor.sampling_rate / self.window + 1e-6))
         return Clips.parse(self.chosen_clips, default=Clips("dense", most))
 
     @property
     def max_clips(self) -> int:
-        """Most clips of one item; at least one."""
+        """Largest number of clips of one item; at least one."""
         return self.clips.most
 
     def example(self) -> Media:
-        """A media item to learn shapes from: as long as a clip can be."""
+        """Return a media item to learn shapes from: as long as a clip can be."""
         silence = np.zeros(self.window, dtype=np.float32)
         return Media(self.modality, data=silence, sampling_rate=self.processor.sampling_rate)
 
@@ -185,7 +185,7 @@ class AudioSpectrogramTransformerInputs(SoundInputs):
         }
 
     def _mask(self, clip: np.ndarray) -> np.ndarray:
-        """Positions: class and distillation token, then patches, frequency by frequency."""
+        """Mark the real positions: class and distillation token, then patches, frequency by frequency."""
         num_times = (self.config.max_length - self.config.patch_size) // self.config.time_stride + 1
         num_bands = (self.config.num_mel_bins - self.config.patch_size) // self.config.frequency_stride + 1
         frames = len(clip) * 100 / self.processor.sampling_rate
@@ -213,7 +213,7 @@ class WaveformInputs(SoundInputs):
     """wav2vec 2.0, HuBERT and their kin: the samples themselves, in clips of at most 10 s and never padded.
 
     Padding would change the features where a model normalises over time. So sounds of different length are encoded
-    apart, and the last clip of a long one begins early; its mask leaves out what the clip before it holds already.
+    separately, and the last clip of a long sound begins early; its mask leaves out what the clip before already holds.
     """
 
     modality = "speech"
@@ -239,7 +239,7 @@ class WaveformInputs(SoundInputs):
         return length
 
     def _shortest(self) -> int:
-        """Fewest samples that give one position."""
+        """Return the fewest samples that give one position."""
         length = 1
         for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
             length = (length - 1) * stride + kernel
@@ -257,9 +257,9 @@ def inputs_for(
     clip_seconds: float | None = None,
     **download: Any,
 ) -> Inputs:
-    """The inputs of an encoder, with the processor that is stored beside its weights.
+    """Return the inputs of an encoder, with the processor that is stored with its weights.
 
-    Raises ValueError for a family whose inputs are not known here, and for clips of what has none.
+    Raises ValueError for a family whose inputs are not known here, and for clips of media that have none.
     """
     config = tower.config
     is_video = config.model_type in VIDEO_MODELS
@@ -296,8 +296,8 @@ def inputs_for(
 
 
 def _image_processor(model_type: str, name: str, **download: Any) -> Any:
-    """The processor of an encoder of pictures in its form that needs no torchvision."""
-    # DINOv3's has no such form. It is that of ViT but for where it rounds: within one step of 8 bits.
+    """Load the processor of an encoder of pictures in the form that needs no torchvision."""
+    # DINOv3's has no such form. It equals that of ViT except for its rounding, within one step of 8 bits.
     chosen = ViTImageProcessorPil if model_type == "dinov3_vit" else AutoImageProcessor
     options = {} if chosen is ViTImageProcessorPil else {"backend": "pil"}
     try:

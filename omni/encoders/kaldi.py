@@ -1,4 +1,4 @@
-"""Kaldi's log-mel filter banks, as ImageBind, BEATs and AST were trained on, through kaldi-native-fbank.
+"""Compute Kaldi's log-mel filter banks, on which ImageBind, BEATs and AST were trained, with kaldi-native-fbank.
 
 Shapes: T samples, F frames, M mel bands.
 """
@@ -14,14 +14,14 @@ FRAME_SHIFT = 160  # samples between the beginnings of frames, 10 ms
 
 
 def filter_banks(samples: np.ndarray, num_bands: int = 128, window: str = "povey") -> np.ndarray:
-    """Natural logarithm of the energy in `num_bands` bands from 20 Hz to 8 kHz, float32 [F, M].
+    """Return the natural logarithm of the energy in `num_bands` bands from 20 Hz to 8 kHz, float32 [F, M].
 
     Args:
-        samples: mono at 16 kHz, [T]. What is shorter than a frame (25 ms) is filled up with zeros.
+        samples: mono at 16 kHz, [T]. A sound shorter than a frame (25 ms) is filled up with zeros.
         window: "povey" (Kaldi's default) or "hanning".
 
     Frames of 25 ms every 10 ms that lie within the sound (Kaldi's snip_edges), offset removed per frame, pre-emphasis
-    0.97, no dither, no energy term: the settings of torchaudio's `compliance.kaldi.fbank` but for the window.
+    0.97, no dither, no energy term: the settings of torchaudio's `compliance.kaldi.fbank` except for the window.
     """
     options = kaldi_native_fbank.FbankOptions()
     options.frame_opts.samp_freq = SAMPLING_RATE
@@ -38,5 +38,5 @@ def filter_banks(samples: np.ndarray, num_bands: int = 128, window: str = "povey
 
 
 def num_frames(num_samples: int) -> int:
-    """Frames that `filter_banks` gives for so many samples, at least one."""
+    """Return the number of frames that `filter_banks` gives for so many samples, at least one."""
     return max(1, (num_samples - FRAME_LENGTH) // FRAME_SHIFT + 1)

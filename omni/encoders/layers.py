@@ -1,4 +1,4 @@
-"""Features from several layers of an encoder: layer 0 is what the first block takes, layer k what block k gives.
+"""Take features from several layers of an encoder: layer 0 is the first block's input, layer k is block k's output.
 
 Shapes: B clips, N features, D width of one layer.
 """
@@ -12,10 +12,10 @@ LAST = (-1,)
 
 
 def parse_layers(layers: int | Sequence[int], num_blocks: int) -> tuple[int, ...]:
-    """Layer numbers as a recipe gives them, as they are; negative ones count from the last layer.
+    """Check layer numbers as a recipe gives them and return them as they are; negative ones count from the last layer.
 
     Raises:
-        ValueError: none, or one that does not exist.
+        ValueError: there are none, or one does not exist.
     """
     found = (layers,) if isinstance(layers, int) else tuple(layers)
     wrong = [layer for layer in found if not -num_blocks - 1 <= layer <= num_blocks]
@@ -25,14 +25,15 @@ def parse_layers(layers: int | Sequence[int], num_blocks: int) -> tuple[int, ...
 
 
 def layers_config(layers: Sequence[int]) -> dict[str, object]:
-    """What the choice adds to an encoder's settings: nothing for the last layer alone, so that caches stay valid."""
+    """Return what the choice adds to an encoder's settings: nothing for the last layer alone, so caches stay valid."""
     return {} if tuple(layers) == LAST else {"layers": list(layers)}
 
 
 def run_blocks(blocks: Sequence[Callable[[Tensor], Tensor]], tokens: Tensor, layers: Sequence[int]) -> Tensor:
-    """Tokens [B, N, D] through blocks -> the chosen layers joined by width [B, N, D * len(layers)], in their order.
+    """Run tokens [B, N, D] through blocks; return the chosen layers, in their order, joined by width
+    [B, N, D * len(layers)].
 
-    Blocks behind the last chosen layer do not run.
+    Blocks after the last chosen layer do not run.
     """
     chosen = [layer % (len(blocks) + 1) for layer in layers]
     states = {0: tokens}

@@ -1,4 +1,4 @@
-"""Log-mel spectrograms as the networks of the AudioSet family take them.
+"""Compute log-mel spectrograms as the networks of the AudioSet family take them.
 
 Shapes: T samples, F frames, M mel bands, K bins of the Fourier transform.
 """
@@ -23,7 +23,7 @@ class LogMel:
     offset: float = 0.001  # added to the magnitudes before the logarithm
 
     def __call__(self, samples: np.ndarray) -> np.ndarray:
-        """Samples float32 [T] -> log(magnitude in mel bands + offset) float32 [F, M]; frames begin at sample 0.
+        """Return log(magnitude in mel bands + offset) of samples, float32 [T] -> [F, M]; frames begin at sample 0.
 
         F = 1 + (T - window) // hop; T must be at least `window`.
         """
@@ -45,7 +45,7 @@ class LogMel:
 
 
 def mel_filters(frequencies: np.ndarray, num_bands: int, lowest: float, highest: float) -> np.ndarray:
-    """Weights [K, M] of triangles that are equally wide and overlap by half on the mel scale, peak 1.
+    """Return weights [K, M] of triangles that are equally wide and overlap by half on the mel scale, peak 1.
 
     The sides are straight over mel, not over Hz (as in HTK and TensorFlow, unlike in librosa).
     """
@@ -54,10 +54,10 @@ def mel_filters(frequencies: np.ndarray, num_bands: int, lowest: float, highest:
     rising = (mel - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - mel) / (edges[2:] - edges[1:-1])
     weights = np.maximum(0.0, np.minimum(rising, falling))
-    weights[frequencies == 0] = 0.0  # the constant part of a sound says nothing
+    weights[frequencies == 0] = 0.0  # the constant part of a sound carries no information
     return weights
 
 
 def hertz_to_mel(hertz: np.ndarray | float) -> np.ndarray:
-    """The mel scale of HTK: 1127 ln(1 + f / 700)."""
+    """Convert hertz to the mel scale of HTK: 1127 ln(1 + f / 700)."""
     return 1127.0 * np.log1p(np.asarray(hertz, dtype=np.float64) / 700.0)

@@ -15,7 +15,7 @@ class MediaInput:
     """One media item, preprocessed (`inputs`) or already encoded (`features`)."""
 
     modality: str
-    inputs: dict[str, Tensor] | None  # each [C, ...], what the encoder takes
+    inputs: dict[str, Tensor] | None  # the encoder's inputs, each [C, ...]
     features: Features | None  # [C, N, D] and [C, N], from the cache
     instruction: str = ""
     content_hash: str | None = None  # key in the feature cache; None = do not cache

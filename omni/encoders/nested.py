@@ -1,4 +1,4 @@
-"""Video, 3D, depth and thermal pictures through an image encoder: frames in time, views from all sides, grey pictures.
+"""Encode video, 3D, depth and thermal pictures with an image encoder, as frames, views from all sides, grey pictures.
 
 Shapes: C clips of one item, B clips of a batch, N features of a clip, D feature width.
 """
@@ -57,13 +57,13 @@ class _PicturesEncoder(Encoder):
 
 
 class FrameEncoder(_PicturesEncoder):
-    """A video as frames, evenly spread, with their place in time added to the features.
+    """Encode a video as frames, evenly spread, with their place in time added to the features.
 
     image_encoder: an encoder, or `{class_path, init_args}` of one.
-    num_frames: at most; a video with fewer gives fewer.
+    num_frames: most frames; a video with fewer gives fewer.
     clips: which frames, see `omni.media.clips.Clips` (a frame is a clip of no length): "dense" takes one every
-        `stride_seconds`, "whole" every one there is; default: `num_frames`, in the middles of as many equal parts.
-    position_scale: size of the positions beside the features (ratio of root mean squares).
+        `stride_seconds`, "whole" every frame; default: `num_frames`, in the middles of as many equal parts.
+    position_scale: size of the positions relative to the features (ratio of root mean squares).
     """
 
     file_extensions = (*VIDEO_EXTENSIONS, ".gif")
@@ -85,7 +85,7 @@ class FrameEncoder(_PicturesEncoder):
         self.position_scale = position_scale
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One video -> what the image encoder takes, and `frame_number` [C] float32."""
+        """Turn one video into the image encoder's inputs, and `frame_number` [C] float32."""
         frames = self._frames(media)
         inputs = self._preprocess_pictures(frames)
         # An image encoder may make several clips (tiles) of a frame.
@@ -101,7 +101,7 @@ class FrameEncoder(_PicturesEncoder):
         return load_frames_at(media, lambda duration: self.clips.starts(duration, 0, 1, media.describe())).images
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """The image encoder's features with positions added, [B, N, D]."""
+        """Return the image encoder's features with positions added, [B, N, D]."""
         pictures = {name: tensor for name, tensor in inputs.items() if name != "frame_number"}
         values, mask = super().encode(pictures)
         positions = sinusoidal_positions(inputs["frame_number"].to(values.device), self.dim).to(values.dtype)[:, None]
@@ -115,10 +115,12 @@ class FrameEncoder(_PicturesEncoder):
 
 
 class MultiViewEncoder(_PicturesEncoder):
-    """A mesh or point cloud as pictures from all sides (as in MVCNN, Su et al. 2015, and PointCLIP, Zhang et al. 2022).
+    """Encode a mesh or point cloud as pictures from all sides (MVCNN, Su et al. 2015; PointCLIP, Zhang et al. 2022).
 
     image_encoder: an encoder, or `{class_path, init_args}` of one.
-    render_size: side of the pictures, in pixels. elevation: of the camera, in degrees. up: axis that points up.
+    render_size: side of the pictures, in pixels.
+    elevation: angle of the camera over the horizon, in degrees.
+    up: axis that points up.
     """
 
     file_extensions = MESH_EXTENSIONS
@@ -142,7 +144,7 @@ class MultiViewEncoder(_PicturesEncoder):
         self.up = up
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One mesh or cloud -> what the image encoder takes, with the views as clips."""
+        """Turn one mesh or cloud into the image encoder's inputs, with the views as clips."""
         mesh = load_mesh(media)
         return self._preprocess_pictures(render_views(mesh, self.num_views, self.render_size, self.elevation, self.up))
 
@@ -152,13 +154,13 @@ class MultiViewEncoder(_PicturesEncoder):
 
 
 class SensorPictureEncoder(_PicturesEncoder):
-    """A depth or thermal picture as a grey one: near or warm is bright.
+    """Encode a depth or thermal picture as a grey one: near or warm is bright.
 
     image_encoder: an encoder, or `{class_path, init_args}` of one.
     modality: depth or thermal. Where the recipe's own name is another one, `kind` says which of these it is.
-    options: for the loader, where an item has none of its own: `{encoding: sun}`, `{scaling: radiometric}`; see
+    options: options for the loader, where an item has none of its own: `{encoding: sun}`, `{scaling: radiometric}`; see
         `omni.media.depth.load_disparity` and `omni.media.thermal.load_thermal`.
-    brightest: disparity in pixels that is white; of depth only.
+    brightest: disparity in pixels that is white; for depth only.
     """
 
     fingerprint_name = "omni.encoders.nested.SensorPictureEncoder"
@@ -182,7 +184,7 @@ class SensorPictureEncoder(_PicturesEncoder):
         self.file_extensions = DEPTH_EXTENSIONS if self.kind == "depth" else THERMAL_EXTENSIONS
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One depth or thermal picture -> what the image encoder takes."""
+        """Turn one depth or thermal picture into the image encoder's inputs."""
         media = media.with_defaults(self.options)
         values = load_disparity(media) / self.brightest if self.kind == "depth" else load_thermal(media)
         grey = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
@@ -194,7 +196,7 @@ class SensorPictureEncoder(_PicturesEncoder):
 
 
 def sinusoidal_positions(numbers: Tensor, dim: int) -> Tensor:
-    """Numbers [B] -> [B, dim]: sines, then cosines, of wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017).
+    """Turn numbers [B] into [B, dim]: sines, then cosines, of wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017).
 
     Their root mean square is 1 / sqrt(2) where dim is even.
     """

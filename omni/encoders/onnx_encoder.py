@@ -1,4 +1,4 @@
-"""Encoders that are ONNX graphs: frozen by nature, so they need no torch module.
+"""Encode with ONNX graphs, which are frozen by nature and need no torch module.
 
 Shapes: B clips, N features, D feature width.
 """
@@ -37,15 +37,15 @@ Preprocessor = Callable[[Media], Mapping[str, Tensor]]
 
 
 class OnnxEncoder(Encoder):
-    """Features are one output of an ONNX graph.
+    """Encode media with an ONNX graph; the features are one of its outputs.
 
     graph: a `.onnx` file, or a folder with one.
-    modality: of the media that it takes.
-    preprocessor: Media -> tensors named like the graph's inputs, each with a leading clip dimension; a callable or
-        `{class_path, init_args}` of one. Without it, a subclass overrides `preprocess`. A tensor named `mask` (bool
+    modality: modality of the media that it takes.
+    preprocessor: turns Media into tensors named like the graph's inputs, each with a leading clip dimension; a callable
+        or `{class_path, init_args}` of one. Without it, a subclass overrides `preprocess`. A tensor named `mask` (bool
         [C, N], True = real) that is no input of the graph becomes the mask of the features.
     output: name of the output that holds the features (default: the first).
-    layout: where the width D stands in that output: "features_last" [B, ..., D] or "channels_first" [B, D, ...];
+    layout: where the width D is in that output: "features_last" [B, ..., D] or "channels_first" [B, D, ...];
         all other dimensions become features, row by row. An output [B, D] is one feature.
     max_features: most features that one media item gives, over all its clips (default: those of one clip).
     providers: of onnxruntime, by preference (default: CUDA where it is installed, then the CPU).
@@ -79,7 +79,8 @@ class OnnxEncoder(Encoder):
         self._graph = find_weights(graph, (".onnx",))
         self._providers = providers or _default_providers()
         self._preprocessor = _build_preprocessor(preprocessor)
-        self._preprocessor_given = ConstructorArguments(type(self).__name__, {"preprocessor": preprocessor})
+        self._preprocessor_given = ConstructorArguments(type(self).__name__, {"preprocessor": preprocessor}, {})
+        self._preprocessor_given.finish(parts=())
         self._preprocessor_config = preprocessor
         self._session: onnxruntime.InferenceSession | None = None
         with naming(self._graph):
@@ -106,7 +107,7 @@ class OnnxEncoder(Encoder):
         return self._clip_features or None  # 0 where the graph does not declare it
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """Tensors by input name, each [B, ...] -> [B, N, D]."""
+        """Encode tensors by input name, each [B, ...], to [B, N, D]."""
         output = self.run(inputs, [self.output])[0]
         values = self._to_features(output)
         mask = inputs.get("mask") if "mask" not in self.input_names else None
@@ -200,7 +201,7 @@ class OnnxEncoder(Encoder):
         return output.flatten(1, -2)
 
     def _output_size(self, dim: int | None, max_features: int | None) -> tuple[int, int]:
-        """Width and number of features of a clip, from the graph's declared shape where it declares one."""
+        """Return width and number of features of a clip, from the graph's declared shape where it declares one."""
         (value,) = [item for item in self._model.graph.output if item.name == self.output]
         sizes = [item.dim_value for item in value.type.tensor_type.shape.dim][1:]  # 0 where it is not a number
         width = (sizes[0] if self.layout == "channels_first" else sizes[-1]) if sizes else 0
@@ -232,14 +233,14 @@ def _open_session(graph: str | bytes, providers: list[str]) -> onnxruntime.Infer
 
 
 def _same_alone_and_together(fixed: bytes, free: bytes) -> bool:
-    """Whether the rewritten graph gives two random clips, run together, what the original gives each alone."""
+    """Return whether two random clips, run together in the rewritten graph, give what each gives in the original."""
     generator = np.random.default_rng(0)
     try:
         alone, together = (_open_session(graph, ["CPUExecutionProvider"]) for graph in (fixed, free))
         feed = {}
         for item in alone.get_inputs():
             if not all(isinstance(size, int) for size in item.shape[1:]):
-                return False  # sizes to try it with are unknown
+                return False  # there is no size to try it with
             values = generator.uniform(0, 2, (2, *item.shape[1:]))
             feed[item.name] = torch.from_numpy(values).to(_TORCH_TYPES[item.type]).numpy()
         pair = cast(list[np.ndarray], together.run(None, feed))

@@ -8,7 +8,7 @@ from onnx import ModelProto, numpy_helper
 
 
 def has_fixed_batch(model: ModelProto) -> bool:
-    """Whether the first dimension of any input is a number."""
+    """Return whether the first dimension of any input is a number."""
     return any(
         value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].HasField("dim_value")
         for value in _inputs(model)
@@ -16,7 +16,7 @@ def has_fixed_batch(model: ModelProto) -> bool:
 
 
 def with_free_batch(model: ModelProto) -> ModelProto:
-    """A copy whose inputs and outputs begin with a symbolic dimension, and whose reshapes keep it.
+    """Return a copy whose inputs and outputs begin with a symbolic dimension, and whose reshapes keep it.
 
     A reshape of something computed to a constant [1, ...] becomes one to [0, ...] (take the dimension over).
     Whether the graph now treats the clips of a batch independently is for the caller to verify.
@@ -41,7 +41,7 @@ def with_free_batch(model: ModelProto) -> ModelProto:
 
 
 def weight_files(model: ModelProto) -> list[str]:
-    """Names of the files beside the graph's that hold its weights (models over 2 GB), sorted."""
+    """Return the names of the files next to the graph's that hold its weights (models over 2 GB), sorted."""
     names = {
         entry.value
         for tensor in model.graph.initializer
@@ -53,13 +53,13 @@ def weight_files(model: ModelProto) -> list[str]:
 
 
 def _inputs(model: ModelProto) -> list[onnx.ValueInfoProto]:
-    """The graph's inputs without weights, which old exporters list among them."""
+    """Return the graph's inputs without weights, which old exporters list among them."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
 
 
 def _constants(model: ModelProto) -> Mapping[str, np.ndarray]:
-    """Constants of whole numbers by name; they are small, unlike weights."""
+    """Return constants of whole numbers by name; they are small, unlike weights."""
     found = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer

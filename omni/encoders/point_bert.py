@@ -49,15 +49,15 @@ class PointBertSize:
 
 
 class PointBertEncoder(Encoder):
-    """One embedding of a cloud in ULIP's space (512 wide, what X-InstructBLIP takes), or the tokens of its groups.
+    """Encode a cloud as one embedding in ULIP's space (512 wide, as X-InstructBLIP takes it), or as tokens of groups.
 
     weights: ULIP-2's checkpoint, or a folder with one such file.
     output: "embedding" = [1, 512]; "tokens" = class token and 512 groups after the last norm, [513, 384].
-    num_points: sampled from a mesh's surface, or from a cloud; centred and scaled into the unit sphere.
-    num_groups, group_size: how the points are grouped; as published.
-    seed: of the sampling, and of the point at which farthest-point sampling starts.
-    dtype: float32, float16 or bfloat16; points are grouped in float32 always.
-    size: of other checkpoints in these key names; default: ULIP-2's.
+    num_points: points sampled from a mesh's surface or a cloud; they are centred and scaled into the unit sphere.
+    num_groups, group_size: how the points are grouped; the defaults are as published.
+    seed: seed of the sampling, and of the point at which farthest-point sampling starts.
+    dtype: float32, float16 or bfloat16; points are always grouped in float32.
+    size: size of another checkpoint in these key names; default: ULIP-2's.
     """
 
     file_extensions = MESH_EXTENSIONS
@@ -97,7 +97,7 @@ class PointBertEncoder(Encoder):
         self.network.to(parse_dtype(dtype))
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One mesh or cloud -> points float32 [1, P, 3], and start [1]: the index at which sampling starts."""
+        """Turn one mesh or cloud into points float32 [1, P, 3], and start [1]: the index at which sampling starts."""
         points = load_points(media, self.num_points, seed=self.seed).points
         generator = torch.Generator().manual_seed(self.seed)
         start = torch.randint(self.num_points, (1,), generator=generator)
@@ -111,7 +111,7 @@ class PointBertEncoder(Encoder):
         return self.max_features
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """points [B, P, 3], start [B] -> [B, 1, E], or tokens [B, G + 1, D]."""
+        """Encode points [B, P, 3], start [B] to [B, 1, E], or to tokens [B, G + 1, D]."""
         chunks = zip(inputs["points"].split(_MOST_CLOUDS), inputs["start"].split(_MOST_CLOUDS), strict=True)
         values = torch.cat([self._encode_chunk(points.float(), start) for points, start in chunks])
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
@@ -128,7 +128,7 @@ class PointBertEncoder(Encoder):
 
 
 class GroupEncoder(nn.Module):
-    """A small PointNet: the points of a group -> one vector."""
+    """A small PointNet, which turns the points of a group into one vector."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class BlockStack(nn.Module):
 
 
 class PointTransformer(nn.Module):
-    """Groups of points -> tokens."""
+    """The transformer that turns groups of points into tokens."""
 
     def __init__(self, size: PointBertSize) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class PointTransformer(nn.Module):
         self.norm = nn.LayerNorm(size.width, eps=NORM_EPSILON)
 
     def forward(self, groups: Tensor, centres: Tensor) -> Tensor:
-        """Groups [B, G, K, 3] relative to their centres [B, G, 3] -> [B, G + 1, D], class token first."""
+        """Turn groups [B, G, K, 3], relative to their centres [B, G, 3], into [B, G + 1, D], class token first."""
         groups, centres = groups.to(self.cls_token.dtype), centres.to(self.cls_token.dtype)
         tokens = self.reduce_dim(self.encoder(groups))
         count = len(tokens)
@@ -199,7 +199,7 @@ class PointBertNetwork(nn.Module):
         self.pc_projection = nn.Parameter(torch.zeros(2 * size.width, size.embedding_dim))
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Tokens [B, G + 1, D] -> embeddings [B, E]: the class token beside the largest of the groups, projected."""
+        """Project the class token, joined with the maximum over groups: tokens [B, G + 1, D] -> embeddings [B, E]."""
         return torch.cat([tokens[:, 0], tokens[:, 1:].amax(dim=1)], dim=-1) @ self.pc_projection
 
 

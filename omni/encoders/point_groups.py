@@ -1,4 +1,4 @@
-"""Groups of neighbouring points: farthest-point sampling and nearest neighbours, for a batch of clouds at once.
+"""Group neighbouring points: farthest-point sampling and nearest neighbours, for a batch of clouds at once.
 
 Shapes: B clouds, P points of a cloud, G groups, K points of a group.
 """
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def farthest_points(points: Tensor, num_chosen: int, start: Tensor) -> Tensor:
-    """Indices [B, num_chosen] of points that are spread out: each is the farthest from all that were chosen before
+    """Return indices [B, num_chosen] of points that are spread out: each is the farthest from all chosen before it
     (Eldar et al. 1997, The farthest point strategy for progressive image sampling).
 
     Args:
@@ -33,7 +33,7 @@ def farthest_points(points: Tensor, num_chosen: int, start: Tensor) -> Tensor:
 
 
 def nearest_neighbours(points: Tensor, centres: Tensor, num_neighbours: int) -> Tensor:
-    """Points [B, P, 3] and centres [B, G, 3] -> the nearest points of each centre relative to it, [B, G, K, 3]."""
+    """Return the K nearest of the points [B, P, 3] to each centre [B, G, 3], relative to it: [B, G, K, 3]."""
     # By differences, since the shortcut through products loses the small distances that decide.
     distances = torch.cdist(centres, points, compute_mode="donot_use_mm_for_euclid_dist")
     neighbours = distances.topk(num_neighbours, dim=-1, largest=False, sorted=False).indices

@@ -1,4 +1,4 @@
-"""Ready-made embeddings in place of an encoder.
+"""Take ready-made embeddings in place of an encoder.
 
 Shapes: N features of an item, D feature width.
 """
@@ -13,9 +13,11 @@ from omni.media.item import Media
 
 
 class PrecomputedFeatures(Encoder):
-    """Features come with the data (`features` of a media item): arrays, or rows of `.npy` or `.safetensors` files.
+    """Take features that come with the data (`features` of a media item): arrays, or rows of `.npy` or `.safetensors`
+    files.
 
-    dim: width of every feature. max_features: most features that an item may have; more is an error.
+    dim: width of every feature.
+    max_features: most features that an item may have; more is an error.
     """
 
     file_extensions = FEATURE_EXTENSIONS
@@ -32,7 +34,7 @@ class PrecomputedFeatures(Encoder):
         return Media(modality, features=path)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One item -> features [1, N, D] float32.
+        """Read the features [1, N, D] float32 of one item.
 
         Raises MediaError if they cannot be read, are not `dim` wide or are more than `max_features`.
         """
@@ -51,7 +53,7 @@ class PrecomputedFeatures(Encoder):
         return inputs["features"].shape[1]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """features [B, N, D] -> the same, all real."""
+        """Return the features [B, N, D] as they are, all real."""
         values = inputs["features"]
         return Features(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
 

@@ -1,4 +1,4 @@
-"""Pictures of a mesh or point cloud from all sides, in NumPy: no window system, no OpenGL, the same bits everywhere.
+"""Render a mesh or point cloud from all sides, in NumPy: no window system, no OpenGL, the same bits everywhere.
 
 Shapes: V vertices, F faces, P pairs of a face and a pixel that it may cover, S side of a picture in pixels.
 """
@@ -11,17 +11,18 @@ from PIL import Image
 from omni.media.mesh import Mesh
 
 _OVERSAMPLING = 2  # pixels each way per pixel of the result, for smooth edges
-_MOST_PAIRS = 2_000_000  # at a time, to bound memory
+_MOST_PAIRS = 2_000_000  # in one step, to bound memory
 _AMBIENT = 0.35  # share of light that comes from everywhere, so that nothing is black
-_GREY = 0.75  # brightness of what has no colour of its own
-_FILL = 0.95  # of the picture, taken by the object's bounding sphere
+_GREY = 0.75  # brightness of a surface without a colour of its own
+_FILL = 0.95  # share of the picture that the object's bounding sphere takes
 
 
 def render_views(mesh: Mesh, num_views: int, size: int, elevation: float = 30.0, up: str = "y") -> list[Image.Image]:
-    """RGB pictures [size, size] on white, by parallel projection, from `num_views` directions evenly around the object.
+    """Return RGB pictures [size, size] on white, from `num_views` directions evenly around the object.
 
-    elevation: of the camera over the horizon, in degrees. up: the axis that points up, "x", "y" or "z".
-    A mesh is lit from beside the camera; a point cloud without colours is the darker the nearer.
+    elevation: angle of the camera over the horizon, in degrees. up: the axis that points up, "x", "y" or "z".
+    The projection is parallel. A mesh is lit from near the camera; a point cloud without colours is darker where it is
+    nearer.
     """
     vertices = _upright(_centred(mesh.vertices), up)
     resolution = size * _OVERSAMPLING
@@ -40,7 +41,7 @@ def render_views(mesh: Mesh, num_views: int, size: int, elevation: float = 30.0,
 
 
 def _centred(vertices: np.ndarray) -> np.ndarray:
-    """Moved and scaled into the unit sphere around the middle of the bounding box."""
+    """Move and scale vertices into the unit sphere around the middle of the bounding box."""
     points = vertices.astype(np.float64)
     points = points - (points.min(axis=0) + points.max(axis=0)) / 2
     radius = np.linalg.norm(points, axis=1).max()
@@ -48,12 +49,12 @@ def _centred(vertices: np.ndarray) -> np.ndarray:
 
 
 def _upright(points: np.ndarray, up: str) -> np.ndarray:
-    """Axes turned (never mirrored) so that y points up."""
+    """Turn (never mirror) the axes so that y points up."""
     return {"x": points[:, [1, 0, 2]] * [-1, 1, 1], "y": points, "z": points[:, [0, 2, 1]] * [1, 1, -1]}[up]
 
 
 def _camera(azimuth: float, elevation: float) -> np.ndarray:
-    """Rotation [3, 3] into the camera's axes: right, up, towards the camera."""
+    """Return the rotation [3, 3] into the camera's axes: right, up, towards the camera."""
     a, e = np.radians(azimuth), np.radians(elevation)
     around = np.array([[np.cos(a), 0, -np.sin(a)], [0, 1, 0], [np.sin(a), 0, np.cos(a)]])
     down = np.array([[1, 0, 0], [0, np.cos(e), -np.sin(e)], [0, np.sin(e), np.cos(e)]])
@@ -61,13 +62,13 @@ def _camera(azimuth: float, elevation: float) -> np.ndarray:
 
 
 def _to_pixels(seen: np.ndarray, resolution: int) -> np.ndarray:
-    """Camera axes -> column, row and depth (small is near) [V, 3]."""
+    """Turn camera axes into column, row and depth (small is near) [V, 3]."""
     half = resolution / 2
     return np.stack([half + seen[:, 0] * half * _FILL, half - seen[:, 1] * half * _FILL, -seen[:, 2]], axis=1)
 
 
 def _lambert(seen: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Brightness [F] of faces lit from up and right behind the camera; both sides of a face are lit alike."""
+    """Return the brightness [F] of faces lit from above right behind the camera; both sides are lit alike."""
     first, second, third = (seen[faces[:, corner]] for corner in range(3))
     normals = np.cross(second - first, third - first)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -83,7 +84,7 @@ def _depth_colors(seen: np.ndarray) -> np.ndarray:
 def _rasterise(
     pixels: np.ndarray, faces: np.ndarray, brightness: np.ndarray, colors: np.ndarray | None, resolution: int
 ) -> np.ndarray:
-    """Colours [S, S, 3] of the nearest face at each pixel's centre; white where there is none."""
+    """Return the colours [S, S, 3] of the nearest face at each pixel's centre; white where there is none."""
     corners = pixels[faces]
     visible = np.abs(_double_area(corners)) > 1e-12  # a face seen from its edge covers nothing
     corners, faces, brightness = corners[visible], faces[visible], brightness[visible]
@@ -112,7 +113,7 @@ def _double_area(corners: np.ndarray) -> np.ndarray:
 
 
 def _barycentric_planes(corners: np.ndarray) -> np.ndarray:
-    """Coefficients [F, corner, 3] whose product with (x, y, 1) is the corner's weight at that point."""
+    """Return coefficients [F, corner, 3] whose product with (x, y, 1) is the corner's weight at that point."""
     area = _double_area(corners)
     (ax, ay), (bx, by), (cx, cy) = (corners[:, corner, :2].T for corner in range(3))
     second = np.stack([(cy - ay) / area, (ax - cx) / area, (cx * ay - ax * cy) / area], axis=1)
@@ -123,7 +124,7 @@ def _barycentric_planes(corners: np.ndarray) -> np.ndarray:
 def _covered_pixels(
     corners: np.ndarray, planes: np.ndarray, resolution: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Face, column and row [P] of all pixels whose centre lies in a face: row by row, from edge to edge."""
+    """Yield face, column and row [P] of all pixels whose centre lies in a face: row by row, from edge to edge."""
     top = np.ceil(corners[:, :, 1].min(axis=1) - 0.5).clip(0, resolution).astype(np.int64)
     bottom = np.floor(corners[:, :, 1].max(axis=1) - 0.5).clip(-1, resolution - 1).astype(np.int64)
     face, offset = _repeated(np.maximum(bottom - top + 1, 0))
@@ -134,7 +135,7 @@ def _covered_pixels(
         crossing = -rest / slope  # where a weight changes its sign
     left = np.where(slope > 0, crossing, -np.inf).max(axis=1)
     right = np.where(slope < 0, crossing, np.inf).min(axis=1)
-    # A trace beyond the edges is allowed for, so that rounding leaves no gaps between neighbours.
+    # The edges are moved out by a trace, so that rounding leaves no gaps between neighbours.
     first = np.ceil(left - 0.5 - 1e-9).clip(0, resolution).astype(np.int64)
     last = np.floor(right - 0.5 + 1e-9).clip(-1, resolution - 1).astype(np.int64)
     counts = np.maximum(last - first + 1, 0)
@@ -144,18 +145,18 @@ def _covered_pixels(
 
 
 def _repeated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each index as often as its count, and the number of the repetition: [2, 1] -> [0, 0, 1], [0, 1, 0]."""
+    """Repeat each index as often as its count, and number the repetitions: [2, 1] -> [0, 0, 1], [0, 1, 0]."""
     index = np.repeat(np.arange(len(counts)), counts)
     return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _part_ends(counts: np.ndarray) -> np.ndarray:
-    """Where to split so that the counts of a part add up to about `_MOST_PAIRS`."""
+    """Return where to split so that the counts of a part add up to about `_MOST_PAIRS`."""
     return np.flatnonzero(np.diff(np.cumsum(counts) // _MOST_PAIRS)) + 1
 
 
 def _splat(pixels: np.ndarray, colors: np.ndarray, resolution: int) -> np.ndarray:
-    """Points as squares, the nearest in front; the fewer points, the larger the squares."""
+    """Draw points as squares, the nearest in front; the fewer the points, the larger the squares."""
     radius = max(1, round(resolution / np.sqrt(len(pixels)) / 2))
     steps = np.arange(-radius, radius + 1)
     order = np.argsort(-pixels[:, 2], kind="stable")  # far to near: what is written later stays

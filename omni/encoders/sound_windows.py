@@ -11,7 +11,7 @@ from omni.media.clips import Clips
 def spread_windows(
     samples: np.ndarray, length: int, clips: Clips, rate: float, name: str, shortest_tail: int = 1
 ) -> list[np.ndarray]:
-    """Windows of `length` samples (at `rate` a second) by the policy `clips`; those at the end may be shorter.
+    """Return windows of `length` samples (at `rate` a second) by the policy `clips`; the last ones may be shorter.
 
     A tail of less than `shortest_tail` samples gets no window of its own. Raises MediaError as `Clips.starts` does.
     """
@@ -22,10 +22,10 @@ def spread_windows(
 def overlapping_windows(
     samples: np.ndarray, length: int, clips: Clips, rate: float, name: str
 ) -> tuple[np.ndarray, list[int]]:
-    """Like `spread_windows`, but a window at the end begins earlier instead of being short, so nothing is padded.
+    """Cut windows as `spread_windows` does, but begin one at the end earlier instead of making it short.
 
-    Returns the windows [C, min(T, length)], and for each how many of its first samples lie before its planned
-    beginning, so that another window holds them already.
+    So nothing is padded. Returns the windows [C, min(T, length)], and for each how many of its first samples lie before
+    its planned beginning, so that another window holds them already.
     """
     if len(samples) <= length:
         return samples[None], [0]

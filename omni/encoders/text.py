@@ -1,4 +1,4 @@
-"""Texts through an encoder of transformers, such as a sentence encoder: features of a joint space.
+"""Encode texts with a model of transformers, such as a sentence encoder, for a joint space.
 
 Shapes: B texts, L tokens, D feature width.
 """
@@ -18,15 +18,15 @@ from omni.media.text import load_text
 from omni.runtime.quiet import quiet_loading
 from omni.starter import resolve
 
-_MOST_CHARACTERS = 100_000  # of a text, of which at most `max_tokens` are read
+_MOST_CHARACTERS = 100_000  # longest text that is taken; at most `max_tokens` of it are read
 _TOKENS_OF_A_GROUP = 8  # texts are padded to a multiple of this, so that many of them are encoded together
 
 
 class TextEncoder(Encoder):
-    """Last hidden states of a text model (BERT, MiniLM, E5, the text tower of CLIP and their kin), one per token.
+    """Encode a text as last hidden states of a model (BERT, MiniLM, E5, CLIP's text tower, ...), one per token.
 
     name: hub id, local folder, or `starter:NAME`.
-    max_tokens: of a text; what is beyond is cut off.
+    max_tokens: most tokens of a text; the rest is cut off.
     dtype: float32, float16 or bfloat16.
     """
 
@@ -57,9 +57,10 @@ class TextEncoder(Encoder):
         self.dim = int(text_config.hidden_size)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One text, UTF-8 as bytes or in a file -> `input_ids` and `mask` [1, L], L a multiple of 8 where it may.
+        """Turn one text, UTF-8 as bytes or in a file, into `input_ids` and `mask` [1, L].
 
-        Raises MediaError for what is no text, or empty.
+        L is a multiple of 8 unless that is more than `max_features`. Raises MediaError if there is no text, or an empty
+        one.
         """
         text = load_text(media, _MOST_CHARACTERS)
         if not text.strip():
@@ -74,7 +75,7 @@ class TextEncoder(Encoder):
         return inputs["input_ids"].shape[1]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """`input_ids`, `mask` [B, L] -> [B, L, D]"""
+        """Encode `input_ids`, `mask` [B, L] to [B, L, D]."""
         output = self.tower(input_ids=inputs["input_ids"], attention_mask=inputs["mask"].long())
         return Features(output.last_hidden_state, inputs["mask"])
 

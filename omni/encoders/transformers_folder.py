@@ -1,4 +1,4 @@
-"""A folder as transformers saves a model: `config.json`, and weights in one file or in shards with an index."""
+"""Read a folder as transformers saves a model: `config.json`, and weights in one file or in shards with an index."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")  # the first that is 
 
 
 def is_transformers_folder(path: Path) -> bool:
-    """Whether a model lies there as transformers saves it."""
+    """Return whether the folder holds a model as transformers saves it."""
     return (path / CONFIG).is_file()
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """What `config.json` holds.
+    """Return the content of `config.json`.
 
     Raises:
         ValueError: it is damaged.
@@ -34,7 +34,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """Each shard's path by the names of its tensors; of weights in one file only that file, under the name "".
+    """Return the path of the shard for each tensor name; the file under the name "" where there is one for all.
 
     Raises:
         FileNotFoundError: there are no weights, or a shard that the index names is missing.
@@ -50,7 +50,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
 
 
 def read_tensors(folder: Path, *prefixes: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with one of `prefixes` (default: all), of the shards that hold any.
+    """Read the tensors whose names begin with one of `prefixes` (default: all), from the shards that hold any.
 
     They stay in the files until they are used, where the format allows it.
 

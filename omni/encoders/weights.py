@@ -1,4 +1,4 @@
-"""Weights of an encoder on disk: find the file, read it safely, load it strictly."""
+"""Find the file of an encoder's weights, read it safely, load it strictly."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from omni.starter import resolve
 
-# What published checkpoints hold beside tensors, and what does nothing when it is read: settings and numbers.
+# Settings and numbers, which published checkpoints hold besides tensors and which do nothing when they are read.
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
@@ -27,14 +27,14 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def parse_dtype(name: str) -> torch.dtype:
-    """The number format of that name; ValueError for an unknown one."""
+    """Return the number format of that name; ValueError for an unknown one."""
     if name not in DTYPES:
         raise ValueError(f"dtype is {name!r}; allowed: {', '.join(DTYPES)}")
     return DTYPES[name]
 
 
 def find_weights(location: str | Path, suffixes: tuple[str, ...]) -> Path:
-    """`location` itself if it is a file, else the only file in that folder with the first suffix that occurs.
+    """Return `location` itself if it is a file, else the only file in that folder with the first suffix that occurs.
 
     Names of the form `starter:NAME` are resolved to the folders of the starter assets.
     Raises FileNotFoundError if there is none, ValueError if there are several.
@@ -55,7 +55,7 @@ def find_weights(location: str | Path, suffixes: tuple[str, ...]) -> Path:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Tensors by name from a `.safetensors` file or a torch checkpoint; never runs code from the file.
+    """Read tensors by name from a `.safetensors` file or a torch checkpoint; never run code from the file.
 
     Where the format allows it, tensors stay in the file until they are used.
     """
@@ -63,9 +63,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a file of weights holds: tensors by name, or whatever surrounds them. Never runs code from the file.
+    """Read a file of weights: tensors by name, with whatever surrounds them. Never run code from the file.
 
-    Raises ValueError if it is damaged, no checkpoint, or holds what only running code could read.
+    Raises ValueError if it is damaged, is no checkpoint, or holds something that only running code could read.
     """
     try:
         if path.suffix == ".safetensors":
@@ -74,7 +74,7 @@ def read_checkpoint(path: Path) -> Any:
             # Only the zip format, torch's since 1.6, can be mapped into memory.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # the errors of a file that is no checkpoint are of a dozen types
-        if isinstance(error, OSError) and str(path) in str(error):  # it is not there, or may not be read
+        if isinstance(error, OSError) and str(path) in str(error):  # it does not exist, or may not be read
             raise
         code = re.search(r"(?:GLOBAL|Unsupported class) (?!torch\.)([\w.]+)", str(error))
         if code:
@@ -87,7 +87,7 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def part_of_checkpoint(checkpoint: Any, key: str, path: Path) -> dict[str, Tensor]:
-    """The tensors under `key` of a checkpoint that holds more than weights, or of one that is the weights itself."""
+    """Return the tensors under `key` of a checkpoint, or all of them if it holds nothing but weights."""
     nested = isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(key), Mapping)
     return _state_dict(checkpoint[key] if nested else checkpoint, path)
 
@@ -102,13 +102,13 @@ def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path, assign: bool = False) -> None:
-    """Loads `state` into `module`.
+    """Load `state` into `module`.
 
     assign: take the tensors themselves, in their own dtype, instead of copying them into the module's.
 
     Raises:
-        KeyMismatchError: a missing, unexpected or misshaped key, which it names.
-        ValueError: weights that are no floating-point numbers, or not finite.
+        KeyMismatchError: a key is missing, unexpected or misshaped; the message names it.
+        ValueError: weights are no floating-point numbers, or not finite.
     """
     check_keys(module, state, source)
     module.load_state_dict(state, assign=assign)
@@ -116,7 +116,7 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Path, 
 
 
 class KeyMismatchError(ValueError):
-    """Weights that are not those of a module. The message names a few of the keys, the attributes all."""
+    """The weights do not fit the module. The message names a few of the keys, the attributes hold all."""
 
     def __init__(
         self, source: Path, module: str, missing: list[str], unexpected: list[str], misshaped: list[str]
@@ -133,7 +133,7 @@ class KeyMismatchError(ValueError):
 
 @contextlib.contextmanager
 def naming(source: str | Path) -> Iterator[None]:
-    """Errors of a library that reads damaged files inside, of a dozen types, become ValueErrors that name `source`."""
+    """Turn errors of a library that reads damaged files, of a dozen types, into ValueErrors that name `source`."""
     try:
         yield
     except (OSError, MemoryError):
@@ -150,7 +150,7 @@ def naming(source: str | Path) -> Iterator[None]:
 
 
 def check_finite(module: nn.Module, source: str | Path) -> None:
-    """A ValueError names weights of the module that hold NaN or infinite numbers, of which no feature can come."""
+    """Raise a ValueError that names the weights of the module that hold NaN or infinite numbers."""
     bad = [name for name, weight in module.named_parameters() if not _is_finite(weight)]
     if bad:
         more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
@@ -158,12 +158,12 @@ def check_finite(module: nn.Module, source: str | Path) -> None:
 
 
 def _is_finite(weight: Tensor) -> bool:
-    # A sum costs no memory; it may overflow where no number does, so only then are all of them looked at.
+    # A sum costs no memory. It may overflow where no number does, so all numbers are checked only if it is infinite.
     return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
 
 
 def check_keys(module: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """A missing, unexpected or misshaped key is a KeyMismatchError that names it; ValueError for other number types."""
+    """Raise a KeyMismatchError for missing, unexpected or misshaped keys, and a ValueError for other number types."""
     expected = module.state_dict()
     missing = sorted(expected.keys() - state.keys())
     unexpected = sorted(state.keys() - expected.keys())

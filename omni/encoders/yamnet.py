@@ -26,15 +26,15 @@ SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
 
 
 class YamNet(OnnxEncoder):
-    """Features before pooling: per patch of 0.96 s 3 steps of time x 2 of pitch (in this order), each 1024 wide.
+    """Encode a sound in patches of 0.96 s: 3 steps of time x 2 of pitch (in this order) before pooling, each 1024 wide.
 
     weights: folder of the starter asset, or its `.onnx` file: input `audio` [C, 1, 96, 64] (log-mel), outputs
         `features` [C, 1024, 3, 2] and `class_scores` [C, 521].
-    max_seconds: sounds longer than this give evenly spread patches of it, so that the end counts as much as the start.
+    max_seconds: patches of a longer sound are spread evenly over it, so that the end counts as much as the start.
     clips: another choice of patches, see `omni.media.clips.Clips`; num_clips is that of max_seconds unless given.
 
-    Sounds of any length: what is shorter than a patch is filled up with silence, and the mask says which features hold
-    sound. At least the first step of time is always real.
+    Sounds may have any length: one shorter than a patch is filled up with silence, and the mask says which features
+    hold sound. At least the first step of time is always real.
     """
 
     fingerprint_name = "omni.encoders.yamnet.YamNet"
@@ -67,7 +67,7 @@ class YamNet(OnnxEncoder):
         self.max_features = self.max_patches * TIME_STEPS * BANDS
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One sound -> audio [C, 1, 96, 64] (log-mel patches) and mask [C, 6]."""
+        """Turn one sound into audio [C, 1, 96, 64] (log-mel patches) and a mask [C, 6]."""
         samples = load_sound(media, self.log_mel.sampling_rate).samples
         patches, real = zip(*map(self._patch, self._chosen_parts(samples, media.describe())), strict=True)
         return {
@@ -76,15 +76,15 @@ class YamNet(OnnxEncoder):
         }
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """audio [B, 1, 96, 64], mask [B, 6] -> [B, 6, 1024]."""
+        """Encode audio [B, 1, 96, 64] with mask [B, 6] to [B, 6, 1024]."""
         return super().encode(inputs)
 
     def classify(self, inputs: dict[str, Tensor]) -> Tensor:
-        """What `preprocess` gives -> logits [B, 521] of each patch, in the order of `class_names`."""
+        """Return logits [B, 521] of each patch that `preprocess` gave, in the order of `class_names`."""
         return self.run(inputs, ["class_scores"])[0]
 
     def class_names(self) -> list[str]:
-        """The 521 names of AudioSet's classes, from the class map beside the graph."""
+        """Read the 521 names of AudioSet's classes from the class map next to the graph."""
         with (self._graph.parent / "class_map.csv").open(encoding="utf-8", newline="") as file:
             return [row["display_name"] for row in csv.DictReader(file)]
 
@@ -92,14 +92,14 @@ class YamNet(OnnxEncoder):
         return {**super().preprocessing_config(), "clips": repr(self.clips), "log_mel": repr(self.log_mel)}
 
     def _chosen_parts(self, samples: np.ndarray, name: str) -> list[np.ndarray]:
-        """The samples of each patch; those at the end may be short."""
+        """Return the samples of each patch; those at the end may be short."""
         # A tail that fills less than half a step of time would only add a patch of silence.
         shortest_tail = self.patch_hop // TIME_STEPS // 2
         starts = self.clips.starts(len(samples), self.patch_hop, self.log_mel.sampling_rate, name, shortest_tail)
         return [samples[round(start) : round(start) + self.patch_length] for start in starts]
 
     def _patch(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Samples -> log-mel [F, M], and which steps of time [3] begin within the sound."""
+        """Turn samples into log-mel [F, M], and say which steps of time [3] begin within the sound."""
         filled = np.pad(part, (0, self.patch_length - len(part)))
         starts = np.arange(TIME_STEPS) * self.patch_hop // TIME_STEPS
         return self.log_mel(filled), starts < max(1, len(part))

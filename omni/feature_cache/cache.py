@@ -1,4 +1,4 @@
-"""The cache as models use it: features by content of the media item and fingerprint of the encoder.
+"""The cache as models use it: features by the content of the media item and the fingerprint of the encoder.
 
 Shapes: C clips of one item, N features of a clip, D feature width.
 """
@@ -19,19 +19,21 @@ logger = logging.getLogger("omni.feature_cache")
 
 _SHARD_BYTES = 256 * 2**20
 _SHARDS_OF_A_LIMITED_CACHE = 16  # so that going over the limit costs a sixteenth of what is there
-_FINGERPRINT_DIGITS = 32  # of its 64, in names of folders
+_FINGERPRINT_DIGITS = 32  # digits, of 64, in names of folders
 
 
 class FeatureCache:
-    """A folder of features. One object is for one thread; any number of processes may share the folder, and a forked
-    process may go on using the object.
+    """A folder of features.
 
-    dtype: how values are kept and given back. "float32" gives the very bits that the encoder gave; "float16" and
-        "bfloat16" take half the space.
-    max_bytes: the shards that were not used for the longest time are deleted when the folder would grow over it; those
-        that any process is writing to stay. What finds no room is not kept, which is logged once. Other processes are
-        counted now and then, so together they may go over it by what they write in between, a sixteenth each.
-        None = no limit.
+    One object is for one thread; any number of processes may share the folder, and a forked process may go on using the
+    object. Features are written under the fingerprint of their encoder, and read under an earlier one of it as well.
+
+    dtype: number format in which values are kept and given back. "float32" gives the very bits that the encoder gave;
+        "float16" and "bfloat16" take half the space.
+    max_bytes: size limit of the folder; None = no limit. When the folder would grow over it, the shards that were not
+        used for the longest time are deleted, except those that a process is writing to. Features that find no room are
+        not kept, which is logged once. What other processes write is counted now and then, so together they may go over
+        the limit by a sixteenth each.
     shard_bytes: size at which a new shard begins; default 256 MiB, or a sixteenth of the limit if that is less.
     """
 
@@ -60,7 +62,7 @@ class FeatureCache:
         self._unseen_bytes = 0  # written by this process since it last looked at the whole folder
 
     def get(self, media_hash: str, fingerprint: str) -> Features | None:
-        """Features [C, N, D], [C, N] of an item, or None if they are not there (or damaged, which is logged once)."""
+        """Read the features [C, N, D], [C, N] of an item; None if they are missing, or damaged (logged once)."""
         entries = (self._store(name).get(media_hash) for name in accepted(fingerprint))
         found = next((entry for entry in entries if entry is not None), None)
         if found is None:
@@ -75,13 +77,13 @@ class FeatureCache:
         )
 
     def contains(self, media_hash: str, fingerprint: str) -> bool:
-        """Whether `get` would probably find the item; the data are not looked at."""
+        """Return whether `get` would probably find the item; the data are not looked at."""
         return any(media_hash in self._store(name) for name in accepted(fingerprint))
 
     def put(self, media_hash: str, fingerprint: str, features: Features) -> Features:
-        """Keep the features [C, N, D], [C, N] of an item if they are not there yet; returns them as `get` will.
+        """Keep the features [C, N, D], [C, N] of an item if they are not there yet; return them as `get` will.
 
-        A full or read-only disk is logged once and stops the writing, no more.
+        A full or read-only disk is logged once; nothing is written after that, and nothing fails.
 
         Raises:
             ValueError: values do not fit into the cache's dtype.
@@ -106,10 +108,10 @@ class FeatureCache:
         return rounded
 
     def rounded(self, features: Features) -> Features:
-        """The features in the cache's number format.
+        """Return the features in the cache's number format.
 
         Raises:
-            ValueError: finite values become infinite.
+            ValueError: finite values would become infinite.
         """
         values = features.values.to(DTYPES[self.dtype])
         if self.dtype == "float16" and torch.isinf(values).any() and not torch.isinf(features.values).any():
@@ -118,7 +120,7 @@ class FeatureCache:
         return Features(values, features.mask)
 
     def close(self) -> None:
-        """Close all files and free this process's shard for other writers; using the cache again opens them again."""
+        """Close all files and free this process's shard for other writers; the cache may still be used after that."""
         for store in self._stores.values():
             store.close()
 
@@ -131,7 +133,7 @@ class FeatureCache:
         return store
 
     def _make_room(self, num_bytes: int) -> bool:
-        """Keep to `max_bytes` with `num_bytes` more; False if that is not possible."""
+        """Make room for `num_bytes` within `max_bytes`; return False if that is not possible."""
         if self.max_bytes is None:
             return True
         if self._total_bytes is None or self._unseen_bytes > self.max_bytes // _SHARDS_OF_A_LIMITED_CACHE:
@@ -166,5 +168,5 @@ class FeatureCache:
 
 
 def folder_name(fingerprint: str, dtype: str) -> str:
-    """The folder of one encoder in one number format."""
+    """Return the name of the folder of one encoder in one number format."""
     return f"{fingerprint[:_FINGERPRINT_DIGITS]}-{dtype}"

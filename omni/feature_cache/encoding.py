@@ -1,4 +1,4 @@
-"""Encoding through the feature cache: what is there is not encoded again, what is new is kept."""
+"""Encode through the feature cache: features that are there are not computed again, new ones are kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,11 +21,12 @@ def prepare_with_cache(
     augmentation: RandomVersions | None = None,
     draw: AugmentationDraw | None = None,
 ) -> MediaInput:
-    """A media item with its features where they are cached, else preprocessed; with both, the view of it that `draw`
-    asks for.
+    """Return a media item with its features where they are cached, else preprocessed.
+
+    With `augmentation` and `draw`, it is the view of the item that `draw` asks for.
 
     Raises:
-        MediaError: it cannot be read.
+        MediaError: the item cannot be read.
     """
     content_hash = media.content_hash()
     name = entry_name(content_hash, augmentation, draw)
@@ -38,7 +39,7 @@ def prepare_with_cache(
 
 
 def entry_name(content_hash: str, augmentation: RandomVersions | None, draw: AugmentationDraw | None) -> str:
-    """What features of an item of this content, or of a view of it, are called in the cache."""
+    """Return the name in the cache of the features of an item of this content, or of a view of it."""
     return content_hash if augmentation is None or draw is None else augmentation.view_key(draw, content_hash)
 
 
@@ -48,10 +49,10 @@ def encode_with_cache(
     encode: Callable[[Sequence[MediaInput]], list[Features]],
     items: Sequence[MediaInput],
 ) -> list[Features]:
-    """The features of media items of one encoder, in the cache's number format.
+    """Return the features of media items of one encoder, in the cache's number format.
 
-    An item without features is looked up once more: since it was prepared, another process may have encoded it, or this
-    one, where it prepares far ahead.
+    An item without features is looked up once more, because it may have been encoded since it was prepared: by another
+    process, or by this one, which may prepare far ahead.
     """
     looked_up = [_look_up(cache, fingerprint, item) for item in items]
     found = encode(looked_up)
@@ -68,17 +69,18 @@ def _look_up(cache: FeatureCache, fingerprint: str, item: MediaInput) -> MediaIn
 
 
 class PinnedFingerprints:
-    """Fingerprints of frozen encoders at the cost of microseconds, for every sample.
+    """Fingerprints of frozen encoders in microseconds, cheap enough for every sample.
 
     Weights that are changed, moved or loaded are noticed. Settings are taken as they were the first time:
-    `Encoder.fingerprint` also notices those, but for that it writes all of them out, which takes up to milliseconds.
+    `Encoder.fingerprint` notices changed settings too, but it writes all of them out for that, which takes up to
+    milliseconds.
     """
 
     def __init__(self) -> None:
         self._pinned: WeakKeyDictionary[Encoder, _Pinned] = WeakKeyDictionary()
 
     def of(self, encoder: Encoder) -> str:
-        """`encoder.fingerprint()`."""
+        """Return `encoder.fingerprint()`."""
         pinned = self._pinned.get(encoder)
         if pinned is None or pinned.state != _state_of(pinned.tensors):
             tensors = [*encoder.parameters(), *encoder.buffers()]
@@ -100,5 +102,5 @@ class _Pinned:
 
 
 def _state_of(tensors: list[Tensor]) -> list[tuple[int, int]]:
-    """A tensor's version counts changes in place."""
+    """Return place and version of each tensor; the version counts changes in place."""
     return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]

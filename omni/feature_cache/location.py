@@ -1,4 +1,4 @@
-"""Where features are kept unless a recipe or a command names another folder."""
+"""The folder of the cache unless a recipe or a command names another one."""
 
 from pathlib import Path
 

@@ -33,23 +33,23 @@ class Record:
     checksum: int = 0  # crc32 of the values [C, N, D], then of the mask [C, N]
 
     def to_bytes(self) -> bytes:
-        """`RECORD_BYTES` bytes, the last four of them a checksum."""
+        """Return `RECORD_BYTES` bytes, the last four of them a checksum."""
         shape = (self.num_clips, self.num_features, self.dim)
         content = _FORMAT.pack(self.kind, self.key, self.offset, *shape, self.checksum)
         return content + _CHECKSUM.pack(zlib.crc32(content))
 
     def num_values_bytes(self, itemsize: int) -> int:
-        """Bytes of the values [C, N, D]."""
+        """Return the number of bytes of the values [C, N, D]."""
         return self.num_mask_bytes * self.dim * itemsize
 
     @property
     def num_mask_bytes(self) -> int:
-        """Bytes of the mask [C, N], one for each feature."""
+        """Number of bytes of the mask [C, N], one for each feature."""
         return self.num_clips * self.num_features
 
 
 def read_record(content: bytes) -> Record | None:
-    """The record in `RECORD_BYTES` bytes, or None if they are too few or damaged."""
+    """Read the record from `RECORD_BYTES` bytes; None if they are too few or damaged."""
     if len(content) != RECORD_BYTES:
         return None
     body = content[: _FORMAT.size]
@@ -60,5 +60,5 @@ def read_record(content: bytes) -> Record | None:
 
 
 def aligned(offset: int) -> int:
-    """The next offset at which an entry may begin."""
+    """Return the next offset at which an entry may begin."""
     return -(-offset // ALIGNMENT) * ALIGNMENT

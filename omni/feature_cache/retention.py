@@ -1,4 +1,4 @@
-"""How much a cache holds, and what goes when it is too much: whole shards, the least recently used ones first."""
+"""Measure a cache and keep its size limit: whole shards are deleted, the least recently used ones first."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ class ShardFiles:
     """The two files of a shard."""
 
     index_path: Path
-    num_bytes: int  # of both
+    num_bytes: int  # of both files together
     last_used: float  # seconds since 1970; exact to a minute
 
     @property
@@ -22,7 +22,7 @@ class ShardFiles:
         return self.index_path.with_suffix(DATA_SUFFIX)
 
     def num_entries(self) -> int:
-        """Entries that the index names, damaged ones left out."""
+        """Count the entries in the index, without damaged ones."""
         content = self.index_path.read_bytes()
         records = (read_record(content[at : at + RECORD_BYTES]) for at in range(0, len(content), RECORD_BYTES))
         return sum(record is not None and record.kind == ENTRY for record in records)
@@ -30,16 +30,16 @@ class ShardFiles:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What `prune` did."""
+    """The result of `prune`."""
 
     num_shards: int
     num_bytes: int
-    num_in_use: int  # shards that should have gone but are being written
+    num_in_use: int  # shards that should have been deleted but are being written
     folders: frozenset[str] = frozenset()  # names of the encoders' folders that lost shards
 
 
 def list_shards(directory: Path) -> list[ShardFiles]:
-    """All shards of all encoders in a cache, the least recently used first."""
+    """List all shards of all encoders in a cache, the least recently used first."""
     shards = []
     for index_path in directory.glob(f"*/*{INDEX_SUFFIX}"):
         try:
@@ -54,7 +54,7 @@ def list_shards(directory: Path) -> list[ShardFiles]:
 def prune(directory: Path, max_bytes: int | None = None, unused_since: float | None = None) -> Pruned:
     """Delete shards until the cache holds at most `max_bytes`, and all that were not used since `unused_since`.
 
-    Those that a process is writing to stay.
+    Shards that a process is writing to stay.
     """
     _delete_data_without_index(directory)
     shards = list_shards(directory)
@@ -76,7 +76,7 @@ def prune(directory: Path, max_bytes: int | None = None, unused_since: float | N
 
 
 def _delete(shard: ShardFiles) -> bool:
-    """Delete a shard if no process writes to it."""
+    """Delete a shard if no process writes to it; return whether it is gone."""
     try:
         file = os.open(shard.index_path, os.O_RDWR)
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def _delete(shard: ShardFiles) -> bool:
     except BlockingIOError:
         return False
     else:
-        # The index first: data without an index are deleted by whoever comes next.
+        # The index goes first: data without an index are deleted by whoever comes next.
         shard.index_path.unlink(missing_ok=True)
         shard.data_path.unlink(missing_ok=True)
         return True
@@ -95,7 +95,7 @@ def _delete(shard: ShardFiles) -> bool:
 
 
 def _delete_data_without_index(directory: Path) -> None:
-    """Of a deletion that was interrupted. A new shard's index is made before its data, so these are nobody's."""
+    """Delete what an interrupted deletion left: a new shard's index is made before its data, so no writer owns them."""
     for data_path in directory.glob(f"*/*{DATA_SUFFIX}"):
         if not data_path.with_suffix(INDEX_SUFFIX).exists():
             data_path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Reading one shard, while others may write to it or delete it."""
+"""Read one shard, while others may write to it or delete it."""
 
 import contextlib
 import mmap
@@ -14,18 +14,18 @@ _SECONDS_BETWEEN_MARKS_OF_USE = 60.0
 
 
 class DamagedEntryError(Exception):
-    """An entry whose data are not what was written; the text says what is wrong and where."""
+    """The data of an entry are not what was written; the text says what is wrong and where."""
 
 
 class ShardDeletedError(Exception):
-    """The shard is not there any more."""
+    """The shard does not exist any more."""
 
 
 class Shard:
     """The reader's side of a shard.
 
-    `first_byte_not_read` of the index only passes whole, undamaged records, so a record that is being written is seen
-    the next time.
+    `first_byte_not_read` of the index moves only past whole, undamaged records, so a record that is being written is
+    seen the next time.
     """
 
     def __init__(self, index_path: Path, itemsize: int) -> None:
@@ -40,8 +40,10 @@ class Shard:
         self._marked_at = -_SECONDS_BETWEEN_MARKS_OF_USE
 
     def read_new_entries(self, size: int) -> tuple[list[tuple[bytes, int]], list[int]]:
-        """Keys and record numbers of the entries that were added, for an index of `size` bytes now; and the numbers
-        of the records between them that are damaged."""
+        """Return keys and record numbers of the entries that were added, and the numbers of damaged records between.
+
+        size: bytes of the index now.
+        """
         try:
             content = self._read_index(self.first_byte_not_read, size - self.first_byte_not_read)
         except ShardDeletedError:
@@ -65,7 +67,7 @@ class Shard:
         return entries, damaged[:num_surely_damaged]
 
     def read(self, key: bytes, number: int) -> tuple[Record, bytearray, bytearray] | None:
-        """Record `number` and its values and mask as bytes; None if it has been found damaged before, by anyone.
+        """Read record `number` with its values and mask as bytes; None if anyone has found it damaged before.
 
         Raises:
             DamagedEntryError: record or data are damaged.
@@ -93,7 +95,7 @@ class Shard:
         return record, values, mask
 
     def mark_damaged(self, number: int, key: bytes = bytes(KEY_BYTES)) -> None:
-        """Write into the index that record `number` or its data are damaged, so that nobody finds out again."""
+        """Write into the index that record `number` or its data are damaged, so that nobody reads them again."""
         try:
             file = os.open(self.index_path, os.O_WRONLY)
         except OSError:
@@ -106,7 +108,7 @@ class Shard:
             os.close(file)
 
     def close(self) -> None:
-        """Give back the open files; they are opened again when needed."""
+        """Close the open files; they are opened again when needed."""
         if self._map is not None:
             self._map.close()
         if self._index_file is not None:
@@ -122,9 +124,9 @@ class Shard:
         return os.pread(self._index_file, size, offset)
 
     def _mapped(self, end: int) -> mmap.mmap | None:
-        """The data file in memory, at least up to `end`; None if it is shorter.
+        """Map the data file into memory, at least up to `end`; return None if it is shorter.
 
-        The file's size is looked up each time: reading mapped memory behind the end of a file kills the process.
+        The file's size is looked up each time, because reading mapped memory after the end of a file kills the process.
         """
         if self._map is not None and self._map.size() >= end and len(self._map) < end:
             self._map.close()
@@ -145,7 +147,7 @@ class Shard:
         return self._map if self._map.size() >= end else None
 
     def _mark_use(self) -> None:
-        """Now and then the index's time of change is set, by which the size limit finds what was not used for long."""
+        """Set the index's time of change now and then, by which the size limit finds shards that are not used."""
         now = time.monotonic()
         if now - self._marked_at >= _SECONDS_BETWEEN_MARKS_OF_USE:
             self._marked_at = now
@@ -154,7 +156,7 @@ class Shard:
 
 
 def list_indexes(folder: Path) -> dict[str, int]:
-    """Name of each index file in `folder` -> its size in bytes."""
+    """Return the size in bytes of each index file in `folder`, by name."""
     sizes: dict[str, int] = {}
     try:
         with os.scandir(folder) as found:

@@ -1,4 +1,4 @@
-"""The entries of one encoder in one number format: all shards of a folder, as one mapping.
+"""Hold the entries of one encoder in one number format: all shards of a folder, as one mapping.
 
 Shapes: C clips of one item, N features of a clip, D feature width.
 """
@@ -15,13 +15,13 @@ from omni.feature_cache.writer import Buffer, ShardWriter
 logger = logging.getLogger("omni.feature_cache")
 
 _MAX_OPEN_SHARDS = 64  # each takes two files, of which a process may often have only 1024 open
-_MAX_REPORTS = 5  # of damaged entries of one shard; a shard that lost half its bytes has thousands
+_MAX_REPORTS = 5  # damaged entries of one shard that are logged; a shard that lost half its bytes has thousands
 
 
 class FeatureStore:
-    """Reads all shards of `folder`, writes one of its own.
+    """Read all shards of `folder`, and write one of its own.
 
-    It remembers for each entry only where it is: about 200 bytes of memory for each.
+    For each entry it only remembers the place, in about 200 bytes of memory.
     """
 
     def __init__(self, folder: Path, itemsize: int, shard_bytes: int) -> None:
@@ -34,7 +34,7 @@ class FeatureStore:
         self._copies: dict[bytes, list[tuple[Shard, int]]] = {}  # further places of entries written more than once
 
     def get(self, name: str) -> tuple[Record, bytearray, bytearray] | None:
-        """Record, values [C, N, D] and mask [C, N] as bytes, or None. What is damaged is reported and forgotten."""
+        """Read record, values [C, N, D] and mask [C, N] as bytes, or return None; damage is logged and forgotten."""
         key = key_of(name)
         has_looked = False
         while True:
@@ -51,14 +51,14 @@ class FeatureStore:
             self._forget(key)
 
     def __contains__(self, name: str) -> bool:
-        """Whether there is an entry; its data are not looked at."""
+        """Return whether there is an entry; its data are not looked at."""
         key = key_of(name)
         if key not in self._places:
             self.refresh()
         return key in self._places
 
     def append(self, name: str, values: Buffer, mask: Buffer, shape: tuple[int, int, int]) -> int:
-        """Write values [C, N, D] and mask [C, N]; returns how many bytes the folder grew."""
+        """Write values [C, N, D] and mask [C, N]; return how many bytes the folder grew."""
         return self._writer.append(key_of(name), values, mask, shape)
 
     def refresh(self) -> None:
@@ -114,7 +114,7 @@ class FeatureStore:
             del self._places[key]
 
     def _touch(self, shard: Shard) -> None:
-        """Keep only the files of the shards used last open."""
+        """Keep open only the files of the shards that were used last."""
         self._open[shard.index_path.name] = shard
         self._open.move_to_end(shard.index_path.name)
         if len(self._open) > _MAX_OPEN_SHARDS:
@@ -134,5 +134,5 @@ class FeatureStore:
 
 
 def key_of(name: str) -> bytes:
-    """The name of an entry as an index holds it: 128 bits of BLAKE2b."""
+    """Return the key of an entry in an index: 128 bits of the BLAKE2b hash of its name."""
     return hashlib.blake2b(name.encode(), digest_size=KEY_BYTES).digest()

@@ -1,4 +1,4 @@
-"""Writing: each process appends to a shard of its own."""
+"""Write entries: each process appends to a shard of its own."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class ShardWriter:
-    """Appends entries to a shard of `folder` that no other process writes to; to the next one when it is full.
+    """Append entries to a shard of `folder` that no other process writes to, and to the next one when it is full.
 
     shard_bytes: a shard is full when its data reach this size.
     """
@@ -29,10 +29,10 @@ class ShardWriter:
         self._data_end = 0
 
     def append(self, key: bytes, values: Buffer, mask: Buffer, shape: tuple[int, int, int]) -> int:
-        """Write the values [C, N, D] and the mask [C, N] of an entry; returns how many bytes the shard grew.
+        """Write the values [C, N, D] and the mask [C, N] of an entry; return how many bytes the shard grew.
 
         Raises:
-            OSError: the disk is full or not writable; the shard is as before.
+            OSError: the disk is full or cannot be written; the shard is as before.
         """
         if self._process != os.getpid():
             self._leave_to_parent()
@@ -83,7 +83,7 @@ class ShardWriter:
         self._index_end = self._data_end = 0
 
     def _adopt(self, index_path: Path) -> bool:
-        """Go on with a shard of a process that has ended; False if it is in use, full or gone."""
+        """Continue a shard of a process that has ended; return False if it is in use, full or gone."""
         try:
             self._index_file = os.open(index_path, os.O_RDWR)
         except OSError:
@@ -96,7 +96,7 @@ class ShardWriter:
                 # A writer killed between making the two files leaves an empty index alone.
                 create = 0 if self._index_end else os.O_CREAT
                 self._data_file = os.open(index_path.with_suffix(DATA_SUFFIX), os.O_RDWR | create, 0o644)
-                # What a killed writer left behind its last record is skipped in the data and cut off in the index.
+                # What a killed writer left after its last record is skipped in the data and cut off in the index.
                 self._data_end = os.fstat(self._data_file).st_size
                 if self._data_end < self.shard_bytes:
                     os.ftruncate(self._index_file, self._index_end)
@@ -115,7 +115,7 @@ class ShardWriter:
         self.close()
 
     def _leave_to_parent(self) -> None:
-        """In a forked process: the shard stays the parent's, this process gets one of its own."""
+        """Leave the shard to the parent of a forked process; this process gets one of its own."""
         self._process = os.getpid()
         self._close_files()
 
@@ -127,7 +127,7 @@ class ShardWriter:
 
 
 def _write_all(file: int, content: Buffer, offset: int) -> int:
-    """Write all of `content` at `offset`; returns the offset behind it."""
+    """Write all of `content` at `offset`; return the offset after it."""
     with memoryview(content).cast("B") as rest:
         start = 0
         while start < len(rest):
@@ -136,7 +136,7 @@ def _write_all(file: int, content: Buffer, offset: int) -> int:
 
 
 def _end_of_records(index_file: int) -> tuple[int, bool]:
-    """Offset behind the last good record, and whether that one seals the shard."""
+    """Return the offset after the last good record, and whether that one seals the shard."""
     end = os.fstat(index_file).st_size // RECORD_BYTES * RECORD_BYTES
     while end:
         record = read_record(os.pread(index_file, RECORD_BYTES, end - RECORD_BYTES))

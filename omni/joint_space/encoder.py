@@ -1,4 +1,4 @@
-"""Media as their embedding in a trained joint space: what an LLM learns from one modality, it can then do with others.
+"""Encode media as embeddings in a trained joint space: what an LLM learns from one modality, it can do with others.
 
 Shapes: C clips of one item, B items, D width of the space.
 """
@@ -19,16 +19,16 @@ from omni.media.item import Media
 
 
 class SpaceEncoder(Encoder):
-    """One unit embedding of an item in a joint space, less the centre of its modality.
+    """Encode an item as its unit embedding in a joint space, less the centre of its modality.
 
     Without their centres, the embeddings of two modalities of one meaning differ by little more than noise ("connect,
     collapse, corrupt", Zhang et al. 2024, arXiv 2401.08567): an adapter that was trained on texts alone, with
     `feature_noise`, then understands pictures and sounds.
 
     space: folder of a `JointSpace`; `python -m omni center` puts the centres there.
-    of: modality in the space; default: the same name as in the model. Texts are the modality `text` there, and need
-        another name here, where `text` parts of a message are what the LLM reads.
-    centered: take the centre away.
+    of: name of the modality in the space; default: the same name as in the model. Texts are the modality `text` there,
+        and need another name here, where `text` parts of a message are what the LLM reads.
+    centered: whether the centre is subtracted.
     """
 
     max_features = 1
@@ -58,7 +58,7 @@ class SpaceEncoder(Encoder):
         return self.space.modality(self.of).encoder
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One item -> what the space's encoder takes, all its clips together as one: [1, C, ...]."""
+        """Turn one item into the inputs of the space's encoder, with all its clips as one: [1, C, ...]."""
         inputs = self._inner.preprocess(replace(media, modality=self._inner.modality))
         return {name: tensor[None] for name, tensor in inputs.items()}
 
@@ -66,7 +66,7 @@ class SpaceEncoder(Encoder):
         return 1
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """Tensors [B, C, ...] -> [B, 1, D]"""
+        """Encode tensors [B, C, ...] to [B, 1, D]."""
         items, clips = next(iter(inputs.values())).shape[:2]
         flat = encode_in_chunks(self._inner, {name: tensor.flatten(0, 1) for name, tensor in inputs.items()})
         values, mask = (part.unflatten(0, (items, clips)) for part in flat)

@@ -65,7 +65,10 @@ class EncodedModality(nn.Module):
         return encode_items(self.encoder, items)
 
     def release_encoder(self, name: str) -> None:
-        """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed."""
+        """Drop the weights of the frozen encoder; it is built again, as modality `name`, when it is needed.
+
+        An encoder that can release its weights itself does so; another one is replaced by a stand-in.
+        """
         if self.encoder.release():
             return
         assert self.config is not None

@@ -1,1 +1,1 @@
-"""The feature cache of a run, and the weights of encoders that it makes needless."""
+"""The feature cache of a run, which also drops the weights of encoders that it makes unnecessary."""

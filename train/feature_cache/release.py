@@ -1,4 +1,4 @@
-"""The feature cache of a run, and the weights of encoders that it makes needless.
+"""Attach the feature cache of a run, and drop the weights of encoders that it makes unnecessary.
 
 Once every media item of the training data is cached, no encoder runs any more. Their weights are dropped then, and
 read again if they are needed after all: for other media in an evaluation, or because entries were damaged or deleted.
@@ -27,7 +27,7 @@ _MOST_ROWS_LOOKED_UP = 500
 def attach_feature_cache(model: EncoderStack, config: TrainConfig, warn: bool) -> None:
     """Give `model` the cache that the recipe asks for, if it asks for one.
 
-    With `warn` it is said where the cache freezes a random augmentation.
+    With `warn`, say where the cache freezes a random augmentation.
     """
     if not config.feature_cache:
         return
@@ -47,13 +47,13 @@ def attach_feature_cache(model: EncoderStack, config: TrainConfig, warn: bool) -
 
 
 class EncoderRelease:
-    """Drops the weights of frozen encoders while the cache makes them needless.
+    """Drop the weights of frozen encoders while the cache makes them unnecessary.
 
     Each process decides for itself; nothing that is computed depends on it.
     """
 
     def __init__(self, model: EncoderStack, plan: MixingPlan, config: TrainConfig, first_draw: int) -> None:
-        """first_draw: of the plan, the first that this run takes."""
+        """Watch the draws of `plan` from `first_draw`, the first one of this run."""
         self.model = model
         self.plan = plan
         self.config = config
@@ -62,7 +62,7 @@ class EncoderRelease:
 
     @property
     def frozen(self) -> list[str]:
-        """Modalities whose encoders can be released: frozen, with the weights that their config builds."""
+        """The modalities whose encoders can be released: frozen, with the weights that their config builds."""
         changed = {name.split(".")[1] for name in self.model.unfrozen if ".encoder." in name}
         modalities = {name: self.model.modality(name) for name in self.model.modalities}
         return [
@@ -77,9 +77,9 @@ class EncoderRelease:
             self._release()
 
     def after_step(self, num_draws: int) -> bool:
-        """To be called when `num_draws` draws of the plan are done, on all processes.
+        """Release the encoders if the data were all drawn; called on all processes after `num_draws` draws of the plan.
 
-        True: the weights were dropped just now. Data-loading workers still have copies, so start new ones.
+        Returns True if the weights were dropped just now. Data-loading workers still have copies, so start new ones.
         """
         cache = self.model.feature_cache
         if cache is None:
@@ -115,19 +115,19 @@ class EncoderRelease:
             torch.cuda.empty_cache()
 
     def _all_were_drawn(self, num_draws: int) -> bool:
-        """Whether every row, in every view, was drawn since the first draw; rather too late than too early."""
+        """Return whether every row, in every view, was drawn since the first draw; in doubt, False."""
         length = self.plan.epoch_length
         num_epochs = num_draws // length - -(-self._first_draw // length)  # whole ones
-        # A data set that is drawn in parts goes through its rows in turn: one pass more, where it did not begin with 0.
+        # A data set that is drawn in parts goes through its rows in turn: one pass more if it did not begin with 0.
         passes = self.config.feature_cache_views + (self._first_draw > 0)
         counts = zip(self.plan.counts, self.plan.sizes, strict=True)
         return all(int(count) * num_epochs >= size * passes for count, size in counts)
 
     def _looks_complete(self, sources: Sequence[Source], views: Sequence[int] | None) -> bool:
-        """Whether the media of some hundred rows, evenly spread over the data, are all cached; and there are some."""
+        """Return whether some hundred rows, evenly spread over the data, have media, and all of them are cached."""
         cache, model, frozen = self.model.feature_cache, self.model, self.frozen
         if cache is None or not frozen or any(source.dataset.stream is not None for source in sources):
-            return False  # looking here and there into shards would mean to read all of them
+            return False  # looking into shards here and there would mean reading all of them
         has_some = False
         for media in _some_media(sources):
             if media.modality not in frozen:

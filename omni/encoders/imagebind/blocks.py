@@ -15,7 +15,7 @@ from omni.encoders.imagebind.sizes import TrunkSize
 from omni.encoders.layers import LAST, run_blocks
 from omni.runtime.fast_linear import linear, linear_gelu
 
-BLOCK_NORM_EPSILON = 1e-6  # of blocks, the norm before them, and heads; the stems have 1e-5
+BLOCK_NORM_EPSILON = 1e-6  # in blocks, the norm before them, and heads; the stems have 1e-5
 MLP_RATIO = 4
 
 
@@ -37,7 +37,7 @@ class Attention(nn.Module):
         return self._attend(query, key, value, is_causal)
 
     def at(self, tokens: Tensor, position: Tensor, is_causal: bool = False) -> Tensor:
-        """What `forward` gives at one position [B] of each row, [B, D]: the other queries are not computed."""
+        """Return the output of `forward` at one position [B] of each row, [B, D], without the other queries."""
         width = tokens.shape[-1]
         here = tokens[torch.arange(len(tokens), device=tokens.device), position]
         query = linear(here, self.in_proj_weight[:width], self.in_proj_bias[:width])[:, None]
@@ -89,14 +89,14 @@ class Block(nn.Module):
         return tokens + self.mlp(self.norm_2(tokens))
 
     def at(self, tokens: Tensor, position: Tensor, is_causal: bool = False) -> Tensor:
-        """What `forward` gives at one position [B] of each row, [B, D], for a fraction of the work."""
+        """Return the output of `forward` at one position [B] of each row, [B, D], for a fraction of the work."""
         here = tokens[torch.arange(len(tokens), device=tokens.device), position]
         here = here + self.attn.at(self.norm_1(tokens), position, is_causal)
         return here + self.mlp(self.norm_2(here))
 
 
 class Trunk(nn.Module):
-    """A stack of blocks, behind a norm where the modality has one (vision)."""
+    """A stack of blocks, after a norm where the modality has one (vision)."""
 
     def __init__(self, size: TrunkSize, pre_norm: bool, extra_key: bool, is_causal: bool) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class Trunk(nn.Module):
         return run_blocks(blocks, self.pre_transformer_layer(tokens), layers)
 
     def at(self, tokens: Tensor, position: Tensor) -> Tensor:
-        """What `forward` gives at one position [B] of each row, [B, D]: the last block works on that one alone."""
+        """Return the output of `forward` at one position [B] of each row, [B, D]; the last block runs on it alone."""
         tokens = self.pre_transformer_layer(tokens)
         *earlier, last = self.blocks
         for block in earlier:

@@ -1,4 +1,4 @@
-"""The encoder for one modality of ImageBind.
+"""Encode one modality with ImageBind.
 
 Shapes: B items or clips, S clips of one item, N tokens, D width of a trunk, E width of the joint space.
 """
@@ -31,8 +31,8 @@ from omni.media.sound import SOUND_EXTENSIONS
 from omni.media.text import load_text
 from omni.media.thermal import THERMAL_EXTENSIONS
 
-LICENCE = "CC-BY-NC-SA-4.0"  # of the published weights
-_MOST_CHARACTERS = 20_000  # of a text, of which 77 tokens are read
+LICENCE = "CC-BY-NC-SA-4.0"  # licence of the published weights
+_MOST_CHARACTERS = 20_000  # longest text that is taken; 77 of its tokens are read
 _MOST_CLIPS = 32  # in one pass through the trunk, which bounds its memory: a video alone has 15 views
 
 _TRUNK_OF = {
@@ -66,25 +66,25 @@ _EXTENSIONS = {
 
 
 class ImageBindEncoder(Encoder):
-    """One trunk of ImageBind: token features for an adapter, or the embedding in the joint space.
+    """Encode media with one trunk of ImageBind: token features for an adapter, or the embedding in the joint space.
 
     weights: the published `imagebind_huge.pth`, or a folder with one such file. All keys of all six trunks are
         checked; only this modality's trunk is kept.
     modality: image, video, sound (or audio), depth, thermal, imu or text. Where the recipe's own name is another one,
         `kind` says which of these it is.
-    output: "tokens" = what the trunk gives, [clips, N, width of the trunk], class token first; "embedding" = one
+    output: "tokens" = the trunk's output, [clips, N, width of the trunk], class token first; "embedding" = one
         feature per item in the joint space, the mean over its clips.
     normalize: embeddings of unit length; False = as published, times the modality's logit scale.
-    num_clips: of 2 s (5 s of an imu), evenly spread, at most; default: 5 of a video (each in three crops), 3 of a
-        sound, 1 of an imu.
+    num_clips: most clips of an item, each of 2 s (imu: 5 s), evenly spread; default: 5 for a video (each in three
+        crops), 3 for a sound, 1 for an imu.
     clips: another choice of clips, see `omni.media.clips.Clips`; num_clips is the one above unless given.
-    options: for the loader of the media, where an item has none of its own: `{encoding: sun, sensor: kv2}` for depth,
+    options: options for the loader of media that have none of their own: `{encoding: sun, sensor: kv2}` for depth,
         `{scaling: radiometric}` for thermal, `{acceleration_unit: g}` for imu, `{start: 0, end: 10}` for all with time.
-    layers: of tokens: which of the trunk's, 0 (before the first block) to the number of blocks; several are joined by
-        width. Default: the last.
-    dtype: float32, float16 or bfloat16, of the trunk. Embeddings are always float32.
+    layers: for the output "tokens", the layers of the trunk that give them, 0 (before the first block) to the number of
+        blocks; several are joined by width. Default: the last.
+    dtype: number format of the trunk: float32, float16 or bfloat16. Embeddings are always float32.
     vocabulary: CLIP's `bpe_simple_vocab_16e6.txt.gz`, needed for text only.
-    sizes: of other checkpoints in the published key names; default: `imagebind_huge`.
+    sizes: sizes of another checkpoint in the published key names; default: `imagebind_huge`.
     """
 
     fingerprint_name = "omni.encoders.imagebind.encoder.ImageBindEncoder"
@@ -132,17 +132,17 @@ class ImageBindEncoder(Encoder):
 
     @cached_property
     def tokenizer(self) -> ClipTokenizer:
-        """CLIP's tokenizer, for text. Raises ValueError if there is no vocabulary."""
+        """The tokenizer of CLIP, for text. Raises ValueError if there is no vocabulary."""
         if self._vocabulary is None:
             raise ValueError(
                 "ImageBind's text trunk needs vocabulary: the path of CLIP's bpe_simple_vocab_16e6.txt.gz, which lies "
-                "beside ImageBind's code"
+                "next to ImageBind's code"
             )
         return ClipTokenizer(self._vocabulary)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
-        """One item -> `clips` [S, ...] and, of sound, imu and text, `mask` [S, N]; for embeddings only `clips`
-        [1, S, ...].
+        """Turn one item into `clips` [S, ...] and, for sound, imu and text, `mask` [S, N]; for embeddings only into
+        `clips` [1, S, ...].
 
         Text is UTF-8, as bytes or in a file.
         """
@@ -155,7 +155,7 @@ class ImageBindEncoder(Encoder):
         return 1 if self.output == "embedding" else _NUM_TOKENS[self.trunk]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
-        """What `preprocess` gives -> [B, N, D], or embeddings [B, 1, E]."""
+        """Encode the output of `preprocess` to [B, N, D], or to embeddings [B, 1, E]."""
         clips = inputs["clips"]
         if self.output == "embedding":
             values = self.embed(clips)[:, None]
@@ -170,13 +170,13 @@ class ImageBindEncoder(Encoder):
 
     @torch.no_grad()
     def embed(self, clips: Tensor) -> Tensor:
-        """Clips of items [B, S, ...] -> embeddings float32 [B, E]: the mean over the clips' scaled embeddings."""
+        """Embed items of clips [B, S, ...] -> float32 [B, E]: the mean over the clips' scaled embeddings."""
         rows = [self.network.embed(self.trunk, chunk) for chunk in clips.flatten(0, 1).split(_MOST_CLIPS)]
         mean = torch.cat(rows).unflatten(0, clips.shape[:2]).mean(dim=1)
         return functional.normalize(mean, dim=-1) if self.normalize else mean
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Texts -> embeddings float32 [B, E]; of the text trunk only."""
+        """Embed texts with the text trunk, the only one that can -> float32 [B, E]."""
         assert self.trunk == "text", self.trunk
         device = next(self.parameters()).device
         return self.embed(self.tokenizer(texts)[:, None].to(device))

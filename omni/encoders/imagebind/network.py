@@ -21,7 +21,7 @@ _WITH_EXTRA_KEY = ("audio", "depth", "thermal", "imu")
 
 
 class LogitScale(nn.Module):
-    """Multiplies by exp(log_logit_scale), at most 100; learned for text, fixed for the others."""
+    """Multiply by exp(log_logit_scale), at most 100; learned for text, fixed for the others."""
 
     log_logit_scale: Tensor
 
@@ -37,7 +37,7 @@ class LogitScale(nn.Module):
 
 
 class TextHead(nn.Module):
-    """The text's head has a name of its own in the checkpoint."""
+    """The head of text, which is named otherwise in the checkpoint."""
 
     def __init__(self, layers: nn.Sequential) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class TextHead(nn.Module):
 
 
 class ImageBindNetwork(nn.Module):
-    """The chosen trunks with all that belongs to them; `trunks` are names out of `TRUNKS`."""
+    """The chosen trunks with all that belongs to them; `trunks` are names from `TRUNKS`."""
 
     def __init__(self, sizes: ImageBindSizes, trunks: Sequence[str] = TRUNKS) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class ImageBindNetwork(nn.Module):
         )
 
     def stem(self, trunk: str, clips: Tensor) -> Tensor:
-        """Clips [B, *CLIP_SHAPES[trunk]] (stills [B, 3, 224, 224]) -> tokens before the trunk [B, N, D].
+        """Turn clips [B, *CLIP_SHAPES[trunk]] (stills [B, 3, 224, 224]) into the tokens before the trunk [B, N, D].
 
         Raises ValueError for clips of another shape.
         """
@@ -82,14 +82,14 @@ class ImageBindNetwork(nn.Module):
         return self.modality_preprocessors[trunk](clips.to(dtype) if clips.is_floating_point() else clips)
 
     def tokens(self, trunk: str, clips: Tensor, layers: Sequence[int] = LAST) -> Tensor:
-        """Clips -> what the trunk gives, [B, N, D]; the class token (of text: the begin token) is the first.
+        """Run the trunk on clips -> [B, N, D]; the class token (for text: the begin token) is the first.
 
         Several layers are joined by width.
         """
         return self.modality_trunks[trunk](self.stem(trunk, clips), layers)
 
     def head(self, trunk: str, clips: Tensor) -> Tensor:
-        """Clips -> the projected class token (of text: end token) [B, E], neither normalised nor scaled."""
+        """Return the projected class token (for text: the end token) of clips [B, E], neither normalised nor scaled."""
         tokens = self.stem(trunk, clips)
         if trunk == "text":
             position = clips.argmax(dim=1)  # the end token has the largest id
@@ -101,7 +101,7 @@ class ImageBindNetwork(nn.Module):
         return self.modality_heads[trunk](pooled)
 
     def embed(self, trunk: str, clips: Tensor) -> Tensor:
-        """Clips -> embeddings [B, E] float32 as published: unit length times the trunk's logit scale."""
+        """Embed clips as published, [B, E] float32: unit length times the trunk's logit scale."""
         unit = functional.normalize(self.head(trunk, clips).float(), dim=-1)
         return self.modality_postprocessors[trunk](unit)
 
@@ -109,7 +109,7 @@ class ImageBindNetwork(nn.Module):
 def load_imagebind(
     path: Path, sizes: ImageBindSizes, trunks: Sequence[str], dtype: torch.dtype = torch.float32
 ) -> ImageBindNetwork:
-    """The chosen trunks out of a checkpoint of all six; the rest of the file is not read into memory.
+    """Load the chosen trunks from a checkpoint of all six; the rest of the file is not read into memory.
 
     Raises ValueError unless the file holds exactly the keys and shapes of all six trunks.
     """
@@ -136,6 +136,6 @@ def _build_head(name: str, width: int, embedding_dim: int) -> nn.Module:
     projection = nn.Linear(width, embedding_dim, bias=False)
     if name == "text":
         return TextHead(nn.Sequential(norm, projection))
-    # The places of layers without weights (choice of the class token, and dropout for IMU) keep the keys' numbers.
+    # Layers without weights (choice of the class token, and dropout for IMU) keep their places, so the keys fit.
     between = [nn.Identity()] * (2 if name == "imu" else 1)
     return nn.Sequential(norm, *between, projection)

@@ -1,6 +1,6 @@
-"""What each trunk of ImageBind is given, with the constants of its publication (arXiv:2305.05665) and code.
+"""Prepare media for the trunks of ImageBind, with the constants of its publication (arXiv:2305.05665) and code.
 
-Every function takes one media item and gives its clips, float32 [S, *CLIP_SHAPES[trunk]].
+Every function takes one media item and returns its clips, float32 [S, *CLIP_SHAPES[trunk]].
 Shapes: S clips of one item, T samples.
 """
 
@@ -36,7 +36,7 @@ from omni.media.item import Media
 from omni.media.sound import load_sound
 from omni.media.thermal import load_thermal
 
-CLIP_SECONDS = 2.0  # of sound and video
+CLIP_SECONDS = 2.0  # length of a clip of sound or video
 VIEWS_PER_CLIP = 3  # crops of a video: left, middle, right (or top, middle, bottom)
 AUDIO_MEAN, AUDIO_DEVIATION = -4.268, 9.138  # of filter banks
 LARGEST_DISPARITY = 75.0
@@ -45,13 +45,15 @@ DISPARITY_MEAN, DISPARITY_DEVIATION = 0.0418, 0.0295  # after division by the la
 
 
 def image_clips(media: Media) -> Tensor:
-    """A picture: shorter side 224 (bicubic), middle square, CLIP's scale -> [1, 3, 224, 224]."""
+    """Prepare a picture: shorter side 224 (bicubic), middle square, CLIP's scale -> [1, 3, 224, 224]."""
     return to_pixels(resize_and_crop(load_image(media), IMAGE_SIZE))[None]
 
 
 def video_clips(media: Media, clips: Clips) -> Tensor:
-    """A video: clips of 2 s, the first and last frame of each, in three crops -> [3 x clips, 3, 2, 224, 224], crop by
-    crop of the first clip, then of the next. A video of up to 2 s has one clip."""
+    """Prepare a video: clips of 2 s, the first and last frame of each, in three crops -> [3 x clips, 3, 2, 224, 224].
+
+    The crops of the first clip come first, then those of the next. A video of up to 2 s has one clip.
+    """
 
     def wanted(duration: float) -> list[float]:
         times = []
@@ -70,7 +72,7 @@ def video_clips(media: Media, clips: Clips) -> Tensor:
 
 
 def sound_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
-    """A sound: clips of 2 s -> filter banks [S, 1, 128, 204], and which of the trunk's tokens hold sound, bool
+    """Prepare a sound: clips of 2 s -> filter banks [S, 1, 128, 204], and which of the trunk's tokens hold sound, bool
     [S, 229]. A sound of up to 2 s has one clip."""
     samples = load_sound(media, SAMPLING_RATE).samples
     length = int(CLIP_SECONDS * SAMPLING_RATE)
@@ -81,27 +83,29 @@ def sound_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
 
 
 def mel_clip(samples: np.ndarray) -> Tensor:
-    """Mono samples [T] at 16 kHz -> normalised filter banks [1, 128, 204]: 198 frames of 2 s, zeros up to 204 (before
-    normalising), or the first 204 of more."""
+    """Turn mono samples [T] at 16 kHz into normalised filter banks [1, 128, 204].
+
+    2 s are 198 frames, which are filled up with zeros to 204 (before normalising); only the first 204 are kept of more.
+    """
     bands = filter_banks(samples - samples.mean(), AUDIO_BANDS, window="hanning")[:AUDIO_FRAMES].T
     filled = np.pad(bands, ((0, 0), (0, AUDIO_FRAMES - bands.shape[1])))
     return (torch.from_numpy(filled)[None] - AUDIO_MEAN) / AUDIO_DEVIATION
 
 
 def depth_clips(media: Media) -> Tensor:
-    """A depth picture, as disparity (see `load_disparity`) -> [1, 1, 224, 224]."""
+    """Prepare a depth picture, as disparity (see `load_disparity`) -> [1, 1, 224, 224]."""
     disparity = load_disparity(media).clip(SMALLEST_DISPARITY, LARGEST_DISPARITY) / LARGEST_DISPARITY
     return (_one_channel(disparity, Image.Resampling.BILINEAR) - DISPARITY_MEAN) / DISPARITY_DEVIATION
 
 
 def thermal_clips(media: Media) -> Tensor:
-    """A thermal picture, warm is bright (see `load_thermal`) -> [1, 1, 224, 224] in 0-1."""
+    """Prepare a thermal picture, warm is bright (see `load_thermal`) -> [1, 1, 224, 224] in 0-1."""
     return _one_channel(load_thermal(media), Image.Resampling.BICUBIC).clamp(0, 1)
 
 
 def imu_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
-    """A recording of an inertial measurement unit: clips of 5 s at 400 Hz -> [S, 6, 2000], and which of the trunk's
-    tokens hold samples, bool [S, 251]. What is shorter is filled up with zeros."""
+    """Prepare a recording of an inertial measurement unit: clips of 5 s at 400 Hz -> [S, 6, 2000], and which of the
+    trunk's tokens hold samples, bool [S, 251]. A shorter recording is filled up with zeros."""
     recording = load_imu(media, IMU_RATE)
     length = recording.samples.shape[1]
     starts = clips.starts(length, IMU_SAMPLES, IMU_RATE, media.describe(), shortest_tail=IMU_PATCH)
@@ -111,14 +115,14 @@ def imu_clips(media: Media, clips: Clips) -> tuple[Tensor, Tensor]:
 
 
 def _audio_mask(num_samples: int) -> Tensor:
-    """The class token, and the patches (band by band) that begin within the sound."""
+    """Mark the class token, and the patches (band by band) that begin within the sound."""
     bands, times = audio_grid()
     real = torch.arange(times) * AUDIO_STRIDE < num_frames(num_samples)
     return torch.cat([torch.ones(1, dtype=torch.bool), real.repeat(bands)])
 
 
 def _three_crops(frames: Sequence[Image.Image]) -> Tensor:
-    """Frames of one clip -> three square views [3, 3, frames, 224, 224] along the longer side."""
+    """Cut frames of one clip into three square views, [3, 3, frames, 224, 224], along the longer side."""
     video = torch.stack([torch.from_numpy(np.array(frame)) for frame in frames]).permute(3, 0, 1, 2).float() / 255
     height, width = video.shape[-2:]
     shorter = min(height, width)
@@ -132,6 +136,6 @@ def _three_crops(frames: Sequence[Image.Image]) -> Tensor:
 
 
 def _one_channel(values: np.ndarray, filter_: Image.Resampling) -> Tensor:
-    """Values [height, width] -> the middle square of the resized picture [1, 1, 224, 224]."""
+    """Return the middle square [1, 1, 224, 224] of resized values [height, width]."""
     picture = resize_and_crop(Image.fromarray(values.astype(np.float32)), IMAGE_SIZE, filter_)
     return torch.from_numpy(np.array(picture))[None, None]

@@ -1,4 +1,4 @@
-"""How large ImageBind's six trunks are."""
+"""Sizes of ImageBind's six trunks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,11 +35,13 @@ class ImageBindSizes:
     embedding_dim: int = 1024
 
     def trunk(self, name: str) -> TrunkSize:
-        """The size of one of `TRUNKS`."""
+        """Return the size of one of `TRUNKS`."""
         return getattr(self, name)
 
     @classmethod
     def parse(cls, value: "ImageBindSizes | Mapping[str, Any] | None") -> "ImageBindSizes":
-        """Sizes from a recipe: `{vision: {width: 64, num_blocks: 2, num_heads: 4}, ..., embedding_dim: 40}`; what is
-        left out is as published. Raises ValueError for an unknown key."""
+        """Read sizes from a recipe: `{vision: {width: 64, num_blocks: 2, num_heads: 4}, ..., embedding_dim: 40}`.
+
+        What is left out is as published. Raises ValueError for an unknown key.
+        """
         return value if isinstance(value, ImageBindSizes) else from_dict(cls, value or {}, "sizes")

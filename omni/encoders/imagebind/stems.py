@@ -1,4 +1,4 @@
-"""From preprocessed media to the tokens that a trunk takes; key names are those of the published checkpoint.
+"""Turn preprocessed media into the tokens that a trunk takes; key names are those of the published checkpoint.
 
 Shapes: B clips, N tokens, D width.
 """
@@ -15,7 +15,7 @@ AUDIO_BANDS, AUDIO_FRAMES = 128, 204
 IMU_CHANNELS, IMU_SAMPLES, IMU_PATCH = 6, 2000, 8
 CONTEXT_LENGTH, VOCABULARY_SIZE = 77, 49408
 
-# What a clip of each trunk looks like, without B.
+# Shape of a clip of each trunk, without B.
 CLIP_SHAPES = {
     "vision": (3, VISION_FRAMES, IMAGE_SIZE, IMAGE_SIZE),
     "audio": (1, AUDIO_BANDS, AUDIO_FRAMES),
@@ -90,13 +90,13 @@ class MediaPreprocessor(nn.Module):
         self.pos_embedding_helper = PositionEmbedding(num_patches + 1, width)
 
     def forward(self, clips: Tensor) -> Tensor:
-        """Preprocessed clips -> [B, N, D], the class token first."""
+        """Turn preprocessed clips into tokens [B, N, D], the class token first."""
         patches = self.get_submodule(self._stem_name)(clips)
         return _with_class_token(self.cls_token, patches) + self.pos_embedding_helper.pos_embed
 
 
 class ImuPreprocessor(nn.Module):
-    """Stem, class token and positions of IMU, whose positions have another name."""
+    """Stem, class token and positions of IMU, whose positions are named otherwise in the checkpoint."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class TextPreprocessor(nn.Module):
 
 
 def build_preprocessor(trunk: str, width: int) -> nn.Module:
-    """The preprocessor of one of the six trunks."""
+    """Build the preprocessor of one of the six trunks."""
     if trunk == "text":
         return TextPreprocessor(width)
     if trunk == "imu":
@@ -141,7 +141,7 @@ def build_preprocessor(trunk: str, width: int) -> nn.Module:
 
 
 def audio_grid() -> tuple[int, int]:
-    """Patches of a sound clip: bands (rows) and times (columns), 12 and 19."""
+    """Return how many patches a sound clip has in bands (rows) and times (columns): 12 and 19."""
     return (AUDIO_BANDS - PATCH) // AUDIO_STRIDE + 1, (AUDIO_FRAMES - PATCH) // AUDIO_STRIDE + 1
 
 

@@ -23,7 +23,7 @@ _END_OF_WORD = "</w>"
 
 
 class ClipTokenizer:
-    """Texts -> ids [B, 77] with begin and end, zeros behind.
+    """Turn texts into ids [B, 77] with begin and end tokens, and zeros after them.
 
     vocabulary: the published `bpe_simple_vocab_16e6.txt.gz` (or unpacked), or a folder with one such file.
     """
@@ -42,7 +42,7 @@ class ClipTokenizer:
         self._tokenizer.pre_tokenizer = Steps([words, ByteLevel(add_prefix_space=False, use_regex=False)])
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Ids int64 [B, 77]; of a longer text the beginning, followed by the end token."""
+        """Return ids int64 [B, 77]; a longer text is cut off and followed by the end token."""
         ids = torch.zeros(len(texts), CONTEXT_LENGTH, dtype=torch.long)
         for row, encoded in enumerate(self._tokenizer.encode_batch([clean_text(text) for text in texts])):
             full = [self._begin, *encoded.ids[: CONTEXT_LENGTH - 2], self._end]
@@ -51,13 +51,13 @@ class ClipTokenizer:
 
 
 def clean_text(text: str) -> str:
-    """Wrongly decoded characters and HTML entities put right, white space to single blanks, as CLIP does."""
+    """Repair wrongly decoded characters and HTML entities and reduce white space to single blanks, as CLIP does."""
     repaired = ftfy.fix_text(text)
     return " ".join(html.unescape(html.unescape(repaired)).split())
 
 
 def _read_vocabulary(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Ids by token, and merges in order: 256 bytes, the same at a word's end, one token a merge, two special ones.
+    """Read ids by token, and merges in order: 256 bytes, the same at a word's end, one token a merge, two special ones.
 
     Raises ValueError if the file does not hold enough merges.
     """
@@ -74,7 +74,7 @@ def _read_vocabulary(path: Path) -> tuple[dict[str, int], list[tuple[str, str]]]
 
 
 def _byte_characters() -> list[str]:
-    """The character that stands for each byte in the file: printable bytes first, as themselves; then the others, as
-    characters from 256 on (GPT-2's scheme)."""
+    """Return the character that stands for each byte in the file: printable bytes first, as themselves; then the
+    others, as characters from 256 on (GPT-2's scheme)."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     return [*map(chr, printable), *(chr(256 + index) for index in range(256 - len(printable)))]

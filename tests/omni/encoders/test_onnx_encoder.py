@@ -160,3 +160,11 @@ def test_errors_say_what_is_there(tmp_path: Path) -> None:
         OnnxEncoder(tmp_path, "sensor").preprocess(Media("sensor", data=clips(1)))
     with pytest.raises(ValueError, match="layout is 'rows'"):
         OnnxEncoder(tmp_path, "sensor", layout="rows")  # pyright: ignore[reportArgumentType]
+
+
+def test_settings_of_a_preprocessor_that_was_built_before_are_part_of_the_fingerprint(tmp_path: Path) -> None:
+    save_graph(tmp_path / "model.onnx", "batch")
+    one, same, other = (OnnxEncoder(tmp_path, "sensor", ArrayPreprocessor(factor)) for factor in (2.0, 2.0, 3.0))
+    assert one.fingerprint() == same.fingerprint() != other.fingerprint()
+    with pytest.raises(ValueError, match="OnnxEncoder cannot hold its argument 'preprocessor'"):
+        OnnxEncoder(tmp_path, "sensor", lambda media: {}).fingerprint()
