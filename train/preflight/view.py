@@ -1,6 +1,7 @@
 """How the preflight shows itself: aligned columns on a terminal or in a log file."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
+from omni.model.modality import Modality
 from omni.prompts.chat_layout import IGNORED_LABEL, MEDIA_SLOT
 
 _WIDTH_OF_A_FILE = 120  # columns where the output is no terminal
@@ -99,7 +101,8 @@ def render_prompt(model: EncoderStack, example: Example) -> Text:
         if token_id == MEDIA_SLOT:
             flush()
             item = next(media)
-            text.append(f"<{item.modality} x {model.modality(item.modality).num_tokens(item)}>", style="cyan")
+            modality = cast(Modality, model.modality(item.modality))  # that of a model with an LLM
+            text.append(f"<{item.modality} x {modality.num_tokens(item)}>", style="cyan")
         else:
             ids.append(token_id)
     flush()
