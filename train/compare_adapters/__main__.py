@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from train.data.bad_samples import TooManyBadSamplesError
     from train.run.run_state import NonFiniteLossError, RunInterruptedError
-    from train.run.save_errors import SaveError
+    from train.runtime.save_errors import SaveError
 
     try:
         _compare(options)
