@@ -47,7 +47,7 @@ class TrainingStep(nn.Module):
         return self.contract.sample_objective
 
     def forward(self, batch: Sequence[Example], num_answer_tokens: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a micro-batch (see `Objective`) and metrics; of an empty one zero, with zero gradients."""
+        """Return the loss of a micro-batch (`Objective`) and metrics; for an empty one zero, with zero gradients."""
         anchor = touch_all_parameters(self)
         if not batch:
             return anchor, {}
