@@ -98,8 +98,8 @@ class AttendedMedia:
         return self._visible[key]
 
 
-# Of the thread or task that runs the LLM: hooks have no other way to know what a call is about, since most
-# architectures of transformers pass on no arguments that they do not know.
+# The value belongs to the thread or task that runs the LLM: hooks have no other way to know what a call is about, since
+# most architectures of transformers pass on no arguments that they do not know.
 _ATTENDED: ContextVar[AttendedMedia | None] = ContextVar("attended_media", default=None)
 
 

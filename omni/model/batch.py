@@ -61,7 +61,7 @@ class EmbeddedExample:
     embeds: Tensor  # [L, D]
     labels: Tensor  # [L]
     attended: tuple[AttendedItem, ...] = ()  # in their order
-    leading_ids: tuple[int, ...] = ()  # tokens before the first media item that have no label, nor has the one after
+    leading_ids: tuple[int, ...] = ()  # tokens before the first media item that are no answer tokens and predict none
     needed: int | None = None  # tokens up to the last that predicts an answer token; None = all
 
 

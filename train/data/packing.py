@@ -158,8 +158,11 @@ class PackedMicroBatches:
 
 
 def positions_taken(lengths: Sequence[int], budget: int | None) -> tuple[int, int, int]:
-    """Of one forward pass over samples of `lengths` tokens: their tokens, the positions that they would take as a
-    padded batch, and those that the budget allows (null: their tokens; one sample may be longer than the budget)."""
+    """Return what one forward pass over samples of `lengths` tokens has and takes, in three numbers.
+
+    They are the tokens of the samples, the positions of a padded batch of them, and the positions that the budget
+    allows: without a budget, or where one sample is longer than it, the tokens themselves.
+    """
     tokens = sum(lengths)
     return tokens, len(lengths) * max(lengths, default=0), max(budget or 0, tokens) if lengths else 0
 

@@ -44,7 +44,7 @@ class PreparedSamples(Dataset[Example | BadSample]):
         self._lanes: dict[tuple[int, int], tuple[int, LaneReader]] = {}  # data set and lane -> epoch, reader
 
     def __getitems__(self, draws: Sequence[Draw]) -> PreparedBatch:
-        """Those of a whole micro-batch, as torch's loader asks for them, with the time that they took."""
+        """Return the examples of a whole micro-batch, as torch's loader asks for them, with the time that they took."""
         started = time.perf_counter()
         batch = PreparedBatch(self[draw] for draw in draws)
         batch.seconds = time.perf_counter() - started
