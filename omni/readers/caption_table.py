@@ -89,11 +89,12 @@ def _sample(row: CaptionRow, base: Path, sample_id: str, modality: Modalities) -
         media = Media(known or modality_of(extension, modality), path=media.path, data=media.data)
     except ValueError as error:
         raise SampleError(sample_id, str(error)) from error
-    captions = {"captions": [*row.captions]} if len(row.captions) > 1 else {}
-    meta = {"caption": row.captions[0], **captions, **category_of(sample_id)}
+    answer, *others = row.captions
+    captions = {"captions": [answer, *others]} if others else {}
+    meta = {"caption": answer, **captions, **category_of(sample_id)}
     turns = [
         {"role": "user", "content": [media] if row.question is None else row.question},
-        {"role": "assistant", "content": row.captions[0]},
+        {"role": "assistant", "content": answer},
     ]
     columns = {} if row.question is None else {media.modality: [media]}
     return parse_sample({"id": sample_id, "messages": turns, "meta": meta}, media_keys={}, media=columns, in_front=True)

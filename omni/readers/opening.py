@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni.readers.caption_table import read_captions
+from omni.readers.captions import TABLE_NAMES
 from omni.readers.dataset import SampleDataset
 from omni.readers.folder import read_folder
 from omni.readers.huggingface import read_datasets
@@ -43,7 +44,10 @@ _FORMAT_OF_SUFFIX = {
 
 
 def open_dataset(
-    source: str | Path | Sequence[str] | Dataset | DatasetDict, *, format: str | None = None, **options: Any
+    source: str | Path | list[str] | tuple[str, ...] | Dataset | DatasetDict,
+    *,
+    format: str | None = None,
+    **options: Any,
 ) -> SampleDataset:
     """Open a data set.
 
@@ -104,13 +108,17 @@ def _guess_format(path: Path) -> str:
         raise ValueError(f"cannot tell the format of {path} by its ending; known are {known}; or say it with `format`")
     if suffix == ".jsonl" and _first_row_has_conversations(path):
         return "llava"
+    if path.name in TABLE_NAMES and suffix == ".jsonl" and not _head_has(path, b'"messages"'):
+        return "captions"
     return _FORMAT_OF_SUFFIX[suffix]
 
 
 def _first_row_has_conversations(path: Path) -> bool:
-    """Return whether the keys of the first rows are LLaVA's.
+    """Return whether the keys of the first rows are LLaVA's."""
+    return _head_has(path, b'"conversations"') and not _head_has(path, b'"messages"')
 
-    Only the file's beginning is read, so that a large file is not parsed twice."""
+
+def _head_has(path: Path, key: bytes) -> bool:
+    """Return whether a file's beginning holds a key; a large file is not parsed twice for that."""
     with open(path, "rb") as file:
-        head = file.read(1 << 16)
-    return b'"conversations"' in head and b'"messages"' not in head
+        return key in file.read(1 << 16)

@@ -1,7 +1,7 @@
 """The spellings of other tools: parts of OpenAI, Anthropic and Qwen-VL, turns of ShareGPT and the Cauldron."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def turns_of(row: Mapping[str, Any]) -> Any:
     return next((row[key] for key in TURN_KEYS if row.get(key) is not None), None)
 
 
-def is_list(value: Any) -> bool:
+def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
     """Return whether a value is a list as JSON, Python or a table gives it."""
     return isinstance(value, list | tuple | np.ndarray)
 

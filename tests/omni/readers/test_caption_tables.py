@@ -100,7 +100,7 @@ def test_files_of_a_table_may_lie_elsewhere_and_be_named_as_on_windows(tmp_path:
 def test_rows_of_json_lines_may_hold_lists_and_questions(tmp_path: Path) -> None:
     rows = [{"file_name": "a.wav", "captions": ["one", "two"]}, {"image": "a.png", "question": "Q?", "answer": "A"}]
     text = "".join(json.dumps(row) + "\n" for row in [*rows, {"x": 1}])
-    first, second, third = table(tmp_path, text, "captions.jsonl", format="captions")
+    first, second, third = table(tmp_path, text, "captions.jsonl")
     assert isinstance(first, Sample)
     assert first.meta == {"caption": "one", "captions": ["one", "two"]}
     assert isinstance(second, Sample)

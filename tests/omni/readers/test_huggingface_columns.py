@@ -139,9 +139,9 @@ def test_paths_start_from_the_folder_of_the_table(tmp_path: Path, monkeypatch: p
 
 def test_tables_in_memory_are_opened_and_other_things_refused(tmp_path: Path) -> None:
     table = Dataset.from_dict({"image": [picture(tmp_path / "a.png")], "caption": ["A"]})
-    assert shown(open_dataset(table)) == shown(open_dataset(datasets.DatasetDict(train=table))) == "<image> | A"
+    assert shown(open_dataset(table)) == shown(open_dataset(datasets.DatasetDict({"train": table}))) == "<image> | A"
     with pytest.raises(ValueError, match="no split 'test'"):
-        open_dataset(datasets.DatasetDict(train=table), split="test")
+        open_dataset(datasets.DatasetDict({"train": table}), split="test")
     with pytest.raises(ValueError, match=r"IterableDataset; open it without streaming"):
         open_dataset(table.to_iterable_dataset())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="by a function of its own"):
