@@ -12,7 +12,7 @@ from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.source import Source, content_of, describe_source, what_it_looks_like
 
-IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
+IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
 PIXEL_LIMIT_VARIABLE = "OMNI_MAX_IMAGE_PIXELS"
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")

@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from PIL import Image
 
+from omni.media.spelling import content_in_base64, find_spelling
+
 MediaData = bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
 
 
@@ -151,7 +153,8 @@ def _media_from_mapping(modality: str, value: Mapping[str, Any], base: Path | No
 
 def _media_from_text(modality: str, text: str, base: Path | None) -> Media:
     if not text.startswith("data:"):
-        return Media(modality, path=local_path(text, base))
+        content = content_in_base64(text)
+        return Media(modality, path=local_path(text, base)) if content is None else Media(modality, data=content)
     header, comma, payload = text.partition(",")
     if not comma or not header.endswith(";base64"):
         raise ValueError(f"a data: URL must be base64 (data:image/png;base64,...), got {shorten(text)}")
@@ -170,7 +173,7 @@ def local_path(text: str, base: Path | None) -> str:
         raise ValueError(
             f"{shorten(text)} is not a local file; nothing is downloaded here, so fetch it first and give its path"
         )
-    return text if base is None else os.path.abspath(base / text)
+    return find_spelling(text, base)
 
 
 def decode_bytes(value: Any, key: str) -> bytes:

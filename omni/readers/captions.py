@@ -1,35 +1,38 @@
 """Captions of files: from a table of captions, from a text file next to the file, or from its own name."""
 
 import csv
+import io
 import json
 import re
-from collections.abc import Iterator
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from omni.readers.columns import (
+    CAPTION_COLUMNS,
+    FILE_COLUMNS,
+    TextColumns,
+    find_text_columns,
+    numbered_like,
+    texts_in,
+)
 from omni.samples.messages import SampleError
 
 # Tables that a folder may hold; the first one found is used. Hugging Face's imagefolder has those named metadata.
 TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".csv", ".tsv", ".jsonl"))
-FILE_COLUMNS = ("file_name", "file", "path", "filename", "image", "sound", "audio")
-CAPTION_COLUMNS = ("caption", "text", "transcript", "sentence", "description", "label")
+# Text files next to a file, as WebDataset's members: fox.txt or fox.png.txt for fox.png. The first that exists counts.
+SIDECAR_EXTENSIONS = (".txt", ".caption", ".text", ".cap")
+SEPARATORS = (",", "\t", ";", "|")
 
 # Names that cameras and recorders give, which describe nothing.
 _DEVICE_WORDS = {
-    "img",
-    "image",
-    "dsc",
-    "dscn",
-    "dscf",
-    "pxl",
-    "photo",
-    "picture",
-    "vid",
-    "mvi",
-    "rec",
-    "mov",
-    "screenshot",
+    *("img", "image", "dsc", "dscn", "dscf", "pxl", "photo", "picture", "vid", "mvi", "rec", "mov", "screenshot"),
 }
+# IMG2041, n01440764, P1010023, and hashes: numbers with a few letters, which count and do not describe.
+_NUMBERED = re.compile(r"[a-z]{0,4}\d{4,}|(?=[a-f]*\d)[0-9a-f]{8,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,36 @@ class CaptionRow:
 
     place: str
     file: str
-    caption: str
+    captions: tuple[str, ...]  # at least one; the first is the answer
+    question: str | None = None
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How a table of captions is read: its columns and their separator, each None where the table itself shows it."""
+
+    file: str | None = None
+    caption: str | None = None
+    question: str | None = None
+    separator: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is not None and len(self.separator) != 1:
+            raise ValueError(f"the separator of a table's columns must be one character, got {self.separator!r}")
 
 
 def caption_from_name(stem: str) -> str | None:
     """Return the words of a file name: `red_fox-01` -> `red fox`; None if it has none (`IMG_2041`, `0017`).
 
     Underscores, hyphens and spaces separate words; numbers of their own at the end, `(1)` and `copy`, and a zero-padded
-    number at the beginning only count the files.
+    number at the beginning only count the files. Accents become one letter each (NFC), whichever system named the file.
     """
-    words = [word for word in re.split(r"[\s_\-]+", stem) if word]
+    words = [word for word in re.split(r"[\s_\-]+", unicodedata.normalize("NFC", stem)) if word]
     while words and re.fullmatch(r"\(?\d+\)?|\(?copy\)?", words[-1], re.IGNORECASE):
         words.pop()
     while words and re.fullmatch(r"0\d+", words[0]):
         words.pop(0)
-    if not words or all(word.lower() in _DEVICE_WORDS or word.isdigit() for word in words):
+    if not words or all(word.lower() in _DEVICE_WORDS or word.isdigit() or _NUMBERED.fullmatch(word) for word in words):
         return None
     return " ".join(words)
 
@@ -60,70 +78,161 @@ def caption_from_name(stem: str) -> str | None:
 def caption_from_sidecar(text_file: Path, sample_id: str) -> str:
     """Return the first line with text of a caption file. Raises SampleError if there is none."""
     try:
-        lines = [line.strip() for line in text_file.read_text(encoding="utf-8-sig").splitlines()]
+        text = text_file.read_text(encoding="utf-8-sig")  # which makes \n of all ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise SampleError(sample_id, f"the caption file {text_file} cannot be read as UTF-8 text ({error})") from error
-    caption = next((line for line in lines if line), None)
+    caption = next((line.strip() for line in text.split("\n") if line.strip()), None)
     if caption is None:
         raise SampleError(sample_id, f"the caption file {text_file} is empty; write the caption into it")
     return caption
 
 
-def read_table(path: Path) -> Iterator[CaptionRow | SampleError]:
-    """Read the rows of `captions.csv`, `.tsv` or `.jsonl`; an incomplete row becomes a SampleError.
+def read_table(path: Path, format: TableFormat | None = None) -> Iterator[CaptionRow | SampleError]:
+    """Read the rows of a table (`.jsonl`, or text with separators); an incomplete row becomes a SampleError.
 
     Raises:
-        ValueError: the table has no column of files or none of captions, or is not UTF-8 text.
+        ValueError: the table has no column of files or none of captions, is damaged, or is not UTF-8 text.
     """
+    format = format or TableFormat()
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from error
-    if path.suffix.lower() == ".jsonl":
-        yield from _json_rows(path, text)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        yield from _json_rows(path, text, format)
         return
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _comma_or_semicolon(text)
-    # TSV has no quoting: a quotation mark there is a part of the caption.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, quoting=quoting)
-    names = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
-    file_column = next((names[name] for name in FILE_COLUMNS if name in names), None)
-    caption_column = next((names[name] for name in CAPTION_COLUMNS if name in names), None)
-    if file_column is None or caption_column is None:
-        raise ValueError(
-            f"{path} needs a first line that names its columns: one of {', '.join(FILE_COLUMNS)} for the file, "
-            f"and one of {', '.join(CAPTION_COLUMNS)} for the caption; it has {', '.join(names) or 'none'}"
-        )
-    for row in reader:
-        yield _row(f"{path.name}:{reader.line_num}", row.get(file_column), row.get(caption_column))
+    separator = format.separator or _separator(path, text)
+    reader = _cells(text, separator)
+    try:
+        columns = _Columns(next(reader, [""]), format, path)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield columns.row(f"{path.name}:{reader.line_num}", cells)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}, is damaged ({error}); export the table again") from error
 
 
-def _comma_or_semicolon(text: str) -> str:
-    """Return the separator of the columns: spreadsheets write semicolons where the comma is the decimal mark."""
-    header = text.partition("\n")[0]
-    return ";" if header.count(";") > header.count(",") else ","
+def is_table(path: Path) -> bool:
+    """Return whether the first line of a text file names a column of files and one of captions."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    names = [name.strip().lower() for name in next(_cells(header, _separator(path, header)), [])]
+    return len(names) > 1 and _find(names, TableFormat()) is not None
 
 
-def _json_rows(path: Path, text: str) -> Iterator[CaptionRow | SampleError]:
+class _Columns:
+    """The places of a table's columns, from its first line."""
+
+    def __init__(self, header: Sequence[str], format: TableFormat, path: Path) -> None:
+        self.names = [name.strip().lower() for name in header]
+        found = _find(self.names, format)
+        if found is None:
+            raise ValueError(
+                f"{path} needs a first line that names its columns: one of {', '.join(FILE_COLUMNS)} for the file, and "
+                f"one of {', '.join(CAPTION_COLUMNS)} for the caption; it has "
+                f"{', '.join(filter(None, self.names)) or 'none'}. Or name them "
+                "with the options `file` and `caption`, and the character between them with `separator`"
+            )
+        file, texts = found
+        assert texts.answer is not None
+        self.file = self.names.index(file)
+        others = numbered_like(texts.answer, self.names) if format.caption is None else []
+        self.captions = [self.names.index(name) for name in (texts.answer, *others)]
+        self.question = None if texts.question is None else self.names.index(texts.question)
+
+    def row(self, place: str, cells: Sequence[str]) -> CaptionRow | SampleError:
+        if len(cells) > len(self.names) and any(cell.strip() for cell in cells[len(self.names) :]):
+            return SampleError(
+                place,
+                f"the row has {len(cells)} cells where the first line names {len(self.names)}; put a caption that "
+                "holds the separator into quotation marks",
+            )
+        cell = dict(enumerate(cells))
+        captions = [cell.get(index) for index in self.captions]
+        return _row(place, cell.get(self.file), captions, None if self.question is None else cell.get(self.question))
+
+
+def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] | None:
+    """Return the column of files and those of texts, or None where one is missing. Names are compared in lower case."""
+    wanted = {key: None if name is None else name.strip().lower() for key, name in vars(format).items()}
+    if any(wanted[key] and wanted[key] not in names for key in ("file", "caption", "question")):
+        return None
+    file = wanted["file"] or next((name for name in FILE_COLUMNS if name in names), None)
+    texts = find_text_columns(names, {file} if file else set(), wanted["caption"], wanted["question"])
+    return None if file is None or texts.answer is None else (file, texts)
+
+
+def _separator(path: Path, text: str) -> str:
+    """Return the separator of the columns: the one by which the first line names a file and a caption.
+
+    Spreadsheets write semicolons where the comma is the decimal mark, and tables with tabs are called .csv too.
+    """
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    header = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    fitting = [mark for mark in SEPARATORS if _find([n.strip(' "').lower() for n in header.split(mark)], TableFormat())]
+    return (fitting or [max(SEPARATORS, key=header.count)])[0]
+
+
+def _cells(text: str, separator: str) -> Any:
+    """Return a csv reader of a text. Only line feeds and carriage returns outside quotes end a line (RFC 4180).
+
+    Tables with tabs are written with quotes (by pandas and spreadsheets) and without: they have them if all of the
+    table can be read so, else a quotation mark is a part of the caption.
+    """
+    csv.field_size_limit(sys.maxsize)  # pictures in base64 are longer than 128 KB
+    if separator == "\t" and not _has_quotes(text):
+        return csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+
+
+def _has_quotes(text: str) -> bool:
+    if '\t"' not in text and '\n"' not in text:
+        return False
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
+            pass
+    except csv.Error:
+        return False
+    return True
+
+
+def _json_rows(path: Path, text: str, format: TableFormat) -> Iterator[CaptionRow | SampleError]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{path.name}:{number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             yield SampleError(place, f"the line is not valid JSON ({error}); correct or remove it")
             continue
         if not isinstance(row, dict):
             yield SampleError(place, "the line must be an object with a file and a caption")
             continue
-        file = next((row[name] for name in FILE_COLUMNS if name in row), None)
-        yield _row(place, file, next((row[name] for name in CAPTION_COLUMNS if name in row), None))
+        yield _json_row(place, row, format)
 
 
-def _row(place: str, file: object, caption: object) -> CaptionRow | SampleError:
+def _json_row(place: str, row: Mapping[str, Any], format: TableFormat) -> CaptionRow | SampleError:
+    cells = {key.strip().lower(): value for key, value in row.items() if value is not None}
+    found = _find([*cells], format)
+    if found is None:
+        names_file = format.file in row if format.file else any(name in cells for name in FILE_COLUMNS)
+        has = f"it has {', '.join(row)}"
+        return SampleError(place, f"the row has no caption; {has}" if names_file else f"the row names no file; {has}")
+    file, texts = found
+    answer = texts.answer or ""
+    others = numbered_like(answer, [*cells]) if format.caption is None else []
+    captions = [text for name in (answer, *others) for text in texts_in(cells[name])]
+    return _row(place, cells[file], captions, None if texts.question is None else cells[texts.question])
+
+
+def _row(place: str, file: Any, captions: Sequence[Any], question: Any) -> CaptionRow | SampleError:
     if not isinstance(file, str) or not file.strip():
         return SampleError(place, "the row names no file")
-    if not isinstance(caption, str) or not caption.strip():
-        return SampleError(place, f"the caption of {file.strip()} is empty; fill it in or remove the row")
-    return CaptionRow(place, file.strip(), caption.strip())
+    texts = tuple(caption.strip() for caption in captions if isinstance(caption, str) and caption.strip())
+    if not texts:
+        name = file.strip() if len(file) < 200 else "the row"  # a picture in base64 is no name
+        return SampleError(place, f"the caption of {name} is empty; fill it in or remove the row")
+    asked = question.strip() if isinstance(question, str) and question.strip() else None
+    return CaptionRow(place, file.strip(), texts, asked)

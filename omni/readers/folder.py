@@ -1,101 +1,140 @@
 """A user's own folder of files and captions."""
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from omni.media.frames import VIDEO_EXTENSIONS
-from omni.media.image import IMAGE_EXTENSIONS
-from omni.media.mesh import MESH_EXTENSIONS
-from omni.media.sound import SOUND_EXTENSIONS
-from omni.readers.captions import TABLE_NAMES, CaptionRow, caption_from_name, caption_from_sidecar, read_table
+from omni.media.item import Media
+from omni.readers.caption_table import DIVISIONS, category_of, table_entries
+from omni.readers.captions import (
+    SIDECAR_EXTENSIONS,
+    TABLE_NAMES,
+    TableFormat,
+    caption_from_name,
+    caption_from_sidecar,
+    is_table,
+)
 from omni.readers.dataset import PreparedDataset, SampleDataset
 from omni.readers.jsonl import read_jsonl
-from omni.samples.messages import Media, Message, Sample, SampleError, Text
+from omni.readers.modality_of_file import MODALITY_OF_EXTENSION, Modalities, is_media, modality_of
+from omni.samples.messages import Message, Sample, SampleError, Text
 
 MANIFEST_NAME = "manifest.jsonl"
-# The later entry wins: .webm is a video here.
-MODALITY_OF_EXTENSION = {
-    **dict.fromkeys(IMAGE_EXTENSIONS, "image"),
-    **dict.fromkeys(SOUND_EXTENSIONS, "sound"),
-    **dict.fromkeys(MESH_EXTENSIONS, "point_cloud"),
-    **dict.fromkeys(VIDEO_EXTENSIONS, "video"),
-}
 
 
-def read_folder(folder: str | Path, modality: str | None = None) -> SampleDataset:
+def read_folder(
+    folder: str | Path,
+    modality: Modalities = None,
+    *,
+    file: str | None = None,
+    caption: str | None = None,
+    question: str | None = None,
+    separator: str | None = None,
+) -> SampleDataset:
     """Read a folder of files and captions; each pair becomes a sample of one user turn (the file) and one answer.
 
     The captions come from the first of these sources that exists:
 
     1. `manifest.jsonl`: samples in the messages form, read as they are;
-    2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`): a table with a column of files and one of captions;
-    3. text files of the same names (`fox.png`, `fox.txt`): once half of the files have one, every file needs one;
-    4. the files' names: `red_fox-01.png` -> "red fox".
+    2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`, or a `captions.txt` whose first line names columns): a table
+       with a column of files and one of captions; or such tables in subfolders, as imagefolder has them in its splits;
+    3. text files of the same names (`fox.txt`, `fox.caption`, `fox.png.txt` for `fox.png`): once half of the files have
+       one, every file needs one;
+    4. the files' names: `red_fox-01.png` -> "red fox"; where a name has no words, the folder's: `fox/001.png` -> "fox".
 
     Subfolders and links to folders are searched; hidden files and folders are skipped. `meta` holds the `caption` and,
-    for files in subfolders, the `category` (the first folder).
+    for files in subfolders, the `category` (the first folder that is no split).
 
     Args:
         folder: the folder.
-        modality: the modality of all files that have a known extension ("speech", "thermal"); default: by extension.
+        modality: the modality of all files that have a known extension ("speech", "thermal"), or extension -> modality;
+            default: by extension. Files that may be several (`.npy`) need it.
+        file, caption, question, separator: of the tables; see `read_captions`.
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no media, or a table without the columns it needs.
+        ValueError: it holds no media, files whose modality is not known, or a table without the columns it needs.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise FileNotFoundError(f"the data folder {folder} does not exist or is not a folder")
     if (folder / MANIFEST_NAME).is_file():
         return read_jsonl(folder / MANIFEST_NAME)
-    table = next((folder / name for name in TABLE_NAMES if (folder / name).is_file()), None)
-    return read_captions(table, modality) if table is not None else _read_files(folder, modality)
+    format = TableFormat(file, caption, question, separator)
+    table = _table_in(folder)
+    if table is not None:
+        return PreparedDataset(table_entries(table, modality, format, folder))
+    files = list(_visible_files(folder))
+    tables = [found for parent in sorted({file.parent for file in files}) if (found := _table_in(parent)) is not None]
+    return _read_tables(folder, files, tables, modality, format) if tables else _read_files(folder, files, modality)
 
 
-def read_captions(table: str | Path, modality: str | None = None) -> SampleDataset:
-    """Read a table of captions (`.csv`, `.tsv`, `.jsonl`) that names files relative to its folder; see `read_folder`.
+def _table_in(folder: Path) -> Path | None:
+    tables = (folder / name for name in TABLE_NAMES)
+    found = next((table for table in tables if table.is_file()), None)
+    text = folder / "captions.txt"  # Flickr8k
+    return text if found is None and text.is_file() and is_table(text) else found
 
-    Raises:
-        FileNotFoundError, ValueError: there is no such table, or it lacks a column.
-    """
-    table = Path(table).absolute()
-    if not table.is_file():
-        raise FileNotFoundError(f"the table of captions {table} does not exist")
+
+def _read_tables(
+    folder: Path, files: Sequence[Path], tables: Sequence[Path], modality: Modalities, format: TableFormat
+) -> SampleDataset:
+    """Read the tables of subfolders; each covers its own folder, and media that none covers are errors."""
     entries: list[Sample | SampleError] = []
-    seen: dict[str, int] = {}
-    for row in read_table(table):
-        if isinstance(row, CaptionRow):
-            seen[row.file] = seen.get(row.file, 0) + 1
-            sample_id = row.file if seen[row.file] == 1 else f"{row.file}#{seen[row.file]}"
-            entries.append(_sample(table.parent / row.file, table.parent, sample_id, row.caption, modality))
-        else:
-            entries.append(row)
-    if not entries:
-        raise ValueError(f"{table} has no rows")
+    for table in tables:
+        prefix = table.parent.relative_to(folder).as_posix() + "/"
+        entries += table_entries(table, modality, format, table.parent, prefix)
+    names = ", ".join(table.relative_to(folder).as_posix() for table in tables[:3])
+    for file in files:
+        is_covered = any(file.is_relative_to(table.parent) for table in tables)
+        if not is_covered and is_media(file.suffix.lower(), modality):
+            sample_id = _readable(file.relative_to(folder).as_posix())
+            entries.append(SampleError(sample_id, f"no table of captions covers the file; there are {names}"))
     return PreparedDataset(entries)
 
 
-def _read_files(folder: Path, modality: str | None) -> SampleDataset:
-    files = list(_visible_files(folder))
-    media = [file for file in files if file.suffix.lower() in MODALITY_OF_EXTENSION]
+def _read_files(folder: Path, files: Sequence[Path], modality: Modalities) -> SampleDataset:
+    media = [file for file in files if is_media(file.suffix.lower(), modality)]
     if not media:
         found = ", ".join(sorted({file.suffix.lower() or file.name for file in files})[:12]) or "nothing"
         known = " ".join(sorted(MODALITY_OF_EXTENSION))
         raise ValueError(f"the data folder {folder} holds no media: found {found}; known extensions are {known}")
-    texts = {file.with_suffix("").as_posix(): file for file in files if file.suffix.lower() == ".txt"}
+    for file in media:
+        try:
+            modality_of(file.suffix.lower(), modality)
+        except ValueError as error:
+            raise ValueError(f"the data folder {folder} holds {file.relative_to(folder)}: {error}") from error
+    texts = {_key(file): file for file in files if file.suffix.lower() in SIDECAR_EXTENSIONS}
+    sidecars = {file: _sidecar(file, texts) for file in media}
     # If only a few files have a text file next to them, the names of the others are captions.
-    has_sidecars = 2 * sum(file.with_suffix("").as_posix() in texts for file in media) >= len(media)
+    has_sidecars = 2 * sum(sidecar is not None for sidecar in sidecars.values()) >= len(media)
     entries: list[Sample | SampleError] = []
     for file in media:
         sample_id = file.relative_to(folder).as_posix()
         try:
             _check_name(file, sample_id)
-            caption = _caption(file, texts, sample_id, needs_text_file=has_sidecars)
-            entries.append(_sample(file, folder, sample_id, caption, modality))
+            caption = _caption(file, folder, sidecars[file], sample_id, needs_text_file=has_sidecars)
+            entries.append(_sample(file, sample_id, caption, modality))
         except SampleError as error:
             entries.append(error)
     return PreparedDataset(entries)
+
+
+def _key(file: Path) -> str:
+    """Return a file's path as it is compared: the systems spell accents in two ways, and extensions in either case."""
+    return unicodedata.normalize("NFC", file.with_suffix("").as_posix() + file.suffix.lower())
+
+
+def _sidecar(file: Path, texts: dict[str, Path]) -> Path | None:
+    """Return the text file of a file: fox.txt or fox.png.txt for fox.png."""
+    stems = (file.with_suffix("").as_posix(), file.as_posix())
+    keys = (unicodedata.normalize("NFC", stem + extension) for extension in SIDECAR_EXTENSIONS for stem in stems)
+    return next((texts[key] for key in keys if key in texts), None)
+
+
+def _readable(name: str) -> str:
+    return name.encode(errors="replace").decode()
 
 
 def _check_name(file: Path, sample_id: str) -> None:
@@ -103,31 +142,34 @@ def _check_name(file: Path, sample_id: str) -> None:
     try:
         str(file).encode()
     except UnicodeEncodeError:
-        readable = sample_id.encode(errors="replace").decode()
         reason = "the name of the file or of its folder is not UTF-8 text, as in some old archives; rename it"
-        raise SampleError(readable, reason) from None
+        raise SampleError(_readable(sample_id), reason) from None
 
 
-def _caption(file: Path, texts: dict[str, Path], sample_id: str, *, needs_text_file: bool) -> str:
-    text_file = texts.get(file.with_suffix("").as_posix())
+def _caption(file: Path, folder: Path, text_file: Path | None, sample_id: str, *, needs_text_file: bool) -> str:
     if text_file is not None:
         return caption_from_sidecar(text_file, sample_id)
     if needs_text_file:
         raise SampleError(sample_id, f"other files have captions in text files, this one has no {file.stem}.txt")
-    caption = caption_from_name(file.stem)
+    caption = caption_from_name(file.stem) or _class_of(file, folder)
     if caption is None:
-        raise SampleError(sample_id, "the file's name has no words for a caption; rename it or write captions.csv")
+        raise SampleError(
+            sample_id,
+            "the file's name has no words for a caption, nor has its folder's; rename it or write captions.csv",
+        )
     return caption
 
 
-def _sample(file: Path, folder: Path, sample_id: str, caption: str, modality: str | None) -> Sample | SampleError:
-    by_extension = MODALITY_OF_EXTENSION.get(file.suffix.lower())
-    if modality is None and by_extension is None:
-        return SampleError(sample_id, f"no modality is known for files of type {file.suffix!r}; give it as `modality`")
-    media = Media(modality or by_extension or "", path=os.path.abspath(file))
-    meta = {"caption": caption}
-    if "/" in sample_id:
-        meta["category"] = sample_id.split("/")[0]
+def _class_of(file: Path, folder: Path) -> str | None:
+    """Return the words of the folder that a file stands in, as imagefolder's classes have them."""
+    parents = file.relative_to(folder).parts[:-1]
+    named = next((name for name in reversed(parents) if name.lower() not in DIVISIONS), None)
+    return None if named is None else caption_from_name(named)
+
+
+def _sample(file: Path, sample_id: str, caption: str, modality: Modalities) -> Sample:
+    media = Media(modality_of(file.suffix.lower(), modality), path=str(file))
+    meta = {"caption": caption, **category_of(sample_id)}
     return Sample(sample_id, (Message("user", (media,)), Message("assistant", (Text(caption),))), meta)
 
 

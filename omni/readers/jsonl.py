@@ -1,7 +1,7 @@
 """JSON lines (one sample per line) and JSON arrays, in the messages form."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,28 +42,45 @@ class JsonlDataset(SampleDataset):
         return self.parse(row, line_id)
 
 
-def read_jsonl(path: str | Path, modalities: Collection[str] | None = None) -> JsonlDataset:
+def read_jsonl(
+    path: str | Path,
+    modalities: Collection[str] | None = None,
+    *,
+    media_folder: str | Path | None = None,
+    media: Mapping[str, str] | None = None,
+) -> JsonlDataset:
     """Read a manifest: one JSON object per line; relative paths in it start from its folder.
 
     A malformed line is a `SampleError` with its number (`train.jsonl:17`), which is also the id of rows that have none.
     Blank lines, a byte order mark and Windows line ends are fine.
 
+    Args:
+        path: the file.
+        modalities: the modalities that are allowed; None allows any.
+        media_folder: the folder that relative paths start from; default: that of `path`.
+        media: key -> modality of the keys beside the messages that hold media (`images`, ...); default: by their names.
+
     Raises:
         FileNotFoundError: there is no such file.
     """
     path = existing_file(path)
-    return JsonlDataset(path, partial(_parse, base=path.parent, modalities=modalities))
+    return JsonlDataset(path, _parser(path, modalities, media_folder, media))
 
 
-def read_json(path: str | Path, modalities: Collection[str] | None = None) -> SampleDataset:
-    """Read a JSON file that is one list of rows in the messages form.
+def read_json(
+    path: str | Path,
+    modalities: Collection[str] | None = None,
+    *,
+    media_folder: str | Path | None = None,
+    media: Mapping[str, str] | None = None,
+) -> SampleDataset:
+    """Read a JSON file that is one list of rows in the messages form; the arguments are those of `read_jsonl`.
 
     Raises:
         FileNotFoundError, ValueError: there is no such file, or it is no JSON list.
     """
     path = existing_file(path)
-    parse = partial(_parse, base=path.parent, modalities=modalities)
-    return InMemoryDataset(load_json_list(path), parse, path.name)
+    return InMemoryDataset(load_json_list(path), _parser(path, modalities, media_folder, media), path.name)
 
 
 def load_json_list(path: Path) -> list[Any]:
@@ -88,8 +105,28 @@ def existing_file(path: str | Path) -> Path:
     return path
 
 
-def _parse(row: Any, default_id: str, base: Path, modalities: Collection[str] | None) -> Sample:
-    return parse_sample(row, base, modalities, default_id=default_id)
+def existing_folder(path: str | Path, what: str) -> Path:
+    """Return `path` as an absolute path. Raises FileNotFoundError, which names `what`, if it is no folder."""
+    path = Path(path).expanduser().absolute()
+    if not path.is_dir():
+        raise FileNotFoundError(f"the {what} {path} does not exist")
+    return path
+
+
+def _parser(
+    path: Path,
+    modalities: Collection[str] | None,
+    media_folder: str | Path | None,
+    media: Mapping[str, str] | None,
+) -> Callable[[Any, str], Sample]:
+    base = path.parent if media_folder is None else existing_folder(media_folder, "media folder")
+    return partial(_parse, base=base, modalities=modalities, media=media)
+
+
+def _parse(
+    row: Any, default_id: str, base: Path, modalities: Collection[str] | None, media: Mapping[str, str] | None
+) -> Sample:
+    return parse_sample(row, base, modalities, default_id=default_id, media_keys=media)
 
 
 def _index_lines(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

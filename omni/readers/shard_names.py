@@ -1,6 +1,11 @@
-"""Patterns of tar shards: brace ranges, lists in braces, globs, and commands whose output is a shard."""
+"""Patterns of tar shards: brace ranges, lists in braces, globs, and commands whose output is a shard.
+
+A command runs with all rights of the user. So it comes only from a text that somebody wrote, a recipe's `path` or the
+argument of a reader, and is from then on of a type of its own: what a folder holds is a file, whatever its name is.
+"""
 
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +20,12 @@ _BRACES = re.compile(r"(?<!\$)\{(?:(\d+)\.\.(\d+)(?:\.\.(\d+))?|([^{}\s]*,[^{}\s
 _SHOWN = 5  # missing shards that an error names
 
 
+class ShardCommand(str):
+    """A shard that is the output of a shell command, `pipe:COMMAND`. It is trusted, and runs when it is read."""
+
+    __slots__ = ()
+
+
 def is_shard_pattern(path: str | Sequence[str]) -> bool:
     """Return whether `path` of a data set means tar shards: a list, a command, or a name like a tar archive's."""
     return not isinstance(path, str) or path.startswith(PIPE_SCHEME) or path.lower().endswith(SHARD_ENDINGS)
@@ -24,7 +35,8 @@ def expand_shards(path: str | Sequence[str]) -> list[str]:
     """Return the shards that a pattern, or a list of patterns, names, in order.
 
     `shards/train-{000000..000999}.tar` and `{a,b}.tar` are expanded as a shell does it, `*`, `?` and `[...]` are
-    globbed (sorted), `pipe:COMMAND` stays a command, expanded only in its braces.
+    globbed (sorted), `pipe:COMMAND` becomes a `ShardCommand`, expanded only in its braces. Names that a glob finds are
+    files, and so is a `pipe:...` that exists as a file: a list of names may come from a folder.
 
     Raises:
         FileNotFoundError: a glob matches nothing, or files are missing; it names them.
@@ -67,13 +79,13 @@ def expand_braces(pattern: str) -> Iterator[str]:
 
 def is_command(shard: str) -> bool:
     """Return whether a shard is the output of a command."""
-    return shard.startswith(PIPE_SCHEME)
+    return isinstance(shard, ShardCommand)
 
 
 def _files(name: str) -> list[str]:
-    if is_command(name):
-        return [name]
-    name = resolve(name)
+    if name.startswith(PIPE_SCHEME) and not os.path.lexists(name):
+        return [ShardCommand(name)]
+    name = resolve(os.path.expanduser(name))
     if not glob.has_magic(name) or Path(name).is_file():
         return [name]
     found = sorted(glob.glob(name, recursive=True))

@@ -13,13 +13,15 @@ import safetensors.numpy
 from PIL import Image
 
 from omni.media.item import Media, shorten
-from omni.readers.captions import CAPTION_COLUMNS
+from omni.readers.columns import CAPTION_COLUMNS, texts_in
 from omni.readers.dataset import StreamDataset
-from omni.readers.folder import MODALITY_OF_EXTENSION
+from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
 from omni.readers.tar_shard import RawSample, ShardError, read_samples
+from omni.samples.media_keys import MEDIA_KEYS
 from omni.samples.messages import Message, Sample, SampleError, Text, parse_sample
+from omni.samples.spellings import TURN_KEYS, turns_of
 
 CAPTION_EXTENSIONS = ("txt", "caption", "text", "cap")
 Entry = RawSample | SampleError
@@ -154,22 +156,59 @@ def decode_sample(
         SampleError: it has neither, or a file cannot be used.
     """
     row = _json(raw, sample_id)
-    if "messages" in row:
-        row = row | {"messages": _with_members(row["messages"], raw, sample_id)}
-        return parse_sample(row, default_id=sample_id)
-    text = _caption(raw, row, sample_id, caption)
-    items = [
-        _media_of(modality, raw.members[extension], extension, sample_id)
-        for extension, modality in _media_extensions(raw, media)
-    ]
+    if turns_of(row) is not None:
+        return _conversation(raw, row, sample_id, media)
+    text, *others = _captions(raw, row, sample_id, caption)
+    items = [item for items in _members_by_modality(raw, media, sample_id).values() for item in items]
     if not items:
         raise SampleError(
             sample_id,
             f"no member is media: it has {_names(raw)}; known extensions are "
             f"{' '.join(sorted(MODALITY_OF_EXTENSION))}, others are named by the option media, {{EXTENSION: MODALITY}}",
         )
-    meta = {key: value for key, value in row.items() if key != "id"} | {"caption": text}
+    captions = {"captions": [text, *others]} if others else {}
+    meta = {key: value for key, value in row.items() if key != "id"} | {"caption": text} | captions
     return Sample(sample_id, (Message("user", tuple(items)), Message("assistant", (Text(text),))), meta)
+
+
+def _conversation(
+    raw: RawSample, row: Mapping[str, Any], sample_id: str, media: str | Mapping[str, str] | None
+) -> Sample:
+    """Make a sample of messages, whose parts or keys name members, or whose marks take the members that are media."""
+    turns = {key: _with_members(row[key], raw, sample_id) for key in TURN_KEYS if row.get(key) is not None}
+    row = {**row, **turns}
+    if _name_members(turns):
+        return parse_sample(row, default_id=sample_id, media_keys={})
+    named = {key: row[key] for key in row if key in MEDIA_KEYS and _are_members(row[key], raw)}
+    if named:  # {"messages": ..., "images": ["0.jpg", "1.jpg"]}
+        row = {**row, **{key: _contents_of(value, raw, sample_id) for key, value in named.items()}}
+        return parse_sample(row, default_id=sample_id, media_keys={key: MEDIA_KEYS[key] for key in named})
+    columns = _members_by_modality(raw, media, sample_id)
+    return parse_sample(row, default_id=sample_id, media_keys={}, media=columns)
+
+
+def _name_members(value: Any) -> bool:
+    """Return whether any part of messages has media of its own."""
+    if isinstance(value, list):
+        return any(map(_name_members, value))
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("type")
+    if isinstance(kind, str):
+        return any(value.get(key) is not None for key in ("data", "bytes", "features", "path", kind) if key != "text")
+    return any(map(_name_members, value.values()))
+
+
+def _are_members(value: Any, raw: RawSample) -> bool:
+    """Return whether a key's value names members of the sample: not a file's name of before, which is only said."""
+    names = value if isinstance(value, list) else [value]
+    return bool(names) and all(isinstance(name, str) and _extension(raw, name) in raw.members for name in names)
+
+
+def _contents_of(value: Any, raw: RawSample, sample_id: str) -> list[Any]:
+    contents = (_member(raw, name, sample_id) for name in (value if isinstance(value, list) else [value]))
+    arrays = ((content, _array(content, extension, sample_id)) for extension, content in contents)
+    return [content if array is None else array for content, array in arrays]
 
 
 def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
@@ -184,32 +223,53 @@ def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
     return row
 
 
-def _caption(raw: RawSample, row: Mapping[str, Any], sample_id: str, extension: str | None) -> str:
-    """Return the text of the caption's member, else a caption in the JSON (as img2dataset writes it)."""
+def _captions(raw: RawSample, row: Mapping[str, Any], sample_id: str, extension: str | None) -> list[str]:
+    """Return the text of the caption's member, else the captions in the JSON, as img2dataset and LAION write them."""
     wanted = CAPTION_EXTENSIONS if extension is None else (extension.lower().lstrip("."),)
     found = next((name for name in wanted if name in raw.members), None)
     if found is not None:
         try:
-            text = raw.members[found].decode("utf-8-sig").strip()
+            texts = [raw.members[found].decode("utf-8-sig")]
         except UnicodeDecodeError as error:
             raise SampleError(sample_id, f"its {found} member is not UTF-8 text ({error})") from error
     else:
-        text = next((row[name] for name in CAPTION_COLUMNS if isinstance(row.get(name), str)), None)
-        if text is None:
+        key = next((name for name in CAPTION_COLUMNS if isinstance(row.get(name), str | list)), None)
+        if key is None:
             raise SampleError(
                 sample_id, f"no json member with 'messages' and no caption ({', '.join(wanted)}); it has {_names(raw)}"
             )
-    if not text.strip():
+        texts = texts_in(row[key])
+    texts = [text.strip() for text in texts if text.strip()]
+    if not texts:
         raise SampleError(sample_id, "the caption is empty; fill it in or remove the sample")
-    return text.strip()
+    return texts
 
 
-def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None) -> list[tuple[str, str]]:
+def _members_by_modality(
+    raw: RawSample, media: str | Mapping[str, str] | None, sample_id: str
+) -> dict[str, list[Media]]:
+    """Return the members that are media by their modalities, in the order of the archive."""
+    found: dict[str, list[Media]] = {}
+    for extension, modality in _media_extensions(raw, media, sample_id):
+        found.setdefault(modality, []).append(_media_of(modality, raw.members[extension], extension, sample_id))
+    return found
+
+
+def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None, sample_id: str) -> list[tuple[str, str]]:
     """Return the members that are media with their modalities, in the order of the archive."""
     if isinstance(media, Mapping):
         named = {extension.lower().lstrip("."): modality for extension, modality in media.items()}
         return [(name, named[name]) for name in raw.members if name in named]
-    known = [(name, MODALITY_OF_EXTENSION.get("." + name.rpartition(".")[2])) for name in raw.members]
+    endings = [(name, "." + name.rpartition(".")[2]) for name in raw.members]
+    unclear = [name for name, ending in endings if media is None and ending in AMBIGUOUS]
+    if unclear:
+        kinds = " or ".join(next(iter(AMBIGUOUS.values())))
+        raise SampleError(
+            sample_id,
+            f"its member {unclear[0]} may be {kinds}, which is not guessed; say which with the option media, "
+            f"{{{unclear[0]}: MODALITY}}, which names all members that are media",
+        )
+    known = [(name, media if ending in AMBIGUOUS else MODALITY_OF_EXTENSION.get(ending)) for name, ending in endings]
     return [(name, media or modality) for name, modality in known if modality is not None]
 
 
@@ -225,11 +285,16 @@ def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
     if isinstance(value.get("features"), str):
         extension, content = _member(raw, value["features"], sample_id)
         return value | {"features": _features(content, extension, value.get("options", {}), sample_id)}
-    source = "path" if "path" in value else kind  # {"type": "image", "image": "jpg"} is another spelling
+    # {"type": "image", "image": "jpg"} and {"type": "image_url", "image_url": {"url": "jpg"}} are other spellings
+    source = "path" if "path" in value else kind if kind in value else kind + "_url"
+    if isinstance(value.get(source), dict) and isinstance(value[source].get("url"), str):
+        value = {**value, source: value[source]["url"]}
     names = value.get(source)
     if source == "text" or not isinstance(names, str | list):
         return value
-    part = {key: item for key, item in value.items() if key != source}
+    if isinstance(names, str) and names.startswith("data:"):
+        return value
+    part = {key: item for key, item in value.items() if key != source} | {"type": kind.removesuffix("_url")}
     if isinstance(names, list):
         return part | {"data": [_picture(*_member(raw, name, sample_id), sample_id) for name in names]}
     extension, content = _member(raw, names, sample_id)
@@ -239,14 +304,19 @@ def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
 
 def _member(raw: RawSample, name: Any, sample_id: str) -> tuple[str, bytes]:
     """Return extension and content of the member that a part names by its extension or by its whole file name."""
-    text = str(name)
-    base = raw.key.rpartition("/")[2]
-    for prefix in (raw.key + ".", base + ".", "."):
-        text = text.removeprefix(prefix)
-    extension = text.lower()
+    extension = _extension(raw, str(name))
     if extension not in raw.members:
         raise SampleError(sample_id, f"it names the member {name!r}, but has {_names(raw)}")
     return extension, raw.members[extension]
+
+
+def _extension(raw: RawSample, name: str) -> str:
+    """Return the extension by which a sample knows the member of this name: `jpg`, `.jpg`, `7.jpg` or `x/7.jpg`."""
+    key = raw.key.removeprefix("./")  # as `tar -cf shard.tar .` writes names
+    text = name.removeprefix("./")
+    for prefix in (key + ".", key.rpartition("/")[2] + ".", "."):
+        text = text.removeprefix(prefix)
+    return text.lower()
 
 
 def _media_of(modality: str, content: bytes, extension: str, sample_id: str) -> Media:

@@ -6,9 +6,9 @@ keys, two sources for one item) and liberal in the spellings of one and the same
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,7 +21,11 @@ from omni.media.item import (
     media_from_value,
     shorten,
 )
+from omni.samples.media_keys import items_in, named_media
+from omni.samples.places import media_in_front, mismatch, place_media
 from omni.samples.preference_rows import is_preference_row, split_prompt
+from omni.samples.sample import ROLES, Message, Role, Sample, SampleError, Text, TooLongError, resolve_modality
+from omni.samples.spellings import SERVICE_KEYS, TEXT_TYPES, TURN_KEYS, is_list, plain_part, plain_turns, turns_of
 
 __all__ = [
     "ROLES",
@@ -39,84 +43,8 @@ __all__ = [
     "resolve_modality",
 ]
 
-Role = Literal["system", "user", "assistant"]
-ROLES: tuple[str, ...] = get_args(Role)
-
-# OpenAI's and Hugging Face's names of part types, to the key that holds the content.
-_TEXT_TYPES = ("text", "input_text", "output_text")
-_URL_TYPES = {"image_url": "image", "audio_url": "audio", "video_url": "video", "input_image": "image"}
 _SOURCE_KEYS = ("path", "bytes", "data", "features", "url", "base64")
 _DETAIL_KEYS = ("sampling_rate", "row", "options")
-
-
-class SampleError(ValueError):
-    """One sample cannot be used; `sample_id` names it and `reason` says why and what to do. Picklable."""
-
-    def __init__(self, sample_id: str, reason: str) -> None:
-        super().__init__(sample_id, reason)
-        self.sample_id = sample_id
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"sample {self.sample_id!r}: {self.reason}"
-
-    def bare(self) -> Self:
-        """Return a copy without traceback and cause, which would keep the sample's media in memory."""
-        return type(self)(*self.args)
-
-
-class TooLongError(SampleError):
-    """A sample has `num_tokens` tokens, media included, where `limit` are allowed."""
-
-    def __init__(self, sample_id: str, reason: str, num_tokens: int, limit: int) -> None:
-        super().__init__(sample_id, reason)
-        self.args = (sample_id, reason, num_tokens, limit)  # what pickling and `bare` make a copy of
-        self.num_tokens = num_tokens
-        self.limit = limit
-
-
-@dataclass(frozen=True)
-class Text:
-    """A piece of text in a message."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a conversation."""
-
-    role: Role
-    content: tuple[Text | Media, ...]
-
-    @property
-    def text(self) -> str:
-        """Return all text of the turn, joined without separators."""
-        return "".join(part.text for part in self.content if isinstance(part, Text))
-
-    @property
-    def media(self) -> tuple[Media, ...]:
-        """Return the media of the turn in order."""
-        return tuple(part for part in self.content if isinstance(part, Media))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One row of a data set: a conversation with its id; `meta` holds the row's other keys (caption, category, ...)."""
-
-    id: str
-    messages: tuple[Message, ...]
-    meta: dict[str, Any] = field(default_factory=dict, hash=False)
-
-    @property
-    def media(self) -> tuple[Media, ...]:
-        """Return the media of all turns in order."""
-        return tuple(media for message in self.messages for media in message.media)
-
-    @property
-    def last_answer(self) -> str | None:
-        """The text of the last assistant turn; None where the assistant has no turn."""
-        return next((message.text for message in reversed(self.messages) if message.role == "assistant"), None)
 
 
 def parse_sample(
@@ -125,40 +53,108 @@ def parse_sample(
     modalities: Collection[str] | None = None,
     *,
     default_id: str | None = None,
+    media_keys: Mapping[str, str] | None = None,
+    media: Mapping[str, Sequence[Media]] | None = None,
+    in_front: bool = False,
 ) -> Sample:
     """Make a `Sample` of one row `{"id": ..., "messages": [...], ...}`.
 
     A row of preference data may have `prompt` in place of `messages`, or only `chosen` and `rejected` conversations.
+    `conversations` of `from` and `value`, as LLaVA and ShareGPT write them, are read too. Media in keys beside the
+    messages (`images`, `videos`, ...) take the places of marks (`<image>`) or of parts without content.
 
     Args:
-        row: the row; keys other than `id`, `messages` and `meta` join the sample's `meta`.
+        row: the row; keys other than `id`, the messages, `meta` and those of media join the sample's `meta`.
         base: folder that relative paths start from (the manifest's); None leaves them as they are.
         modalities: the modalities that are allowed; None allows any.
         default_id: the id of a row that has none.
+        media_keys: key -> modality of the keys that hold media; default: by name, see `omni.samples.media_keys`.
+        media: media by modality that stand beside the messages in another way than in a key.
+        in_front: media without any place in the text go in front of the first user turn; default: they are an error,
+            except in preference data.
 
     Raises:
         SampleError: the row cannot be used, with the reason and the way out.
     """
     if not isinstance(row, Mapping):
         raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {shorten(row)}")
-    sample_id = row.get("id", default_id)
+    sample_id = default_id if row.get("id") is None else row["id"]
     if sample_id is None or sample_id == "" or not isinstance(sample_id, str | int) or isinstance(sample_id, bool):
         raise SampleError(default_id or "(no id)", f"'id' must be a string or a number, got {shorten(row.get('id'))}")
     sample_id = str(sample_id)
-    if row.get("messages") is None and is_preference_row(row):
+    turns = turns_of(row)
+    if turns is None and is_preference_row(row):
         try:
             row = split_prompt(row)
         except ValueError as error:
             raise SampleError(sample_id, str(error)) from error
-    if row.get("messages") is None:
+        turns, in_front = row["messages"], True
+    if turns is None:
         found = ", ".join(map(str, row)) or "no keys at all"
         raise SampleError(sample_id, f"the key 'messages' is missing; found {found}")
-    messages = parse_messages(row["messages"], base, modalities, sample_id=sample_id)
+    keys = named_media(row) if media_keys is None else {key: media_keys[key] for key in media_keys if key in row}
+    columns = _columns(row, keys, None if base is None else Path(base), modalities, sample_id)
+    for modality, items in (media or {}).items():
+        columns.setdefault(modality, []).extend(items)
+    messages = _with_columns(turns, columns, base, modalities, sample_id, in_front)
     meta = row.get("meta")
     if meta is not None and not isinstance(meta, Mapping):
         raise SampleError(sample_id, f"'meta' must be an object, got {shorten(meta)}")
-    rest = {key: value for key, value in row.items() if key not in ("id", "messages", "meta")}
-    return Sample(sample_id, messages, {**(meta or {}), **rest})
+    used = {"id", "meta", *keys, *(key for key in TURN_KEYS if row.get(key) is turns or key == "messages")}
+    return Sample(sample_id, messages, {**(meta or {}), **{key: row[key] for key in row if key not in used}})
+
+
+def _columns(
+    row: Mapping[str, Any],
+    keys: Mapping[str, str],
+    base: Path | None,
+    modalities: Collection[str] | None,
+    sample_id: str,
+) -> dict[str, list[Media]]:
+    """Return the media in a row's keys by modality, in the order of the row; None is no key at all."""
+    columns: dict[str, list[Media]] = {}
+    for key, modality in keys.items():
+        if row[key] is None:
+            continue
+        try:
+            modality = _allowed(modality, modalities)
+            columns.setdefault(modality, []).extend(items_in(row[key], modality, base))
+        except ValueError as error:
+            raise SampleError(sample_id, f"{key!r}: {error}") from error
+    return columns
+
+
+def _allowed(modality: str, modalities: Collection[str] | None) -> str:
+    """Return the modality of a key; sounds of a model that hears only speech are speech."""
+    is_other_sound = modality == "sound" and modalities is not None and "sound" not in modalities
+    return resolve_modality("audio" if is_other_sound else modality, modalities)
+
+
+def _with_columns(
+    turns: Any,
+    columns: Mapping[str, Sequence[Media]],
+    base: Path | str | None,
+    modalities: Collection[str] | None,
+    sample_id: str,
+    in_front: bool,
+) -> tuple[Message, ...]:
+    """Parse turns with the media of a row's keys in their places; media that are in the messages already may be named
+    once more."""
+    if not is_list(turns):
+        return parse_messages(turns, base, modalities, sample_id=sample_id)  # raises
+    try:
+        turns = plain_turns(turns)
+    except ValueError as error:
+        raise SampleError(sample_id, str(error)) from error
+    turns, unplaced = place_media(turns, columns, sample_id, in_answers=not in_front)
+    if in_front:
+        turns, unplaced = media_in_front(turns, [item for items in unplaced.values() for item in items]), {}
+    messages = parse_messages(turns, base, modalities, sample_id=sample_id)
+    held = [item for message in messages for item in message.media]
+    for modality, items in unplaced.items():
+        if not all(item in held for item in items):
+            raise SampleError(sample_id, mismatch(modality, [], items))
+    return messages
 
 
 def parse_messages(
@@ -238,26 +234,6 @@ def check_answer(sample: Sample) -> None:
         raise SampleError(sample.id, "the last turn is not the assistant's; add its answer or remove the turn")
 
 
-def resolve_modality(name: str, modalities: Collection[str] | None) -> str:
-    """Return the modality that a part type means.
-
-    It is the type itself, or for `audio` (Hugging Face's word) whichever of sound and speech is allowed.
-
-    Raises:
-        ValueError: `name` is not among `modalities`, or `audio` could mean either of two.
-    """
-    if modalities is None or name in modalities:
-        return name
-    if name == "audio":
-        matches = [modality for modality in ("sound", "speech") if modality in modalities]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise ValueError("'audio' could mean 'sound' or 'speech' here; write which one as the part's type")
-    allowed = ", ".join(sorted(map(repr, {"text", *modalities})))
-    raise ValueError(f"unknown modality or part type {name!r}; allowed are {allowed}")
-
-
 @dataclass(frozen=True)
 class _Parser:
     """Parse the turns of one sample; every error leaves as a SampleError that says where in the sample it is."""
@@ -302,7 +278,8 @@ class _Parser:
         kind = part.pop("type", None)
         if not isinstance(kind, str) or not kind:
             raise SampleError(self.sample_id, f"{where} has no 'type'; write 'text' or a modality such as 'image'")
-        if kind in _TEXT_TYPES:
+        if kind in TEXT_TYPES:
+            part = {key: value for key, value in part.items() if key not in SERVICE_KEYS}
             if not isinstance(part.get("text"), str) or len(part) > 1:
                 raise SampleError(self.sample_id, f"{where} must hold only 'text', a string; got {shorten(part)}")
             return Text(part["text"])
@@ -315,14 +292,10 @@ class _Parser:
         return media
 
     def _media(self, kind: str, part: dict[str, Any]) -> Media:
-        if kind == "input_audio":
-            part = {"base64": _require_mapping(part, "input_audio").get("data")}
-        elif kind in _URL_TYPES:
-            url = part.get(kind, part.get("image_url"))
-            part = {"url": url.get("url") if isinstance(url, Mapping) else url}
-        modality = resolve_modality("audio" if kind == "input_audio" else _URL_TYPES.get(kind, kind), self.modalities)
+        name, part = plain_part(kind, part)
+        modality = resolve_modality(name, self.modalities)
         # The modality's own name is a key too: {"type": "image", "image": ...}; "audio" may have become "sound" above.
-        own_keys = {kind, modality} - set(_SOURCE_KEYS)
+        own_keys = {kind, name, modality} - set(_SOURCE_KEYS)
         unknown = set(part) - own_keys - set(_SOURCE_KEYS) - set(_DETAIL_KEYS)
         if unknown:
             allowed = ", ".join(["type", *_SOURCE_KEYS, *sorted(own_keys), *_DETAIL_KEYS])
@@ -373,13 +346,6 @@ def _is_paths(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(item, str | Path) for item in value)
     return isinstance(value, str | Path)
-
-
-def _require_mapping(part: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = part.get(key)
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{key!r} must be an object, got {shorten(value)}")
-    return value
 
 
 def _names(keys: Collection[str]) -> str:

@@ -1,7 +1,11 @@
 """Folders as they come: links, names in old encodings, tables of spreadsheets that separate by semicolons."""
 
 import os
+import unicodedata
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from omni.readers import open_dataset, read_folder
 from omni.samples.messages import Sample, SampleError
@@ -37,3 +41,80 @@ def test_table_of_a_spreadsheet_with_semicolons_is_read(tmp_path: Path) -> None:
     (sample,) = open_dataset(tmp_path / "captions.csv")
     assert isinstance(sample, Sample)
     assert sample.meta["caption"] == "a fox, red"
+
+
+def captions(folder: Path, **options: Any) -> dict[str, str]:
+    return {
+        entry.sample_id if isinstance(entry, SampleError) else entry.id: entry.reason
+        if isinstance(entry, SampleError)
+        else entry.meta["caption"]
+        for entry in read_folder(folder, **options)
+    }
+
+
+def put(folder: Path, **contents: str) -> None:
+    """Write files, with __ for / and _DOT_ for the full stops of their names."""
+    for name, text in contents.items():
+        path = folder / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def test_tables_in_the_split_folders_of_imagefolder_are_read(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        train__images__dog_DOT_jpg="x",
+        train__metadata_DOT_jsonl='{"file_name": "images/dog.jpg", "text": "A brown dog"}\n',
+        test__cat_DOT_jpg="x",
+        test__metadata_DOT_csv="file_name,text\ncat.jpg,A sleepy cat\n",
+        extra__fox_DOT_jpg="x",
+    )
+    found = captions(tmp_path)
+    assert found.pop("extra/fox.jpg").startswith("no table of captions covers the file; there are test/metadata.csv")
+    assert found == {"train/images/dog.jpg": "A brown dog", "test/cat.jpg": "A sleepy cat"}
+    sample = read_folder(tmp_path)[0]
+    assert isinstance(sample, Sample)
+    assert sample.media[0].path == str(tmp_path / "test" / "cat.jpg")
+    assert "category" not in sample.meta
+
+
+def test_captions_txt_is_a_table_only_if_it_names_columns(tmp_path: Path) -> None:
+    put(tmp_path, red_fox_DOT_jpg="x", captions_DOT_txt="image,caption\nred_fox.jpg,A fox runs\n")
+    assert captions(tmp_path) == {"red_fox.jpg": "A fox runs"}
+    put(tmp_path, captions_DOT_txt="A note about captions.\n")
+    assert captions(tmp_path) == {"red_fox.jpg": "red fox"}
+
+
+@pytest.mark.parametrize("name", ["{0}.txt", "{0}.caption", "{0}.jpg.txt", "{0}.jpg.caption", "{0}.TXT", "{0}.cap"])
+def test_side_files_of_any_name_are_captions(name: str, tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "añö") for form in ("NFC", "NFD"))
+    (tmp_path / f"{decomposed}.jpg").write_bytes(b"x")
+    (tmp_path / name.format(composed)).write_text("\nA fox\u2028runs.\r\nMore.", encoding="utf-8")
+    assert list(captions(tmp_path).values()) == ["A fox\u2028runs."]
+
+
+def test_names_without_words_take_the_class_of_their_folder(tmp_path: Path) -> None:
+    names = ["red_fox/001.png", "train/dog/IMG_2041.png", "n01440764/n01440764_10026.JPEG", "cat/3f2a9c41be.jfif"]
+    for name in [*names, "birds/blue_tit.png", "images/002.png"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = captions(tmp_path)
+    assert found["red_fox/001.png"] == "red fox"
+    assert found["train/dog/IMG_2041.png"] == "dog"
+    assert found["cat/3f2a9c41be.jfif"] == "cat"
+    assert found["birds/blue_tit.png"] == "blue tit"
+    assert "no words" in found["n01440764/n01440764_10026.JPEG"]
+    assert "no words" in found["images/002.png"]
+
+
+def test_files_that_may_be_of_two_modalities_are_asked_about(tmp_path: Path) -> None:
+    put(tmp_path, red_fox_DOT_npy="x", blue_tit_DOT_png="x")
+    with pytest.raises(ValueError, match=r"red_fox\.npy: .*may be point_cloud or depth .*`modality`, such as \{\.npy"):
+        read_folder(tmp_path)
+    samples = [entry for entry in read_folder(tmp_path, modality={"npy": "imu"}) if isinstance(entry, Sample)]
+    assert [sample.media[0].modality for sample in samples] == ["image", "imu"]
+    (tmp_path / "captions.csv").write_text("file,caption\nred_fox.npy,A\nblue_tit.png,B\n")
+    first, second = read_folder(tmp_path)
+    assert isinstance(first, SampleError)
+    assert "may be point_cloud" in first.reason
+    assert isinstance(second, Sample)

@@ -166,7 +166,7 @@ def test_llava_marks_become_media_in_their_places(tmp_path: Path) -> None:
         ({"id": "1", "conversations": [{"from": "robot", "value": "x"}]}, "unknown speaker 'robot'"),
         ({"id": "1", "conversations": [{"from": ["human"], "value": "x"}]}, "unknown speaker ['human']"),
         ({"id": "1", "conversations": [{"from": "human"}]}, "a turn must be"),
-        ({"id": "1", "conversations": [{"from": "gpt", "value": "x"}]}, "no turn from 'human'"),
+        ({"id": "1", "conversations": [{"from": "gpt", "value": "x"}]}, "no user turn"),
         ({"id": "1"}, "'conversations' must be a list"),
         ({"id": "1", "image": "https://x/y.jpg", "conversations": turns("<image>")}, "nothing is downloaded"),
         ("text", "expected an object"),

@@ -12,7 +12,7 @@ from PIL import Image
 
 from omni.media.image import load_image
 from omni.readers import open_dataset, read_webdataset
-from omni.readers.shard_names import expand_braces, expand_shards
+from omni.readers.shard_names import ShardCommand, expand_braces, expand_shards
 from omni.readers.tar_shard import RawSample, ShardError, count_samples, read_samples
 from omni.readers.webdataset import decode_sample
 from omni.samples.messages import Sample, SampleError
@@ -82,7 +82,7 @@ def test_files_commands_and_compressed_shards_give_the_same_samples(tmp_path: Pa
     ]
     whole = list(read_samples(path))
     assert len(whole) == 5
-    for way in ways:
+    for way in expand_shards(ways):
         assert list(read_samples(way)) == whole, way
         assert list(read_samples(way, start=3)) == whole[3:], way
         assert count_samples(way) == 5, way
@@ -91,7 +91,7 @@ def test_files_commands_and_compressed_shards_give_the_same_samples(tmp_path: Pa
 def test_a_reader_that_stops_early_ends_its_command(tmp_path: Path) -> None:
     path = write_shards(tmp_path, [50])[0]
     marker = tmp_path / "pid"
-    reader = read_samples(f"pipe:echo $$ > {marker}; cat {path}; sleep 1000")
+    reader = read_samples(ShardCommand(f"pipe:echo $$ > {marker}; cat {path}; sleep 1000"))
     next(reader)
     reader.close()
     with pytest.raises(ProcessLookupError):
@@ -238,7 +238,7 @@ def test_damaged_shards_give_what_is_whole_and_name_the_rest(tmp_path: Path) -> 
 def test_failing_command_is_named_with_status_and_what_it_said(tmp_path: Path) -> None:
     path = write_shards(tmp_path, [3])[0]
     with pytest.raises(ShardError, match=r"pipe:cat .*status 3 and said: no such bucket"):
-        list(read_samples(f"pipe:cat {path}; echo no such bucket >&2; exit 3"))
+        list(read_samples(ShardCommand(f"pipe:cat {path}; echo no such bucket >&2; exit 3")))
     found = read_webdataset(f"pipe:head -c 2000 {path}; exit 9")
     assert "status 9 and said: nothing" in str(found[len(found) - 1])
     assert reasons("pipe:not-a-command-of-anyone")[0].startswith("the command ended with status 127")
@@ -249,3 +249,85 @@ def test_shard_that_shrank_after_counting_is_reported_for_every_lost_sample(tmp_
     dataset = read_webdataset(shards, shard_sizes=4)
     assert [isinstance(found, SampleError) for found in dataset] == [False, False, True, True]
     assert dataset[3].reason == ("it has fewer samples than were counted; sample 4 of 4 and what follows are lost")  # type: ignore[union-attr]
+
+
+def turns_of(*content: object) -> list[dict]:
+    return [
+        {"role": "user", "content": content[0] if len(content) == 1 else [*content]},
+        {"role": "assistant", "content": "A"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "members", "media"),
+    [
+        ({"messages": turns_of("<image>Who?")}, ["jpg"], ["image jpg"]),
+        ({"messages": turns_of({"type": "image"}, "Who?")}, ["jpg"], ["image jpg"]),
+        ({"messages": turns_of("<image>and <image>?")}, ["0.jpg", "1.jpg"], ["image 0.jpg", "image 1.jpg"]),
+        ({"messages": turns_of("<image>Who?"), "images": ["1.jpg"]}, ["0.jpg", "1.jpg"], ["image 1.jpg"]),
+        ({"messages": turns_of("<image>Who?"), "image": "coco/17.jpg"}, ["jpg"], ["image jpg"]),
+        ({"messages": turns_of("<image>Who?")}, ["mp4"], ["video mp4"]),
+        ({"messages": turns_of({"type": "image_url", "image_url": {"url": "./x/7.jpg"}}, "?")}, ["jpg"], ["image jpg"]),
+        (
+            {"conversations": [{"from": "human", "value": "<image>\n?"}, {"from": "gpt", "value": "A"}]},
+            ["png"],
+            ["image png"],
+        ),
+        ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "seg.png"], ["image jpg"]),
+    ],
+)
+def test_marks_of_messages_take_the_members(row: dict, members: list[str], media: list[str]) -> None:
+    raw = RawSample("./x/7", {name: name.encode() for name in members} | {"json": json.dumps(row).encode()})
+    sample = decode_sample(raw, "shard/7")
+    assert [f"{item.modality} {item.data.decode()}" for item in sample.media] == media  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("row", "members", "reason"),
+    [
+        ({"messages": turns_of("Who?")}, ["jpg"], r"0 place\(s\) for image items, but the row has 1"),
+        ({"messages": turns_of("<image>Who?")}, [], r"1 place\(s\) for image items, but the row has 0"),
+        ({"messages": turns_of("<image>Who?")}, ["jpg", "seg.png"], r"1 place\(s\) for image items, but the row has 2"),
+        (
+            {"caption": "a dog"},
+            ["npy"],
+            "member npy may be point_cloud or depth .* not guessed; say which with the option media",
+        ),
+        ({"captions": ["", " "]}, ["jpg"], "the caption is empty"),
+    ],
+)
+def test_members_without_a_place_are_no_silent_loss(row: dict, members: list[str], reason: str) -> None:
+    raw = RawSample("7", dict.fromkeys(members, b"x") | {"json": json.dumps(row).encode()})
+    with pytest.raises(SampleError, match=reason):
+        decode_sample(raw, "shard/7")
+
+
+@pytest.mark.parametrize(
+    ("row", "captions"),
+    [
+        ({"text": ["A dog barks", "barking"]}, ["A dog barks", "barking"]),
+        ({"captions": ["", "A dog barks"]}, ["A dog barks"]),
+        ({"caption": [{"text": "A dog barks"}]}, ["A dog barks"]),
+        ({"text": "A dog barks", "tag": ["dog"]}, ["A dog barks"]),
+    ],
+)
+def test_lists_of_captions_are_read(row: dict, captions: list[str]) -> None:
+    sample = decode_sample(RawSample("1", {"flac": b"x", "json": json.dumps(row).encode()}), "1")
+    assert sample.last_answer == captions[0]
+    assert len(captions) == 1 or sample.meta["captions"] == captions
+
+
+def test_names_of_files_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hostile = "pipe:touch ran;.tar"
+    Path(write_shards(tmp_path, [2])[0]).rename(tmp_path / hostile)
+    for path in ("*.tar", sorted(os.listdir(tmp_path)), ["*:*"], f"{hostile}"):
+        assert expand_shards(path) == [hostile]
+        assert [type(shard) for shard in expand_shards(path)] == [str]
+        assert len(read_webdataset(path)) == 2
+        assert [isinstance(entry, Sample) for entry in read_webdataset(path)] == [True, True]
+    assert list(read_samples("pipe:touch ran; cat *.tar".replace("; cat *", ";")))  # a plain text is a file's name
+    assert not (tmp_path / "ran").exists()
+    (command,) = expand_shards("pipe:cat *.tar")
+    assert isinstance(command, ShardCommand)
+    assert len(list(read_samples(command))) == 2

@@ -145,7 +145,7 @@ MISTAKES = [
     (row({"type": "image", "path": []}), "'path' must be a file name"),
     (row({"type": "image", "url": "https://example.org/x.png"}), "nothing is downloaded here"),
     (row({"type": "image", "bytes": "no base64!"}), "not valid base64"),
-    (row({"type": "image", "image_url": "x"}), "unknown key"),
+    (row({"type": "image", "image_link": "x"}), "unknown key"),
     (row({"type": "image_url", "image_url": {}}), "must be a file name"),
     (row({"type": "image", "path": "x", "row": 1}), "'row' belongs to 'features' only"),
     (row({"type": "image", "features": "x.npy", "row": -1}), "'row' must be"),

@@ -1,0 +1,100 @@
+"""A table of captions as samples: one of the user with the file, perhaps a question, and the caption as the answer."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from omni.media.item import Media, media_from_value
+from omni.readers.captions import CaptionRow, TableFormat, read_table
+from omni.readers.dataset import PreparedDataset, SampleDataset
+from omni.readers.jsonl import existing_folder
+from omni.readers.modality_of_file import Modalities, modality_of
+from omni.samples.messages import Sample, SampleError, parse_sample
+
+# Folders that divide a data set, and are no class or category of what is in them.
+DIVISIONS = {
+    *("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "data"),
+    *("images", "image", "img", "imgs", "audio", "audios", "sounds", "wav", "wavs", "video", "videos"),
+}
+_LONGEST_NAME = 1000  # characters; a longer cell is a picture in base64
+
+
+def read_captions(
+    table: str | Path,
+    modality: Modalities = None,
+    *,
+    file: str | None = None,
+    caption: str | None = None,
+    question: str | None = None,
+    separator: str | None = None,
+    media_folder: str | Path | None = None,
+) -> SampleDataset:
+    """Read a table of captions (`.csv`, `.tsv`, `.txt`, `.jsonl`) that names files relative to its folder.
+
+    Where a row has several captions (`caption_1` to `caption_5`, or a list), the first is the answer, and all of them
+    are in `meta.captions`. A column `question` beside one of answers is the user's text.
+
+    Args:
+        table: the file, in UTF-8, with a first line that names the columns.
+        modality: the modality of all files, or extension -> modality; default: by extension.
+        file, caption, question: the names of the columns; default: by the names that are in use.
+        separator: the character between the columns; default: what the first line shows.
+        media_folder: the folder that relative paths start from; default: that of the table.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such table, it lacks a column or is damaged.
+    """
+    base = None if media_folder is None else existing_folder(media_folder, "media folder")
+    path = Path(table).absolute()
+    entries = table_entries(path, modality, TableFormat(file, caption, question, separator), base or path.parent)
+    return PreparedDataset(entries)
+
+
+def table_entries(
+    table: Path, modality: Modalities, format: TableFormat, base: Path, id_prefix: str = ""
+) -> Sequence[Sample | SampleError]:
+    """Return the samples of a table whose relative paths start from `base`; ids are the files' names with a prefix."""
+    if not table.is_file():
+        raise FileNotFoundError(f"the table of captions {table} does not exist")
+    entries: list[Sample | SampleError] = []
+    seen: dict[str, int] = {}
+    for row in read_table(table, format):
+        if isinstance(row, SampleError):
+            entries.append(row)
+            continue
+        name = row.file.replace("\\", "/") if len(row.file) < _LONGEST_NAME else row.place
+        seen[name] = seen.get(name, 0) + 1
+        sample_id = id_prefix + (name if seen[name] == 1 else f"{name}#{seen[name]}")
+        try:
+            entries.append(_sample(row, base, sample_id, modality))
+        except SampleError as error:
+            entries.append(error.bare())
+    if not entries:
+        raise ValueError(f"{table} has no rows")
+    return entries
+
+
+def category_of(sample_id: str) -> dict[str, str]:
+    """Return `meta` of a file in subfolders: its category is the first folder that does not only divide the data."""
+    folders = (name for name in sample_id.split("/")[:-1] if name and name.lower() not in DIVISIONS)
+    category = next(folders, None)
+    return {} if category is None else {"category": category}
+
+
+def _sample(row: CaptionRow, base: Path, sample_id: str, modality: Modalities) -> Sample:
+    try:
+        media = media_from_value("image", row.file, base)
+        known = modality if isinstance(modality, str) else "image" if media.data is not None else None
+        extension = os.path.splitext(row.file)[1].lower()
+        media = Media(known or modality_of(extension, modality), path=media.path, data=media.data)
+    except ValueError as error:
+        raise SampleError(sample_id, str(error)) from error
+    answer, *others = row.captions
+    captions = {"captions": [answer, *others]} if others else {}
+    meta = {"caption": answer, **captions, **category_of(sample_id)}
+    turns = [
+        {"role": "user", "content": [media] if row.question is None else row.question},
+        {"role": "assistant", "content": answer},
+    ]
+    columns = {} if row.question is None else {media.modality: [media]}
+    return parse_sample({"id": sample_id, "messages": turns, "meta": meta}, media_keys={}, media=columns, in_front=True)

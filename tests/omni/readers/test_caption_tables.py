@@ -1,0 +1,108 @@
+"""Tables of captions as they are published: any separator, quotes, line ends within a caption, several captions."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from omni.readers import SampleDataset, open_dataset
+from omni.samples.messages import Media, Sample, SampleError
+from tests.omni.readers.read_rows import error_at, sample_at
+
+
+def table(folder: Path, text: str, name: str = "t.csv", **options: Any) -> SampleDataset:
+    (folder / name).write_bytes(text.encode())
+    return open_dataset(folder / name, **options)
+
+
+def captions(dataset: SampleDataset) -> list[str]:
+    return [entry.reason if isinstance(entry, SampleError) else entry.meta["caption"] for entry in dataset]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e"])
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_only_line_feeds_end_a_row(mark: str, suffix: str, tmp_path: Path) -> None:
+    rows = {
+        "csv": f"file_name,caption\na.jpg,A dog{mark}runs\nb.jpg,x\n",
+        "tsv": f"file_name\tcaption\na.jpg\tA dog{mark}runs\nb.jpg\tx\n",
+        "jsonl": "".join(
+            json.dumps({"file_name": name, "caption": caption}, ensure_ascii=False) + "\n"
+            for name, caption in (("a.jpg", f"A dog{mark}runs"), ("b.jpg", "x"))
+        ),
+    }
+    assert captions(table(tmp_path, rows[suffix], f"t.{suffix}", format="captions")) == [f"A dog{mark}runs", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ('file_name, caption\na.jpg, "one, two"\n', "t.csv", ["one, two"]),
+        ('file,caption\na.jpg,"one\ntwo"\nb.jpg,x\n', "t.csv", ["one\ntwo", "x"]),
+        ("file,caption\ra.jpg,one\rb.jpg,x\r", "t.csv", ["one", "x"]),
+        ('file\tcaption\na.jpg\t"one\ntwo ""2"""\nb.jpg\tx\n', "t.tsv", ['one\ntwo "2"', "x"]),
+        ('file\tcaption\na.jpg\t"one" said he\nb.jpg\t"x\n', "t.tsv", ['"one" said he', '"x']),
+        ("filepath\ttitle\na.jpg\tA dog\n", "t.csv", ["A dog"]),
+        ("image_name| comment_number| comment\na.jpg| 0| A dog, red\n", "t.csv", ["A dog, red"]),
+        ('image;"caption"\na.jpg;A dog\n', "t.csv", ["A dog"]),
+        ("image,caption\na.jpg,A dog\n", "captions.txt", ["A dog"]),
+        ("\ufefffile_name,caption_2,caption_1\na.jpg,two,one\n", "t.csv", ["one"]),
+        ("FILE_NAME,Caption\n\na.jpg,A dog\n,,\n", "t.csv", ["A dog"]),
+    ],
+)
+def test_tables_in_use_are_read(text: str, name: str, expected: list[str], tmp_path: Path) -> None:
+    assert captions(table(tmp_path, text, name)) == expected
+
+
+def test_caption_with_the_separator_in_it_is_never_cut(tmp_path: Path) -> None:
+    dataset = table(tmp_path, "file,caption\na.jpg,one, two\nb.jpg,three,,\n")
+    assert "3 cells where the first line names 2" in error_at(dataset, 0).reason
+    assert sample_at(dataset, 1).meta["caption"] == "three"
+
+
+def test_columns_and_separator_can_be_named(tmp_path: Path) -> None:
+    text = "file_name,caption_1,caption_2\na.jpg,one,two\n"
+    assert sample_at(table(tmp_path, text), 0).meta == {"caption": "one", "captions": ["one", "two"]}
+    assert sample_at(table(tmp_path, text, caption="caption_2"), 0).meta == {"caption": "two"}
+    odd = "Bild~Titel, kurz~Frage\na.jpg~Hund~Was?\n"
+    sample = sample_at(table(tmp_path, odd, file="Bild", caption="Titel, kurz", question="Frage", separator="~"), 0)
+    assert sample.messages[0].content[0] == Media("image", path=str(tmp_path / "a.jpg"))
+    assert [message.text for message in sample.messages] == ["Was?", "Hund"]
+    with pytest.raises(ValueError, match=r"it has bild~titel, kurz~frage\. Or name them with the options `file`"):
+        table(tmp_path, odd)
+    with pytest.raises(ValueError, match="must be one character"):
+        table(tmp_path, odd, separator="--")
+
+
+def test_questions_and_base64_of_a_benchmark_are_read(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((400, 400), 90).save(buffer, "PNG")
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    assert len(picture) > 131072  # the csv module's limit
+    dataset = table(tmp_path, f"index\timage\tquestion\tanswer\n0\t{picture}\tWhich?\tB\n", "bench.tsv")
+    sample = sample_at(dataset, 0)
+    assert sample.id == "bench.tsv:2"
+    assert sample.media == (Media("image", data=buffer.getvalue()),)
+    assert [message.text for message in sample.messages] == ["Which?", "B"]
+
+
+def test_files_of_a_table_may_lie_elsewhere_and_be_named_as_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "media" / "img").mkdir(parents=True)
+    (tmp_path / "media" / "img" / "a.jfif").write_bytes(b"x")
+    dataset = table(tmp_path, "file,caption\nimg\\a.jfif,A\nhttps://x.org/b.jpg,B\n", media_folder=tmp_path / "media")
+    assert sample_at(dataset, 0).media == (Media("image", path=str(tmp_path / "media" / "img" / "a.jfif")),)
+    assert "nothing is downloaded" in error_at(dataset, 1).reason
+
+
+def test_rows_of_json_lines_may_hold_lists_and_questions(tmp_path: Path) -> None:
+    rows = [{"file_name": "a.wav", "captions": ["one", "two"]}, {"image": "a.png", "question": "Q?", "answer": "A"}]
+    text = "".join(json.dumps(row) + "\n" for row in [*rows, {"x": 1}])
+    first, second, third = table(tmp_path, text, "captions.jsonl")
+    assert isinstance(first, Sample)
+    assert first.meta == {"caption": "one", "captions": ["one", "two"]}
+    assert isinstance(second, Sample)
+    assert [message.text for message in second.messages] == ["Q?", "A"]
+    assert "names no file; it has x" in str(third)
