@@ -206,7 +206,7 @@ def _write_good_files(folder: Path) -> dict[str, bytes]:
     for suffix in ("obj", "ply", "stl", "glb", "off"):
         keep(f"point_cloud {suffix}", box.export)
     keep("point_cloud xyz", lambda path: np.savetxt(path, generator.normal(size=(40, 3))))
-    keep("point_cloud npy", lambda path: np.save(path, generator.normal(size=(40, 6)).astype("f4")))
+    keep("point_cloud npy", lambda path: np.save(path, generator.uniform(size=(40, 6)).astype("f4")))
     rows = np.column_stack([np.arange(300) / 100, generator.normal(size=(300, 6))])
     header = "t,ax,ay,az,gx,gy,gz"
     keep("imu csv", lambda path: np.savetxt(path, rows, delimiter=",", header=header, comments=""))

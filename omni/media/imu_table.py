@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from omni.media.errors import MediaError
-from omni.media.plane import read_npy
+from omni.media.npy import read_npy
 from omni.media.source import content_of, describe_source, what_it_looks_like
 from omni.runtime.extras import import_extra
 

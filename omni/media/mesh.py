@@ -12,27 +12,26 @@ import numpy as np
 import trimesh
 
 from omni.media.errors import MediaError
+from omni.media.gltf import read_gltf
 from omni.media.item import Media
-from omni.media.source import content_of, describe_source, option, what_it_looks_like
+from omni.media.mesh_files import files_beside
+from omni.media.npy import read_npy
+from omni.media.obj import read_obj
+from omni.media.off import read_off
+from omni.media.ply import read_ply
+from omni.media.point_columns import cloud_from_array, read_xyz
+from omni.media.source import check_options, content_of, describe_source, option, what_it_looks_like
+from omni.media.surface import Mesh, join
 
 MESH_EXTENSIONS = (".obj", ".ply", ".stl", ".glb", ".gltf", ".off", ".xyz", ".npy")
 
-_DEFAULT_COLOR = 0.6  # grey, for the parts without a colour of a mesh that has colours elsewhere
-
-
-@dataclass(frozen=True)
-class Mesh:
-    """`vertices` float32 `[V, 3]`; `faces` int64 `[F, 3]`, None for a point cloud; `colors` of the vertices, float32
-    `[V, 3]` in 0-1, None where the file has none."""
-
-    vertices: np.ndarray
-    faces: np.ndarray | None = None
-    colors: np.ndarray | None = None
+_KINDS = tuple(extension[1:] for extension in MESH_EXTENSIONS)
 
 
 @dataclass(frozen=True)
 class PointCloud:
-    """`points` float32 `[N, 3]`; `colors` float32 `[N, 3]` in 0-1, None where there are none."""
+    """`points` `[N, 3]`, float32 in the unit sphere, else of the type of the vertices; `colors` float32 `[N, 3]`
+    in 0-1, None where there are none."""
 
     points: np.ndarray
     colors: np.ndarray | None = None
@@ -43,31 +42,39 @@ def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
 
     Args:
         source: a file; an array `[N, 3]` of points or `[N, 6]` of points with colours (0-1 or 0-255); or bytes, for
-            which the item's option `format` ("obj", "stl", ...) says what they are, unless they begin like PLY, GLB or
-            OFF.
+            which the item's option `format` ("obj", "stl", ...) says what they are, unless they begin like PLY, GLB,
+            OFF or NPY.
+
+    The item's option `columns` names the columns of arrays, XYZ and NPY (`x y z nx ny nz`). Without it, and without
+    names in the file, columns that could be colours or normals are refused.
 
     Raises:
-        MediaError: the file is missing, damaged or of another kind; there are no vertices; coordinates are not finite.
+        MediaError: the file is missing, damaged or of another kind; there are no vertices; coordinates are not finite;
+            the columns of points are not known.
     """
     name = describe_source(source)
+    check_options(source, ("format", "columns"))
     content: Any = content_of(source)
+    columns = option(source, "columns", None)
+    if isinstance(content, list) and len(content) == 1:
+        content = content[0]
     if isinstance(content, np.ndarray):
-        return _from_points(content, name)
+        return _checked(cloud_from_array(content, columns, name), name)
     if not isinstance(content, str | bytes):
         raise MediaError(name, "expected a mesh or points: a file, bytes or an array")
-    if isinstance(content, str) and Path(content).suffix.lower() == ".npy":
-        return _from_points(_load_npy(content, name), name)
     kind = str(option(source, "format", None) or _kind(content, name)).lstrip(".").lower()
-    looks = what_it_looks_like(content) if kind in ("glb",) else ""
+    if kind not in _KINDS:
+        raise MediaError(name, f"the option format is {kind!r}; allowed: {', '.join(_KINDS)}")
+    if kind == "npy":
+        return _checked(cloud_from_array(read_npy(content, name), columns, name), name)
     try:
-        file: Any = io.BytesIO(content) if isinstance(content, bytes) else content
-        scene = trimesh.load_scene(file, file_type=kind, process=False)
-        mesh = _joined(
-            [geometry for geometry in scene.dump() if isinstance(geometry, trimesh.Trimesh | trimesh.PointCloud)]
-        )
+        mesh = read_xyz(content, columns, name) if kind == "xyz" else _read(content, kind, name)
+    except MediaError:
+        raise
     except Exception as error:  # parsers of broken files raise nearly anything
+        looks = what_it_looks_like(content) if kind == "glb" else ""
         raise MediaError(name, f"cannot be read as {kind.upper()} ({error}){looks}") from error
-    if mesh is None:
+    if mesh is None or not len(mesh.vertices):
         raise MediaError(
             name, f"has no vertices; it is empty or not a {kind.upper()} file{what_it_looks_like(content)}"
         )
@@ -97,7 +104,7 @@ def sample_points(mesh: Mesh, num_points: int, seed: int = 0) -> PointCloud:
     # Uniform in a triangle: Osada et al., Shape Distributions (2002), section 4.1.
     root, along = np.sqrt(generator.random((num_points, 1))), generator.random((num_points, 1))
     weights = np.concatenate([1 - root, root * (1 - along), root * along], axis=1)[:, :, None]
-    points = (mesh.vertices[faces] * weights).sum(axis=1).astype(np.float32)
+    points = (mesh.vertices[faces] * weights).sum(axis=1).astype(mesh.vertices.dtype)
     colors = None if mesh.colors is None else (mesh.colors[faces] * weights).sum(axis=1).astype(np.float32)
     return PointCloud(points, colors)
 
@@ -128,7 +135,8 @@ def _kind(content: str | bytes, name: str) -> str:
         if suffix not in MESH_EXTENSIONS:
             raise MediaError(name, f"unknown type {suffix!r} of 3D file; known are {' '.join(MESH_EXTENSIONS)}")
         return suffix
-    for signature, kind in ((b"ply", "ply"), (b"glTF", "glb"), (b"OFF", "off")):
+    signatures = ((b"ply", "ply"), (b"glTF", "glb"), (b"OFF", "off"), (b"COFF", "off"), (b"\x93NUMPY", "npy"))
+    for signature, kind in signatures:
         if content.startswith(signature):
             return kind
     raise MediaError(
@@ -136,61 +144,29 @@ def _kind(content: str | bytes, name: str) -> str:
     )
 
 
-def _load_npy(path: str, name: str) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MediaError(name, f"cannot be read as NPY ({error})") from error
+def _read(content: str | bytes, kind: str, name: str) -> Mesh | None:
+    beside = files_beside(content if isinstance(content, str) else None)
+    data = content if isinstance(content, bytes) else Path(content).read_bytes()
+    if kind == "ply":
+        return read_ply(data, beside, name)
+    if kind in ("glb", "gltf"):
+        return read_gltf(data, beside, name)
+    if kind == "stl":
+        return _read_stl(data)
+    text = data.decode("utf-8", errors="replace")
+    return read_off(text) if kind == "off" else read_obj(text, beside)
 
 
-def _from_points(array: np.ndarray, name: str) -> Mesh:
-    if array.ndim != 2 or array.shape[1] not in (3, 6) or len(array) == 0 or array.dtype.kind not in "fiu":
-        raise MediaError(name, f"points must be an array [N, 3], or [N, 6] with colours, got {list(array.shape)}")
-    colors = array[:, 3:].astype(np.float32) if array.shape[1] == 6 else None
-    if colors is not None and colors.max() > 1:
-        colors = colors / 255
-    return _checked(Mesh(array[:, :3].astype(np.float32), None, colors), name)
-
-
-def _joined(parts: list[Any]) -> Mesh | None:
-    """Join all parts of a scene into one mesh, or into a cloud only if no part has faces."""
-    parts = [part for part in parts if len(part.vertices)]
-    with_faces = [part for part in parts if isinstance(part, trimesh.Trimesh) and len(part.faces)]
-    parts = with_faces or parts
-    if not parts:
-        return None
-    offsets = np.cumsum([0, *(len(part.vertices) for part in parts)])
-    colors = [_vertex_colors(part) for part in parts]
-    joined_colors = None
-    if any(color is not None for color in colors):
-        grey = [np.full((len(part.vertices), 3), _DEFAULT_COLOR, np.float32) for part in parts]
-        joined_colors = np.concatenate([grey[i] if color is None else color for i, color in enumerate(colors)])
-    faces = np.concatenate([part.faces + offsets[i] for i, part in enumerate(parts)]) if with_faces else None
-    vertices = np.concatenate([part.vertices for part in parts]).astype(np.float32)
-    return Mesh(vertices, None if faces is None else faces.astype(np.int64), joined_colors)
-
-
-def _vertex_colors(part: Any) -> np.ndarray | None:
-    if isinstance(part, trimesh.PointCloud):
-        colors = np.asarray(part.colors)
-    elif part.visual is None or not part.visual.defined:
-        return None
-    elif part.visual.kind == "texture":
-        # None without coordinates or, as for materials of one colour, without a picture
-        textured = None if part.visual.uv is None else part.visual.material.to_color(part.visual.uv)
-        if textured is None or np.ndim(textured) == 1:
-            textured = np.tile(part.visual.material.main_color, (len(part.vertices), 1))
-        colors = np.asarray(textured)
-    else:
-        colors = np.asarray(part.visual.vertex_colors)
-    is_complete = colors.ndim == 2 and len(colors) == len(part.vertices)
-    return colors[:, :3].astype(np.float32) / 255 if is_complete else None
+def _read_stl(data: bytes) -> Mesh | None:
+    loaded = trimesh.exchange.stl.load_stl(io.BytesIO(data))
+    solids = loaded.get("geometry", {"": loaded}).values()
+    return join([Mesh(np.asarray(solid["vertices"]), np.asarray(solid["faces"])) for solid in solids])
 
 
 def _checked(mesh: Mesh, name: str) -> Mesh:
     if not np.isfinite(mesh.vertices).all():
         raise MediaError(name, "holds NaN or infinite coordinates")
-    if mesh.faces is not None and (mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices)):
+    if mesh.faces is not None and len(mesh.faces) and (mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices)):
         raise MediaError(name, f"a face names a vertex that is not there (it has {len(mesh.vertices)})")
     return mesh
 

@@ -13,6 +13,7 @@ import safetensors.numpy
 from PIL import Image
 
 from omni.media.item import Media, shorten
+from omni.media.npy import read_npy
 from omni.readers.columns import CAPTION_COLUMNS, texts_in
 from omni.readers.dataset import StreamDataset
 from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION
@@ -329,8 +330,8 @@ def _array(content: bytes, extension: str, sample_id: str) -> np.ndarray | None:
     if extension.rpartition(".")[2] != "npy":
         return None
     try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        return np.array(read_npy(content, extension))
+    except ValueError as error:
         raise SampleError(sample_id, f"its {extension} member cannot be read as an array ({error})") from error
 
 
