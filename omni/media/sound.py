@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from omni.media.container import open_container, start_seconds, video_stream
+from omni.media.container import first_shown_seconds, open_container, start_seconds, video_stream
 from omni.media.errors import MediaError
 from omni.media.item import Media, as_sampling_rate
 from omni.media.source import content_of, describe_source, option, what_it_looks_like
@@ -213,7 +213,7 @@ def _decoded_blocks(container: Any, window: tuple[float, float | None], name: st
     pictures = video_stream(container)
     # The sound of a video keeps the video's time. Otherwise samples of negative time are the encoder's run-up, which
     # players drop too.
-    origin = max(start_seconds(stream), 0.0) if pictures is None else start_seconds(pictures)
+    origin = max(start_seconds(stream), 0.0) if pictures is None else first_shown_seconds(container, pictures)
     first, last = round(window[0] * rate), None if window[1] is None else round(window[1] * rate)
     position: int | None = None
     try:
