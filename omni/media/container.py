@@ -12,8 +12,8 @@ import av
 from av.stream import Disposition
 
 from omni.media.errors import MediaError
-from omni.media.image import check_pixels
 from omni.media.item import Media
+from omni.media.pixel_limit import check_pixels
 from omni.media.source import content_of, what_it_looks_like
 
 DEFAULT_FRAMES_PER_SECOND = 10.0  # the rate of pictures without times; browsers use it for a GIF without times too

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from omni.media.image import check_pixels
+from omni.media.pixel_limit import check_pixels
 
 _STRONGEST_STRETCH = 16  # anything beyond is a damaged header: anamorphic film has 2, DV 1.46
 _STRAIGHT = 1.0  # degrees; FFmpeg takes turns within one degree of a right angle for right angles

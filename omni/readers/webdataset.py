@@ -12,6 +12,8 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
+from omni.media.errors import MediaError
+from omni.media.image import open_image
 from omni.media.item import Media, shorten
 from omni.readers.captions import CAPTION_COLUMNS
 from omni.readers.dataset import StreamDataset
@@ -284,10 +286,9 @@ def _features(content: bytes, extension: str, options: Any, sample_id: str) -> n
 
 def _picture(extension: str, content: bytes, sample_id: str) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
+        with open_image(content, f"{extension} member") as picture:
             return picture.copy()
-    except Exception as error:  # decoders of broken bytes raise nearly anything
+    except MediaError as error:
         raise SampleError(sample_id, f"its {extension} member is no picture ({error})") from error
 
 
