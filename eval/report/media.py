@@ -12,6 +12,8 @@ import soundfile
 import soxr
 from PIL import Image
 
+from omni.media.image import open_picture
+
 THUMBNAIL_PIXELS = 240
 # Sounds are cut to so many seconds and put at this rate (Hz), in Ogg Vorbis.
 SOUND_SECONDS = 8
@@ -64,7 +66,7 @@ def _kind(modality: str, paths: list[str]) -> str:
 
 def picture_uri(path: str) -> str:
     """Return a picture as a small WebP, transparent parts white."""
-    with Image.open(path) as opened:
+    with open_picture(path) as opened:
         opened.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
         picture = opened.convert("RGBA")
     picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))

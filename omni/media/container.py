@@ -10,17 +10,17 @@ from typing import Any
 
 import av
 from av.stream import Disposition
-from PIL import Image
 
 from omni.media.errors import MediaError
-from omni.media.image import check_pixels
 from omni.media.item import Media
+from omni.media.pixel_limit import check_pixels
 from omni.media.source import content_of, what_it_looks_like
 
 DEFAULT_FRAMES_PER_SECOND = 10.0  # the rate of pictures without times; browsers use it for a GIF without times too
 _SEEK_AHEAD_SECONDS = 3.0  # decoding on is cheaper than a seek for nearer frames
 _RUN_UPS = (0.0, 2.0, 10.0)  # seconds; MPEG streams seek inexactly and can come out behind the place asked for
 _PLAYLISTS = {"hls", "applehttp", "concat", "concatf", "dash", "sdp", "imf", "webm_dash_manifest", "image2", "lavfi"}
+_CUT_ANYWHERE = {"mpegts", "mpeg"}
 _SHORTEST_STEP = 1e-6  # seconds; below that times are equal
 
 
@@ -47,6 +47,22 @@ def video_stream(container: Any) -> Any | None:
 def start_seconds(stream: Any) -> float:
     """Return the time stamp at which a stream begins, in seconds."""
     return float((stream.start_time or 0) * stream.time_base)
+
+
+def first_shown_seconds(container: Any, pictures: Any) -> float:
+    """Return the time stamp of the first frame of a video stream that can be shown; reading stays at the beginning.
+
+    Only streams that are made to be cut anywhere (MPEG's) can begin with parts of pictures that nobody can show.
+    """
+    if container.format.name not in _CUT_ANYWHERE:
+        return start_seconds(pictures)
+    _without_threads(pictures)
+    try:
+        frame = next((frame for frame in container.decode(pictures) if frame.time is not None), None)
+    except Exception:  # damaged pictures are told where pictures are read
+        frame = None
+    container.seek(0)
+    return start_seconds(pictures) if frame is None else frame.time
 
 
 def sound_track(video: Media, modality: str = "sound") -> Media | None:
@@ -83,9 +99,12 @@ class VideoReader:
         self._name = name
         self._open()
         self.rate = _known_rate(self._stream)
-        self._origin = start_seconds(self._stream)
+        self.pixel_shape = self._stream.sample_aspect_ratio
         self._can_seek = True
-        self.duration = self._measure()
+        end = self._end()
+        self._origin = start_seconds(self._stream)
+        self._beginning = self._begun()
+        self.duration = end - self._origin
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -103,27 +122,61 @@ class VideoReader:
             raise MediaError(self._name, problem)
         if stream.width and stream.height:
             check_pixels(stream.width, stream.height, self._name)
-        # FFmpeg's own threads were seen to wait for each other for ever on damaged streams; what reads many videos at
-        # once has a process for each.
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
+        _without_threads(stream)
         self._stream = stream
 
-    def _measure(self) -> float:
-        """Return the length of the video in seconds."""
+    def _end(self) -> float:
+        """Return when the last picture ends, in seconds on the stream's own time axis."""
         stream, container = self._stream, self._container
         if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
+            return start_seconds(stream) + float(stream.duration * stream.time_base)
         if container.duration and stream.start_time is not None:
-            return container.duration / av.time_base - max(self._origin, 0.0)
-        # Neither says it (recorded live, or a bare stream): read the packets' times, without decoding.
-        latest, count = -math.inf, 0
-        for packet in container.demux(stream):
+            start = start_seconds(stream)
+            claim = container.duration / av.time_base + min(start, 0.0)
+            # Where there is sound or subtitles too, the container's length can be theirs.
+            if len(container.streams) == 1 or abs(_stated_end(stream) - claim) < 1 / self.rate:
+                return claim
+            measured = self._end_of_packets(claim)
+            if measured is not None:
+                return measured
+        # Nobody says it (recorded live, or a bare stream): read the packets' times, without decoding.
+        measured = self._end_of_packets(None)
+        return 0.0 if measured is None else measured
+
+    def _end_of_packets(self, near: float | None) -> float | None:
+        """Return when the last picture ends by the packets from the last key frame before `near` on, or by all of them;
+        None if there are no pictures behind it."""
+        stream = self._stream
+        if near is not None:
+            try:
+                self._container.seek(int(near / stream.time_base), stream=stream, backward=True)
+            except Exception:  # no index: all of it is read
+                return None
+        end, count = -math.inf, 0
+        for packet in self._container.demux(stream):
             count += packet.size > 0
             if packet.pts is not None:
-                latest = max(latest, float(packet.pts * stream.time_base))
+                length = float((packet.duration or 0) * stream.time_base) or 1 / self.rate
+                end = max(end, float(packet.pts * stream.time_base) + length)
         self._rewind()
-        return (latest - self._origin + 1 / self.rate) if latest > -math.inf else count / self.rate
+        if near is None and end == -math.inf:
+            return start_seconds(self._stream) + count / self.rate
+        return None if end == -math.inf else end
+
+    def _begun(self) -> Iterator[tuple[float, Any]] | None:
+        """Decode the first frame, from which time counts: a recording that was cut out of a broadcast begins with parts
+        of pictures that nobody can show, and its stream claims their time."""
+        frames = self._timed()
+        try:
+            first = next(frames, None)
+        except Exception:  # perhaps what is asked for stands behind the damage
+            first = None
+        if first is None:
+            self._rewind()
+            return None
+        if first[1].time is not None:
+            self._origin = first[1].time
+        return _chained((0.0, first[1]), frames)
 
     def _rewind(self) -> None:
         try:
@@ -134,8 +187,8 @@ class VideoReader:
 
     def all_frames(self, first: float, last: float) -> Iterator[tuple[float, Any]]:
         """Yield the frames from `first` on, before `last`, with their times."""
-        for time, frame in self._from(first) if first > 0 else self._timed():
-            if time >= last:
+        for time, frame in self._from(first) if first > 0 else self._start():
+            if time >= last - _SHORTEST_STEP:
                 return
             if time >= first - _SHORTEST_STEP:
                 yield time, frame
@@ -148,7 +201,7 @@ class VideoReader:
         for target in targets:
             is_far = ahead is not None and target - ahead[0] > _SEEK_AHEAD_SECONDS and self._can_seek
             if frames is None or is_far:
-                frames = self._from(target) if target > _SEEK_AHEAD_SECONDS else self._timed()
+                frames = self._from(target) if target > _SEEK_AHEAD_SECONDS else self._start()
                 ahead = next(frames, None)
                 current = ahead or current
             while ahead is not None and ahead[0] <= target + _SHORTEST_STEP:
@@ -163,6 +216,7 @@ class VideoReader:
 
     def _from(self, target: float) -> Iterator[tuple[float, Any]]:
         """Yield frames, beginning with the last key frame that is not later than `target`."""
+        self._beginning = None
         for run_up in _RUN_UPS if self._can_seek else ():
             place = max(0.0, target - run_up) + self._origin
             try:
@@ -176,7 +230,13 @@ class VideoReader:
                 return _chained(first, frames)
         return self._restarted()
 
+    def _start(self) -> Iterator[tuple[float, Any]]:
+        """Yield frames from the beginning, the first of which is decoded already."""
+        frames, self._beginning = self._beginning, None
+        return self._restarted() if frames is None else frames
+
     def _restarted(self) -> Iterator[tuple[float, Any]]:
+        self._beginning = None
         self._rewind()
         return self._timed()
 
@@ -192,14 +252,21 @@ class VideoReader:
             yield time, frame
 
 
-def upright_frame(frame: Any, name: str) -> Image.Image:
-    """Return the frame as RGB, turned as the file says (telephones store how they were held).
+def _without_threads(stream: Any) -> None:
+    # FFmpeg's own threads were seen to wait for each other for ever on damaged streams; what reads many videos at once
+    # has a process for each.
+    stream.thread_type = "NONE"
+    stream.codec_context.thread_count = 1
 
-    Raises MediaError if it has too many pixels.
-    """
-    check_pixels(frame.width, frame.height, name)
-    image = frame.to_image()
-    return image.rotate(frame.rotation, expand=True) if frame.rotation else image
+
+def _stated_end(stream: Any) -> float:
+    """Return the end in seconds that Matroska's writers store as a tag of each stream, or NaN."""
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return math.nan
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def _known_rate(stream: Any) -> float:

@@ -4,7 +4,6 @@ Only the frames that are asked for are kept and converted; in a long video file 
 seeking. T: number of frames.
 """
 
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ import numpy as np
 from PIL import Image
 
 from omni.media.clips import spread_indices
-from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader, upright_frame
+from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader
+from omni.media.display import shown_frame
 from omni.media.errors import MediaError
-from omni.media.image import IMAGE_EXTENSIONS, load_image, open_image, to_rgb
+from omni.media.image import IMAGE_EXTENSIONS, load_image, open_image, open_picture, shared_range, to_rgb
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
 
 VIDEO_EXTENSIONS = (
@@ -141,7 +141,9 @@ def _load(source: Any, wanted: _Wanted) -> Frames:
             raise MediaError(wanted.name, problem)
         times = np.arange(len(content)) / wanted.rate
         chosen = _choose(times, wanted)
-        return _gathered(((times[index], load_image(content[index])) for index in chosen), wanted)
+        scale = shared_range(content)
+        pictures = ((times[index], load_image(content[index], item_range=scale)) for index in chosen)
+        return _gathered(pictures, wanted)
     if isinstance(content, Image.Image) or _is_picture(content):
         return _animation_frames(content, wanted)
     return _container_frames(content, wanted)
@@ -215,7 +217,7 @@ def _natural_key(text: str) -> list[tuple[int, str]]:
 
 def _is_picture(content: str | bytes) -> bool:
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content):
+        with open_picture(content):
             return True
     except Image.DecompressionBombError:
         return True  # the error is told where the picture is loaded
@@ -269,14 +271,16 @@ def _read(reader: VideoReader, wanted: _Wanted) -> Frames:
         if not length > wanted.window[0]:
             wanted.targets(reader.duration)  # raises
         frames = reader.all_frames(*wanted.window)
-        return _gathered(((time, upright_frame(frame, wanted.name)) for time, frame in frames), wanted)
+        return _gathered(
+            ((time, shown_frame(frame, reader.pixel_shape, wanted.name)) for time, frame in frames), wanted
+        )
     targets = wanted.targets(reader.duration)
     order = np.argsort(targets, kind="stable")  # reading goes forward only
     found: list[tuple[float, Image.Image]] = []
     for time, frame in reader.frames_at(targets[order].tolist()):
         is_same = bool(found) and time <= found[-1][0]
         if not (is_same and (wanted.times_of is None or wanted.each_once)):
-            found.append(found[-1] if is_same else (time, upright_frame(frame, wanted.name)))
+            found.append(found[-1] if is_same else (time, shown_frame(frame, reader.pixel_shape, wanted.name)))
     if wanted.times_of is not None and not wanted.each_once and len(found) == len(targets):
         found = [found[place] for place in np.argsort(order, kind="stable")]
     return _gathered(found, wanted)

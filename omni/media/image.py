@@ -1,28 +1,40 @@
-"""Pictures: any file, bytes or array that Pillow or NumPy can hold, to 8-bit RGB."""
+"""Pictures: from any file, bytes or array that Pillow or NumPy can hold, to 8-bit RGB."""
 
 import io
-import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from omni.media import jpeg, png
+from omni.media.brightness import Range, joint_range, range_of, sixteen_to_eight, to_bytes
+from omni.media.colour_profile import to_srgb
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.pixel_limit import PIXEL_LIMIT_VARIABLE, check_pixels, pixel_limit
 from omni.media.source import Source, content_of, describe_source, what_it_looks_like
+from omni.media.stored import StoredNumbers, read_stored
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm")
-PIXEL_LIMIT_VARIABLE = "OMNI_MAX_IMAGE_PIXELS"
+# No others: Pillow knows some forty, of which EPS starts Ghostscript, whatever the file's name is.
+PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def load_image(source: Source) -> Image.Image:
-    """Load a picture as 8-bit RGB, upright (EXIF orientation applied) and without transparency (laid on white).
+def load_image(source: Source, *, item_range: Range | None = None) -> Image.Image:
+    """Load a picture as 8-bit sRGB, upright (EXIF orientation applied) and without transparency (laid on white).
 
-    An animated picture gives its first frame. 16-bit values are divided by 257. Arrays are `[H, W]`,
-    `[H, W, 1 | 2 | 3 | 4]` or `[3, H, W]`: bool, integers 0-255, uint16, or floats, either all in 0-1 or in 0-255.
+    An animated picture gives its first frame. Colours of an ICC profile are converted to sRGB. 16 bits are divided by
+    257. Arrays are `[H, W]`, `[H, W, 1 | 2 | 3 | 4]` or `[3, H, W]`: bool, integers 0-255, uint16, or floats, either
+    all in 0-1 or in 0-255, give or take a tenth, which is cut off.
+
+    Args:
+        source: a file, bytes, an array or a picture.
+        item_range: the least and greatest number of all frames of the item that this picture is one of (see
+            `number_range`), by which the scale of floats is chosen; default: of this picture.
 
     Raises:
         MediaError: the file is missing, broken, not a picture, or has more pixels than the limit (Pillow's,
@@ -31,64 +43,162 @@ def load_image(source: Source) -> Image.Image:
     name = describe_source(source)
     content = content_of(source)
     if isinstance(content, list) and len(content) == 1:
-        return load_image(Media("image", path=content[0]))
+        return load_image(Media("image", path=content[0]), item_range=item_range)
     if isinstance(content, list | tuple):
         raise MediaError(name, f"expected one picture, got {len(content)}; frames need a video encoder")
     if isinstance(content, np.ndarray):
-        return to_rgb(_image_from_array(content, name), name)
+        return to_rgb(_image_from_array(content, name, item_range), name)
     if isinstance(content, Image.Image):
-        return to_rgb(content, name)
+        return to_rgb(content, name, item_range)
+    stored = _stored(content, name)
+    if stored is not None:
+        return to_rgb(_image_from_stored(stored, name, item_range), name)
     with open_image(content, name) as image:
-        return to_rgb(image, name)
+        return to_rgb(image, name, item_range)
+
+
+def number_range(source: Source) -> Range | None:
+    """Return the least and greatest number of a picture whose scale depends on them (see `omni.media.brightness`), or
+    None, as of all pictures of 8 bits, and of files that cannot be read."""
+    try:
+        content = content_of(source)
+        if isinstance(content, str | bytes):
+            stored = _stored(content, describe_source(source))
+            if stored is not None:
+                return None if stored.white else range_of(stored.values)
+            with open_picture(content) as image:
+                return range_of(np.asarray(image)) if image.mode in ("I", "F") else None
+        if isinstance(content, Image.Image):
+            return range_of(np.asarray(content)) if content.mode in ("I", "F") else None
+        return range_of(content) if isinstance(content, np.ndarray) else None
+    except Exception:  # told where the picture is loaded
+        return None
+
+
+def shared_range(sources: Any) -> Range | None:
+    """Return the range by which all frames of an item, an array `[T, ...]` or a list of pictures, are scaled."""
+    if isinstance(sources, np.ndarray):
+        return range_of(sources)
+    first = number_range(sources[0])
+    return None if first is None else joint_range([first, *(number_range(source) for source in sources[1:])])
+
+
+def open_picture(content: str | Path | bytes) -> Image.Image:
+    """Open a picture of one of the `PICTURE_FORMATS` with Pillow, without decoding it yet.
+
+    Raises whatever Pillow raises on broken bytes, which has no common class.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error of our own follows
+        return Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=PICTURE_FORMATS)
 
 
 def open_image(content: str | Path | bytes, name: str) -> Image.Image:
-    """Open a picture without decoding it yet, with the limit on its pixels checked.
+    """Open a picture and decode its first frame, with the limit on its pixels checked.
+
+    A second opinion is taken where Pillow refuses what other decoders show: PNG with large texts or wrong checksums in
+    chunks without pixels, and JPEG without its end mark.
 
     Raises:
-        MediaError: it is no picture that Pillow knows, or it has too many pixels.
+        MediaError: it is no picture of the `PICTURE_FORMATS`, it is damaged, or it has too many pixels.
     """
-    limit = _pixel_limit()
+    pixel_limit()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # an error of our own follows
-            image = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        return _opened(content, name)
+    except MediaError:
+        raise
     except Image.DecompressionBombError as error:
-        raise MediaError(name, f"{error}; {_how_to_raise(limit)}") from error
+        raise MediaError(name, f"{error}; if you trust it, set {PIXEL_LIMIT_VARIABLE} higher") from error
     # Decoders of broken bytes raise nearly anything (OSError, SyntaxError, struct.error, ValueError, ...).
     except Exception as error:
-        looks = what_it_looks_like(content if isinstance(content, bytes) else str(content))
-        raise MediaError(name, f"is not a picture that can be read ({error}){looks}") from error
+        repaired = _repaired(content, name)
+        if repaired is not None:
+            return repaired
+        if isinstance(error, Image.UnidentifiedImageError | FileNotFoundError | IsADirectoryError):
+            looks = what_it_looks_like(content if isinstance(content, bytes) else str(content))
+            raise MediaError(name, f"is not a picture that can be read ({error}){looks}") from error
+        raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
+
+
+def _opened(content: str | Path | bytes, name: str) -> Image.Image:
+    image = open_picture(content)
     try:
         check_pixels(image.width, image.height, name)
-    except MediaError:
+        if png.has_sixteen_bit_key(image):
+            exact = png.sixteen_bit_colour(_bytes_of(content))
+            exact.info = {key: value for key, value in image.info.items() if key != "transparency"}
+            image.close()
+            return exact
+        png.scale_transparent_colour(image)
+        if image.format in ("JPEG", "MPO") and _ends_with_zero(image):
+            jpeg.check_end(_bytes_of(content), name)
+        image.load()
+    except BaseException:
         image.close()
         raise
     return image
 
 
-def check_pixels(width: int, height: int, name: str) -> None:
-    """Raise MediaError if a picture of this size has more pixels than the limit (see `load_image`)."""
-    limit = _pixel_limit()
-    if limit is not None and width * height > limit:
-        size = f"{width} x {height} = {width * height} pixels"
-        raise MediaError(name, f"has {size}, over the limit of {limit} pixels; {_how_to_raise(limit)}")
+def _ends_with_zero(image: Any) -> bool:
+    """Tell whether the last byte of a picture's file, which is not yet loaded, is zero."""
+    place = image.fp.tell()
+    image.fp.seek(-1, io.SEEK_END)
+    last = image.fp.read(1)
+    image.fp.seek(place)
+    return last == b"\0"
 
 
-def to_rgb(image: Image.Image, name: str = "picture") -> Image.Image:
-    """Return the current frame of `image` as 8-bit RGB, upright and on white; `name` is for errors.
+def _repaired(content: str | Path | bytes, name: str) -> Image.Image | None:
+    """Return the picture of a file that Pillow refuses, if all its pixels are there."""
+    try:
+        data = _bytes_of(content)
+        if data.startswith(jpeg.MAGIC):
+            whole = jpeg.with_end_mark(data)
+            return None if whole is None else _opened(whole, name)
+        if data.startswith(png.MAGIC):
+            for keep_texts in (True, False):
+                cleaned, profile = png.without_needless_chunks(data, keep_texts)
+                try:
+                    image = _opened(cleaned, name)
+                except Exception:  # see open_image
+                    continue
+                if profile is not None:
+                    image.info["icc_profile"] = profile
+                return image
+    except Exception:  # see open_image; the first error says more
+        return None
+    return None
+
+
+def _bytes_of(content: str | Path | bytes) -> bytes:
+    return content if isinstance(content, bytes) else Path(content).read_bytes()
+
+
+def to_rgb(image: Image.Image, name: str = "picture", item_range: Range | None = None) -> Image.Image:
+    """Return the current frame of `image` as 8-bit sRGB, upright and on white.
+
+    Args:
+        image: of Pillow, of any mode.
+        name: for errors.
+        item_range: see `load_image`.
 
     Raises:
         MediaError: it cannot be decoded (truncated, damaged) or its values have no meaning as brightness.
     """
     try:
+        png.scale_transparent_colour(image)
         image.load()
     except Exception as error:  # see open_image
         raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
+    profile = image.info.get("icc_profile")
     image = upright(image)
     if image.mode in (*_SIXTEEN_BIT_MODES, "I", "F"):
-        image = _eight_bit(image, name)
+        image = _eight_bit(image, name, item_range)
     try:
+        if "transparency" in image.info or image.mode in ("P", "PA"):
+            image = image.convert(_mode_with_alpha(image) if image.has_transparency_data else "RGB")
+        if profile:
+            image = to_srgb(image, profile)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -107,23 +217,47 @@ def upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _eight_bit(image: Image.Image, name: str) -> Image.Image:
-    """Reduce a grey picture of more than 8 bits: divide 16 bits by 257, and scale others by what their range shows (see
-    `_scale_to_bytes`)."""
+def _mode_with_alpha(image: Image.Image) -> str:
+    return "LA" if image.mode == "L" else "RGBA"
+
+
+def _eight_bit(image: Image.Image, name: str, item_range: Range | None) -> Image.Image:
+    """Reduce a grey picture of more than 8 bits: divide 16 bits by 257, and scale others by what their range shows."""
     values = np.asarray(image)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        return Image.fromarray(_sixteen_to_eight(values))
-    if image.mode == "I" and values.min() >= 0 and 255 < values.max() <= 65535:
-        return Image.fromarray(_sixteen_to_eight(values))
-    return Image.fromarray(_scale_to_bytes(values, name))
+    if image.mode not in _SIXTEEN_BIT_MODES:
+        return _grey_image(values, name, item_range)
+    grey = Image.fromarray(sixteen_to_eight(values))
+    key = image.info.get("transparency")
+    if key is not None:
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return grey
 
 
-def _sixteen_to_eight(values: np.ndarray) -> np.ndarray:
-    # 65535 / 257 = 255 exactly; adding half makes it rounding.
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def _grey_image(values: np.ndarray, name: str, item_range: Range | None) -> Image.Image:
+    low, high = item_range or range_of(values) or (0.0, 0.0)
+    if values.dtype.kind in "iu" and low >= 0 and 255 < high <= 65535:
+        return Image.fromarray(sixteen_to_eight(values))  # 16 bits, which Pillow and others keep in 32
+    return Image.fromarray(to_bytes(values, name, item_range=item_range))
 
 
-def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
+def _stored(content: str | bytes, name: str) -> StoredNumbers | None:
+    if isinstance(content, str) and Path(content).is_dir():
+        return None
+    return read_stored(content, name)
+
+
+def _image_from_stored(stored: StoredNumbers, name: str, item_range: Range | None) -> Image.Image:
+    values = stored.values
+    if stored.white is not None:
+        return Image.fromarray(to_bytes(values, name, white=stored.white))
+    if values.ndim == 2 and values.dtype not in (np.uint8, np.uint16):
+        image = _grey_image(values, name, item_range)
+    else:
+        image = Image.fromarray(np.ascontiguousarray(to_bytes(values, name, item_range=item_range)))
+    return ImageOps.invert(image) if stored.zero_is_white and image.mode == "L" else image
+
+
+def _image_from_array(array: np.ndarray, name: str, item_range: Range | None) -> Image.Image:
     if array.dtype.kind not in "biuf":
         raise MediaError(name, f"a picture must be of numbers, got the type {array.dtype}")
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 2, 3, 4):
@@ -133,44 +267,4 @@ def _image_from_array(array: np.ndarray, name: str) -> Image.Image:
     check_pixels(array.shape[1], array.shape[0], name)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    if array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16:
-        array = _sixteen_to_eight(array)
-    elif array.dtype != np.uint8:
-        array = _scale_to_bytes(array, name)
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _scale_to_bytes(values: np.ndarray, name: str) -> np.ndarray:
-    """Multiply floats that are all in 0-1 by 255, and round anything in 0-255; refuse the rest instead of guessing."""
-    if not np.isfinite(values).all():
-        raise MediaError(name, "holds NaN or infinite pixel values")
-    low, high = values.min(), values.max()
-    if low < 0 or high > 255:
-        found = f"pixel values from {low:g} to {high:g}"
-        raise MediaError(
-            name, f"has {found}; scale them to 0-255 (integers) or 0-1 (floats) before, as fits the sensor"
-        )
-    if values.dtype.kind == "f" and high <= 1:
-        values = values * 255
-    return np.rint(values).astype(np.uint8)
-
-
-def _pixel_limit() -> int | None:
-    """Return the most pixels that a picture may have; Pillow's own setting keeps it, and its decoders check it too."""
-    text = os.environ.get(PIXEL_LIMIT_VARIABLE)
-    if text:
-        if not text.isdigit() or int(text) == 0:
-            raise ValueError(
-                f"the environment variable {PIXEL_LIMIT_VARIABLE} must be a number of pixels, got {text!r}"
-            )
-        Image.MAX_IMAGE_PIXELS = int(text)
-    return Image.MAX_IMAGE_PIXELS
-
-
-def _how_to_raise(limit: int | None) -> str:
-    return (
-        "this guards against files that unpack to fill the memory; if you trust it, make it smaller or set the "
-        f"environment variable {PIXEL_LIMIT_VARIABLE} above {limit}"
-    )
+    return Image.fromarray(np.ascontiguousarray(to_bytes(array, name, item_range=item_range)))

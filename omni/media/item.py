@@ -223,9 +223,12 @@ def _hash_data(data: MediaData) -> str:
     if isinstance(data, tuple):
         return _hash_texts(map(_hash_data, data))
     if isinstance(data, Image.Image):
-        # Palette, transparency and orientation change what the pixels mean.
+        # Palette, transparency, orientation and profile change what the pixels mean.
         palette = data.getpalette() if data.mode in ("P", "PA") else None
-        details = (data.mode, data.size, palette, data.info.get("transparency"), data.getexif().get(0x0112))
+        details: tuple[Any, ...] = (data.mode, data.size, palette)
+        details += (data.info.get("transparency"), data.getexif().get(0x0112))
+        if data.info.get("icc_profile"):
+            details += (data.info["icc_profile"],)
         return hashlib.sha256(repr(details).encode() + data.tobytes()).hexdigest()
     array = np.ascontiguousarray(data)
     return hashlib.sha256(f"{array.dtype.str} {np.shape(data)}".encode() + array.tobytes()).hexdigest()

@@ -11,9 +11,11 @@ import numpy as np
 from PIL import Image
 
 from omni.media.errors import MediaError
-from omni.media.image import check_pixels, open_image, upright
+from omni.media.image import open_image, upright
 from omni.media.npy import read_npy
+from omni.media.pixel_limit import check_pixels
 from omni.media.source import Source, content_of, describe_source, option
+from omni.media.stored import StoredNumbers, read_stored
 from omni.runtime.extras import import_extra
 
 _NPY, _EXR = b"\x93NUMPY", b"v/1\x01"
@@ -25,10 +27,18 @@ _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     """Load a picture of one channel as `[H, W]` with the numbers and the type of the file.
 
+    See `load_stored_plane`.
+    """
+    return load_stored_plane(source, colour=colour).values
+
+
+def load_stored_plane(source: Source, *, colour: bool = False) -> StoredNumbers:
+    """Load a picture of one channel as `[H, W]` with the numbers and the type of the file, and what is white.
+
     Args:
-        source: PNG, TIFF or PGM (8, 16 or 32 bits, floats), JPEG, OpenEXR (its channel Z, Y, R, or the item's option
-            `channel`), NPY, bytes of one of them, a picture of Pillow, or an array `[H, W]`, `[1, H, W]` or
-            `[H, W, 1]`. The content of a file tells its format.
+        source: PNG, PGM, TIFF (integers of 8 to 64 bits, floats of 16 to 64), JPEG, OpenEXR (its channel Z, Y, R, or
+            the item's option `channel`), NPY, bytes of one of them, a picture of Pillow, or an array `[H, W]`,
+            `[1, H, W]` or `[H, W, 1]`. The content of a file tells its format.
         colour: whether pictures and arrays `[H, W, 3 | 4]` in colour are taken too, as their brightness.
 
     Raises:
@@ -42,16 +52,19 @@ def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     if isinstance(content, list | tuple):
         raise MediaError(name, f"expected one picture, got {len(content)}")
     if isinstance(content, np.ndarray):
-        return _one_channel(content, colour, name)
+        return StoredNumbers(_one_channel(content, colour, name))
     if isinstance(content, Image.Image):
-        return _from_picture(content, colour, name)
+        return StoredNumbers(_from_picture(content, colour, name))
     head = _head(content, name)
     if head.startswith(_NPY):
-        return _one_channel(read_npy(content, name), colour, name)
+        return StoredNumbers(_one_channel(read_npy(content, name), colour, name))
     if head.startswith(_EXR):
-        return _from_exr(content, option(source, "channel", None), name)
+        return StoredNumbers(_from_exr(content, option(source, "channel", None), name))
+    stored = read_stored(content, name)
+    if stored is not None and stored.values.ndim == 2:
+        return stored
     with open_image(content, name) as image:
-        return _from_picture(image, colour, name)
+        return StoredNumbers(_from_picture(image, colour, name))
 
 
 def _head(content: str | bytes, name: str) -> bytes:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import soundfile
 
-from omni.media.container import open_container, start_seconds, video_stream
+from omni.media.container import first_shown_seconds, open_container, start_seconds, video_stream
 from omni.media.errors import MediaError
 from omni.media.resampling import resampled
 from omni.media.sound_headers import may_say_too_little, ogg_links, whole_file
@@ -125,7 +125,7 @@ def _decoded_blocks(container: Any, stream: Any, window: Window, name: str) -> I
     pictures = video_stream(container)
     # The sound of a video keeps the video's time. Otherwise samples of negative time are the encoder's run-up, which
     # players drop too.
-    origin = max(start_seconds(stream), 0.0) if pictures is None else start_seconds(pictures)
+    origin = max(start_seconds(stream), 0.0) if pictures is None else first_shown_seconds(container, pictures)
     first, last = round(window[0] * rate), None if window[1] is None else round(window[1] * rate)
     position: int | None = None
     try:

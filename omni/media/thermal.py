@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from omni.media.brightness import is_unit_range
 from omni.media.errors import MediaError
-from omni.media.plane import load_plane
+from omni.media.plane import load_plane, load_stored_plane
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
+from omni.media.stored import StoredNumbers
 
 THERMAL_EXTENSIONS = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy", ".exr", ".pgm")
 SCALINGS = ("full", "min-max", "radiometric")
@@ -48,17 +50,21 @@ def load_thermal(
     name = describe_source(source)
     check_options(source, _OPTIONS)
     chosen = choice_option(source, "scaling", scaling, SCALINGS, None)
-    values = load_plane(source, colour=True)
+    stored = load_stored_plane(source, colour=True)
+    values = stored.values
     known = np.isfinite(values)
     if not known.any():
         raise MediaError(name, "holds NaN or infinite values only")
     if chosen == "radiometric":
         low, high = _pair(option(source, "temperatures", temperatures), "temperatures", DEFAULT_RANGE, name)
         brightness = (_celsius(values, source) - low) / (high - low)
-    elif chosen == "min-max" or (chosen is None and values.dtype.kind in "iu" and values.dtype.itemsize > 1):
+        # Temperatures are the stored numbers, however a viewer would show them.
+        return np.where(known, brightness, 0).clip(0, 1).astype(np.float32)
+    if chosen == "min-max" or (chosen is None and values.dtype.kind in "iu" and values.dtype.itemsize > 1):
         brightness = _min_max(values, known, _pair(option(source, "percentiles", None), "percentiles", (0, 100), name))
     else:
-        brightness = _full(values, known, name)
+        brightness = _full(stored, known, name)
+    brightness = 1 - brightness if stored.zero_is_white else brightness
     return np.where(known, brightness, 0).clip(0, 1).astype(np.float32)
 
 
@@ -92,13 +98,16 @@ def _min_max(values: np.ndarray, known: np.ndarray, percentiles: tuple[float, fl
     return (wide - low) / (high - low) if high > low else np.zeros_like(wide)
 
 
-def _full(values: np.ndarray, known: np.ndarray, name: str) -> np.ndarray:
+def _full(stored: StoredNumbers, known: np.ndarray, name: str) -> np.ndarray:
+    values = stored.values
+    if stored.white is not None:
+        return values / stored.white
     if values.dtype.kind == "b":
         return values.astype(np.float64)
     if values.dtype.kind in "iu":
         return values / np.iinfo(values.dtype).max
     low, high = values[known].min(), values[known].max()
-    if low < 0 or high > 1:
+    if not is_unit_range(float(low), float(high)):
         problem = f"holds values from {low:g} to {high:g}; say how they become brightness with the option scaling"
         raise MediaError(name, f"{problem} (min-max or radiometric), or scale them to 0-1 before")
     return values.astype(np.float64)

@@ -1,6 +1,5 @@
 """WebDataset tar shards as samples: JSON in the messages form, or a caption and media by their extensions."""
 
-import io
 import json
 import os
 from bisect import bisect_right
@@ -12,6 +11,8 @@ import numpy as np
 import safetensors.numpy
 from PIL import Image
 
+from omni.media.errors import MediaError
+from omni.media.image import open_image
 from omni.media.item import Media, shorten
 from omni.media.npy import read_npy
 from omni.readers.columns import CAPTION_COLUMNS, texts_in
@@ -355,10 +356,9 @@ def _features(content: bytes, extension: str, options: Any, sample_id: str) -> n
 
 def _picture(extension: str, content: bytes, sample_id: str) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
+        with open_image(content, f"{extension} member") as picture:
             return picture.copy()
-    except Exception as error:  # decoders of broken bytes raise nearly anything
+    except MediaError as error:
         raise SampleError(sample_id, f"its {extension} member is no picture ({error})") from error
 
 

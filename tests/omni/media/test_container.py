@@ -1,6 +1,7 @@
 """Video files as they come: other containers and codecs, odd time stamps, rotation, sound on the pictures' time."""
 
 import io
+import struct
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -208,3 +209,120 @@ def test_a_playlist_reads_no_other_file(tmp_path: Path) -> None:
     for content in (str(tmp_path / "list.m3u8"), str(tmp_path / "list.txt"), playlist.encode()):
         with pytest.raises(MediaError):
             load_frames(content)
+
+
+def two_streams(form: str, seconds: float, sound_seconds: float) -> bytes:
+    """Pictures as above, and a tone of another length."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as container:
+        video: Any = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt, video.gop_size = 64, 48, "yuv420p", 12
+        video.options = {"crf": "5", "bf": "0"}
+        sound: Any = container.add_stream("aac", rate=16000)
+        sound.layout = "mono"
+        for index in range(round(seconds * RATE)):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), STEP * index, np.uint8))
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        for start in range(0, round(sound_seconds * 16000), 1024):
+            block = av.AudioFrame.from_ndarray(np.full((1, 1024), 3000, np.int16), format="s16", layout="mono")
+            block.sample_rate, block.pts, block.time_base = 16000, start, Fraction(1, 16000)
+            container.mux(sound.encode(block))
+        container.mux(sound.encode())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("form", ["matroska", "flv", "mp4", "mpegts", "avi"])
+@pytest.mark.parametrize("sound_seconds", [1.0, 10.0])
+def test_length_is_that_of_the_pictures_not_of_the_sound(form: str, sound_seconds: float) -> None:
+    data = two_streams(form, 4.0, sound_seconds)
+    assert numbers(load_frames(data, 4).images) == pytest.approx([5, 15, 25, 35], abs=1)
+    seen: list[float] = []
+    load_frames_at(data, lambda duration: [seen.append(duration) or 0.0])
+    assert seen == pytest.approx([4.0], abs=0.11)
+
+
+def test_time_counts_from_the_first_frame_that_can_be_shown() -> None:
+    """A recording cut out of a broadcast, between two key frames: the pictures before the second cannot be shown."""
+    file = io.BytesIO()
+    encode(file, STEADY, **KINDS["ts"])
+    with av.open(io.BytesIO(file.getvalue())) as whole:
+        places = [packet.pos for packet in whole.demux(whole.streams.video[0]) if packet.size]
+    header = file.getvalue()[: places[0]]  # the tables of the programme
+    cut = header + file.getvalue()[places[6] :]
+    frames = load_frames(cut)
+    assert frames.times[0] == 0
+    first = numbers(frames.images[:1])[0]
+    assert first == 12
+    assert numbers(load_frames_at(cut, lambda _: [0.0, 1.0, 2.0]).images) == [12, 22, 32]
+    assert numbers(load_frames(cut, start=3.5, end=3.7).images) == [47, 48]
+
+
+def quarters(image: Image.Image) -> str:
+    """Return the colours of the quarters, by the channel that is brightest; grey is "-"."""
+    width, height = image.size
+    found = ""
+    for x, y in ((1, 1), (3, 1), (1, 3), (3, 3)):
+        pixel = image.getpixel((width * x // 4, height * y // 4))
+        assert isinstance(pixel, tuple)
+        found += "-" if max(pixel) - min(pixel) < 60 else "rgb"[int(np.argmax(pixel))]
+    return found
+
+
+def turned(matrix: Sequence[int], shape: Fraction = Fraction(1)) -> Image.Image:
+    """Return the frame of an MP4 with this display matrix, of lime and blue above red."""
+    picture = Image.new("RGB", (64, 32), "red")
+    picture.paste((0, 255, 0), (0, 0, 32, 16))
+    picture.paste((0, 0, 255), (32, 0, 64, 16))
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream: Any = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = shape
+        container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    data = file.getvalue()
+    place = data.index(b"tkhd") + 44  # of the matrix: ISO/IEC 14496-12, 8.3.2
+    return load_frames(data[:place] + struct.pack(">9i", *matrix) + data[place + 36 :]).images[0]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "d", "seen"),
+    [
+        (1, 0, 0, 1, "gbrr"),
+        (-1, 0, 0, 1, "bgrr"),
+        (1, 0, 0, -1, "rrgb"),
+        (-1, 0, 0, -1, "rrbg"),
+        (0, 1, -1, 0, "rgrb"),
+        (0, -1, 1, 0, "brgr"),
+        (0, 1, 1, 0, "grbr"),
+        (0, -1, -1, 0, "rbrg"),
+    ],
+)
+def test_the_whole_display_matrix_is_applied(a: int, b: int, c: int, d: int, seen: str) -> None:
+    one = 1 << 16
+    matrix = [a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30]
+    assert quarters(turned(matrix)) == seen
+    assert turned(matrix).size == ((64, 32) if a else (32, 64))
+    # Stored pixels that are twice as wide as high are stretched before the picture is turned.
+    assert quarters(turned(matrix, Fraction(2))) == seen
+    assert turned(matrix, Fraction(2)).size == ((128, 32) if a else (32, 128))
+
+
+def test_a_slanted_or_damaged_matrix_loses_no_picture() -> None:
+    assert turned([46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30]).width > 64
+    assert turned([0] * 9).size == (64, 32)
+
+
+@pytest.mark.parametrize("form", ["matroska", "mp4", "avi"])
+@pytest.mark.parametrize(("shape", "width"), [(Fraction(2), 128), (Fraction(8, 9), 57), (Fraction(1), 64)])
+def test_pixels_that_are_not_square_are_made_square(form: str, shape: Fraction, width: int) -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format=form) as container:
+        stream: Any = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = shape
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 99, np.uint8))))
+        container.mux(stream.encode())
+    assert load_frames(file.getvalue()).images[0].size == (width, 48)
