@@ -10,7 +10,7 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from omni.config import LLMConfig
 from omni.runtime.fast_linear import speed_up_linears
@@ -31,6 +31,7 @@ class PretrainedLM(nn.Module):
         self.tokenizer = tokenizer
         self.config = config
         self.drops_out = False  # the mode that `train` was called with; there may be dropout to switch on
+        self.generation_defaults = _take_generation_defaults(model)
         model.requires_grad_(False)
         speed_up_linears(model)
 
@@ -127,3 +128,26 @@ class PretrainedLM(nn.Module):
         digest = hashlib.sha256(json.dumps(shape).encode())
         digest.update(rows.contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+# These belong to the LLM, however answers are chosen.
+_KEPT_FOR_GENERATION = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "cache_implementation",
+)
+
+
+def _take_generation_defaults(model: nn.Module) -> GenerationConfig:
+    """Take what the LLM's folder says of generation out of the model, and return it.
+
+    transformers would put it under whatever `generate` is called with, so that a greedy answer would not be one.
+    """
+    found: GenerationConfig | None = getattr(model, "generation_config", None)  # some models cannot generate
+    if found is None:
+        return GenerationConfig()
+    kept = {name: getattr(found, name, None) for name in _KEPT_FOR_GENERATION}
+    cast(Any, model).generation_config = GenerationConfig(**kept)
+    return found
