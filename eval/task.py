@@ -5,7 +5,10 @@ A task is data, not code: the runner reads it. A task of your own is a `Task` in
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+Candidates = Literal["labels", "answers", "sampled"]
+Cluster = Literal["media", "answer"]
 
 
 class Kind(Protocol):
@@ -31,15 +34,24 @@ class Choose(Kind):
             `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id.
         num_candidates: for `sampled`, the number of candidates with the right one; fewer where the data has fewer
             answers.
-        labels: for `labels`, label -> candidate text. Empty = the distinct targets of the data are both.
+        labels: for `labels`, label -> candidate text; labels with the same text are one class. Empty = the distinct
+            targets of the data are both.
     """
 
-    candidates: Literal["labels", "answers", "sampled"]
+    candidates: Candidates
     num_candidates: int = 10
     labels: dict[str, str] = field(default_factory=dict)
 
     def check(self, task: "Task") -> None:
         """Check that there is something to choose from."""
+        if self.candidates not in get_args(Candidates):
+            allowed = ", ".join(map(repr, get_args(Candidates)))
+            raise ValueError(f"task {task.name!r}: candidates must be one of {allowed}, not {self.candidates!r}")
+        if self.labels and self.candidates != "labels":
+            raise ValueError(f"task {task.name!r}: labels belong to Choose('labels'), not Choose({self.candidates!r})")
+        wrong = [pair for pair in self.labels.items() if not all(isinstance(text, str) and text for text in pair)]
+        if wrong:
+            raise ValueError(f"task {task.name!r}: labels are texts with texts, not {wrong[0]!r}")
         if self.candidates == "sampled" and self.num_candidates < 2:
             raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
 
@@ -67,6 +79,8 @@ class Match(Kind):
         """Check that the task shows the modality that is replaced."""
         if self.replaced not in task.modalities:
             raise ValueError(f"task {task.name!r} replaces {self.replaced!r}, which is not among {task.modalities}")
+        if self.num_mismatches < 1:
+            raise ValueError(f"task {task.name!r}: num_mismatches must be at least 1, not {self.num_mismatches}")
 
 
 @dataclass(frozen=True)
@@ -92,11 +106,13 @@ class Task:
         description: one line for people.
         data: where the items come from, anything that `omni.readers.open_dataset` opens; `starter:` names are resolved.
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
-        prompt: the user's text after the media; None = the item's own text.
+        prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
+            either case the turns before the last question stay, the system's too.
         kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
         scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
             (`my_scorers.py:MyScorer`, `package.module.MyScorer`).
-        target: where the right answer is: `answer` = the assistant's text, `meta:KEY` = that key of the row.
+        target: where the right answer is: `answer` = the last text of the assistant, `meta:KEY` = that key of the row,
+            a text or, for `Generate`, also a list of texts that are all right.
         clusters: what makes items dependent: the same `media`, the same `answer` text (of the assistant).
         only: extra conditions in which only these modalities are shown, such as `(("image",), ("sound",))`.
         num_shuffles: derangements that the shuffled control averages over.
@@ -118,7 +134,7 @@ class Task:
     kind: Kind
     scorer: str
     target: str = "answer"
-    clusters: tuple[Literal["media", "answer"], ...] = ("media", "answer")
+    clusters: tuple[Cluster, ...] = ("media", "answer")
     only: tuple[tuple[str, ...], ...] = ()
     num_shuffles: int = 1
     limit: int | None = None
@@ -128,8 +144,10 @@ class Task:
     no_probe: str = "captions are open-ended, there are no classes to probe for"
 
     def __post_init__(self) -> None:
+        _check_lists(self)
         if not self.modalities:
             raise ValueError(f"task {self.name!r} shows no modality; name at least one, such as ('image',)")
+        _check_numbers(self)
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
         self.kind.check(self)
@@ -140,3 +158,26 @@ class Task:
         if "data" in values:
             values = {"reference": None} | values
         return replace(self, **values)
+
+
+def _check_lists(task: Task) -> None:
+    for name, found in (("modalities", task.modalities), ("clusters", task.clusters), ("only", task.only)):
+        if isinstance(found, str) or any(name == "only" and isinstance(one, str) for one in found):
+            raise ValueError(f"task {task.name!r}: {name} is a list, not the text {found!r}")
+    unknown = [one for one in task.clusters if one not in get_args(Cluster)]
+    if unknown:
+        allowed = " and ".join(map(repr, get_args(Cluster)))
+        raise ValueError(f"task {task.name!r}: clusters are made by {allowed}, not by {unknown[0]!r}")
+    hidden = [modality for shown in task.only for modality in shown if modality not in task.modalities]
+    if hidden:
+        raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")
+
+
+def _check_numbers(task: Task) -> None:
+    for name, number, least in (
+        ("num_shuffles", task.num_shuffles, 0),
+        ("num_references", task.num_references, 1),
+        ("limit", task.limit, 1),
+    ):
+        if number is not None and number < least:
+            raise ValueError(f"task {task.name!r}: {name} must be at least {least}, not {number}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from eval.items.controls import derangement
 from eval.items.item import Item
 from eval.items.prefix import Prefix
+from eval.items.spellings import one_spelling
 from eval.task import Task
 
 OWN = "own"
@@ -48,21 +49,23 @@ def only_name(modalities: Sequence[str]) -> str:
 
 def usual_conditions(task: Task, items: Sequence[Item], seed: int, references: Sequence[Item] = ()) -> Conditions:
     """Return the item's own media, the two controls, the subsets that the task names, and the reference media."""
-    prefixes: dict[str, Condition] = {OWN: [[Prefix(item.media, item.prompt)] for item in items]}
-    prefixes[BLANK] = [[Prefix((), item.prompt)] for item in items]
+    prefixes: dict[str, Condition] = {OWN: [[item.prefix(item.media)] for item in items]}
+    prefixes[BLANK] = [[item.prefix(())] for item in items]
     if references:
-        prefixes[REFERENCE] = [[Prefix(one.media, item.prompt) for one in references] for item in items]
+        prefixes[REFERENCE] = [[item.prefix(one.media) for one in references] for item in items]
     for modalities in task.only:
         prefixes[only_name(modalities)] = [
-            [Prefix(tuple(part for part in item.media if part.modality in modalities), item.prompt)] for item in items
+            [item.prefix(tuple(part for part in item.media if part.modality in modalities))] for item in items
         ]
-    answers = [item.target for item in items]
+    answers = one_spelling([item.target for item in items])
     drawn = [derangement(answers, seed + number) for number in range(task.num_shuffles)]
     shuffles = [shuffle for shuffle in drawn if shuffle is not None]
     if not shuffles:
         reason = "all items have the same right answer, so there is nothing to exchange"
+        if not task.num_shuffles:
+            reason = "switched off: the task's num_shuffles is 0"
         return Conditions(prefixes, {SHUFFLED: reason}, [])
     prefixes[SHUFFLED] = [
-        [Prefix(items[shuffle[index]].media, item.prompt) for shuffle in shuffles] for index, item in enumerate(items)
+        [item.prefix(items[shuffle[index]].media) for shuffle in shuffles] for index, item in enumerate(items)
     ]
     return Conditions(prefixes, {}, shuffles)

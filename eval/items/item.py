@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from eval.items.prefix import Prefix, Turn
 from omni.samples.messages import Media
 
 
@@ -12,11 +13,14 @@ class Item:
     Attributes:
         id: the id of its row.
         media: the media that it shows, in their order.
-        prompt: the text after the media.
-        target: the right answer, or the right label.
+        prompt: the text after the media; of several turns, that of the last one.
+        target: the right answer, or the right label; of several, the one that most references give.
         cluster: the number of the cluster that it belongs to; items of one cluster are not independent.
         options: the candidates that the model chooses among; empty where nothing is chosen.
         right: the index of the right option.
+        references: the texts that an answer in the model's own words is compared with: as many as the row has, also
+            equal ones; by default the target.
+        turns: the turns before the answer, where there is more to show than media, then text.
     """
 
     id: str
@@ -26,11 +30,23 @@ class Item:
     cluster: int
     options: tuple[str, ...] = ()
     right: int = 0
+    references: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.references:
+            object.__setattr__(self, "references", (self.target,))
 
     @property
-    def references(self) -> tuple[str, ...]:
-        """The texts that an answer in the model's own words is compared with."""
-        return (self.target,)
+    def question(self) -> str:
+        """What is asked, as people are shown it: of several turns, who says what."""
+        if len(self.turns) < 2:
+            return self.prompt
+        return "\n".join(f"{turn.role}: {turn.text.strip()}" for turn in self.turns)
+
+    def prefix(self, media: tuple[Media, ...]) -> Prefix:
+        """Return what is asked, with these media in place of the item's own."""
+        return Prefix(media, self.prompt, self.turns)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,19 @@
 """Load the items of a task from its data: what is shown, what is asked and what is right."""
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from eval.items.clusters import connected
 from eval.items.item import BadItem, Item
+from eval.items.prefix import Place, Turn
 from eval.task import Task
+from omni.media.item import shorten
 from omni.readers import open_dataset
-from omni.samples.messages import Media, Sample, SampleError
+from omni.samples.messages import Media, Message, Sample, SampleError, Text
 from omni.starter import resolve
 
 
@@ -35,7 +41,7 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
     indices = list(range(len(dataset)))
     if limit is not None and limit < len(indices):
         indices = sorted(random.Random(seed).sample(indices, limit))
-    rows: list[tuple[Sample, tuple[Media, ...], str, str]] = []
+    rows: list[Item] = []
     keys: list[list[str]] = []
     bad: list[BadItem] = []
     for index in indices:
@@ -44,50 +50,89 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
             bad.append(BadItem(entry.sample_id, entry.reason))
             continue
         try:
-            row = _read_row(task, entry)
-            keys.append(_cluster_keys(task, entry, row[1]))
-            rows.append(row)
+            item = _read_item(task, entry)
+            keys.append(_cluster_keys(task, entry, item.media))
+            rows.append(item)
         except (ValueError, OSError) as error:
             reason = error.reason if isinstance(error, SampleError) else str(error)
             bad.append(BadItem(entry.id, reason))
-    items = tuple(
-        Item(sample.id, media, prompt, target, cluster)
-        for (sample, media, prompt, target), cluster in zip(rows, connected(keys), strict=True)
-    )
+    items = tuple(replace(item, cluster=cluster) for item, cluster in zip(rows, connected(keys), strict=True))
     return LoadedItems(items, tuple(bad), len(dataset))
 
 
-def _read_row(task: Task, sample: Sample) -> tuple[Sample, tuple[Media, ...], str, str]:
-    media = tuple(
-        part
-        for message in sample.messages
-        if message.role == "user"
-        for part in message.media
-        if part.modality in task.modalities
-    )
+def _read_item(task: Task, sample: Sample) -> Item:
+    references = read_references(task, sample)
+    # Of several references one stands for all where one is needed: that of most annotators, else the first.
+    target = Counter(references).most_common(1)[0][0]
+    asked = _asked(task, sample)
+    media = tuple(part for message in asked for part in message.media)
     missing = [modality for modality in task.modalities if modality not in {part.modality for part in media}]
     if missing:
         raise SampleError(sample.id, f"has no {' and no '.join(missing)}, which task {task.name!r} shows")
-    own_text = "\n".join(message.text for message in sample.messages if message.role == "user" and message.text)
-    return sample, media, own_text if task.prompt is None else task.prompt, read_target(task, sample)
+    turns = tuple(_turn(message) for message in asked)
+    plain = len(turns) == 1 and turns[0].role == "user" and _places_come_first(turns[0])
+    return Item(sample.id, media, turns[-1].text, target, 0, references=references, turns=() if plain else turns)
 
 
-def read_target(task: Task, sample: Sample) -> str:
-    """Return the right answer of a row.
+def _asked(task: Task, sample: Sample) -> list[Message]:
+    """The turns before the answer, with the media that the task shows; a task's prompt replaces the last one's text.
 
     Raises:
-        SampleError: the row has none.
+        SampleError: the conversation does not end with a question and, where that is the right answer, its answer.
+    """
+    turns = list(sample.messages)
+    if turns[-1].role == "assistant":
+        turns.pop()
+    elif task.target == "answer":
+        raise SampleError(sample.id, "has no right answer to compare with: the last turn is not the assistant's")
+    if not turns or turns[-1].role != "user":
+        raise SampleError(sample.id, "asks nothing: no turn of the user stands before the last answer")
+    shown = [_with_parts(turn, [part for part in turn.content if _is_shown(task, part)]) for turn in turns]
+    if task.prompt is not None:
+        question = [Text(task.prompt)] if task.prompt else []
+        shown[-1] = _with_parts(shown[-1], [*shown[-1].media, *question])
+    return shown
+
+
+def _is_shown(task: Task, part: Text | Media) -> bool:
+    return isinstance(part, Text) or part.modality in task.modalities
+
+
+def _with_parts(message: Message, parts: Sequence[Text | Media]) -> Message:
+    return Message(message.role, tuple(parts))
+
+
+def _turn(message: Message) -> Turn:
+    return Turn(message.role, tuple(p if isinstance(p, Text) else Place(p.modality) for p in message.content))
+
+
+def _places_come_first(turn: Turn) -> bool:
+    kinds = [isinstance(part, Text) for part in turn.content]
+    return kinds == sorted(kinds)
+
+
+def read_references(task: Task, sample: Sample) -> tuple[str, ...]:
+    """Return the right answers of a row: one, or as many as the row lists.
+
+    Raises:
+        SampleError: the row has none, or something that is no text.
     """
     if task.target == "answer":
-        answer = _answer(sample)
+        found: tuple[str, ...] = (_answer(sample),)
     else:
         key = task.target.removeprefix("meta:")
-        if sample.meta.get(key) is None:
+        value = sample.meta.get(key)
+        if value is None:
             raise SampleError(sample.id, f"has no {key!r} in its row; found {sorted(sample.meta)}")
-        answer = str(sample.meta[key])
-    if not answer:
+        values = value.tolist() if isinstance(value, np.ndarray) else value
+        values = values if isinstance(values, list | tuple) else [values]
+        wrong = [one for one in values if isinstance(one, Mapping | list | tuple | bytes) or one is None]
+        if wrong:
+            raise SampleError(sample.id, f"{key!r} must be a text or a list of texts; got {shorten(wrong[0])} in it")
+        found = tuple(map(str, values))
+    if not found or not all(text.strip() for text in found):
         raise SampleError(sample.id, "has no right answer to compare with")
-    return answer
+    return found
 
 
 def _answer(sample: Sample) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.metrics.text import words_v1
+from eval.metrics.text import check_references, words_v2
 
 MAX_N = 4
 SIGMA = 6.0
@@ -39,16 +39,18 @@ class CiderD:
         corpus: the reference texts of each item of the corpus.
 
     Raises:
-        ValueError: the corpus is empty or an item has no reference.
+        ValueError: the corpus is empty, or an item has no reference or one text in place of a list.
     """
 
     def __init__(self, corpus: Sequence[Sequence[str]]) -> None:
-        if not corpus or not all(corpus):
-            raise ValueError("CIDEr-D needs a corpus in which every item has at least one reference text")
+        if not corpus:
+            raise ValueError("CIDEr-D needs a corpus with at least one item")
+        for references in corpus:
+            check_references(references, "each item of CIDEr-D's corpus")
         self.log_num_documents = math.log(len(corpus))
         self.document_frequency: NGrams = Counter()
         for references in corpus:
-            seen = {gram for text in references for counts in count_ngrams(words_v1(text)) for gram in counts}
+            seen = {gram for text in references for counts in count_ngrams(words_v2(text)) for gram in counts}
             self.document_frequency.update(seen)
 
     def _weights(self, counts: NGrams) -> dict[tuple[str, ...], float]:
@@ -58,7 +60,7 @@ class CiderD:
         }
 
     def _similarity(self, candidate: str, reference: str) -> float:
-        candidate_words, reference_words = words_v1(candidate), words_v1(reference)
+        candidate_words, reference_words = words_v2(candidate), words_v2(reference)
         difference = len(candidate_words) - len(reference_words)
         per_n = np.zeros(MAX_N)
         counts = zip(count_ngrams(candidate_words), count_ngrams(reference_words), strict=True)
@@ -74,8 +76,7 @@ class CiderD:
         """Return CIDEr-D of one candidate, in [0, 10]; an item's references need not be in the corpus.
 
         Raises:
-            ValueError: there is no reference.
+            ValueError: there is no reference, or one text in place of a list.
         """
-        if not references:
-            raise ValueError("CIDEr-D needs at least one reference; got an empty list")
+        check_references(references, "CIDEr-D")
         return SCALE * sum(self._similarity(candidate, reference) for reference in references) / len(references)

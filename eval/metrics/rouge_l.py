@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.metrics.text import words_v1
+from eval.metrics.text import check_references, words_v2
 
 # Weight of recall against precision in the F measure, as in the caption package of COCO (Chen et al. 2015).
 BETA = 1.2
@@ -23,13 +23,12 @@ def rouge_l(candidate: str, references: Sequence[str]) -> float:
     """Return ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of best precision and recall over references.
 
     Raises:
-        ValueError: there is no reference.
+        ValueError: there is no reference, or one text in place of a list.
     """
-    if not references:
-        raise ValueError("rouge_l needs at least one reference; got an empty list")
-    words = words_v1(candidate)
+    check_references(references, "rouge_l")
+    words = words_v2(candidate)
     best_precision = best_recall = 0.0
-    for reference in map(words_v1, references):
+    for reference in map(words_v2, references):
         common = longest_common_subsequence(words, reference)
         if common:
             best_precision = max(best_precision, common / len(words))

@@ -68,7 +68,7 @@ def _score_key(cache: AnswerCache, prefix_key: str, candidate: str) -> str:
 
 
 def _text_key(cache: AnswerCache, prefix_key: str, settings_key: str) -> str:
-    return cache.key("generate", prefix_key, settings_key)
+    return cache.key("generate-v2", prefix_key, settings_key)
 
 
 def _take_cached_scores(requests: Requests, cache: AnswerCache, found: _Found) -> dict[str, list[str]]:

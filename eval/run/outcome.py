@@ -120,7 +120,7 @@ def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
     return ItemAnswer(
         id=item.id,
         media=[describe_media(part) for part in item.media],
-        question=item.prompt,
+        question=item.question,
         target=answer.target,
         answer=answer.text if score.text is None else score.text,
         right=score.value,

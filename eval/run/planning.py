@@ -1,13 +1,14 @@
 """Plan a task: read its items, lay out their conditions, and note everything that the figures will depend on."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from eval.items.conditions import BLANK, SHUFFLED
 from eval.items.controls import BLANK_CONTROL, SHUFFLED_CONTROL
 from eval.items.item import Item
-from eval.items.loading import load_items
-from eval.run.kinds import procedure_of
+from eval.items.loading import LoadedItems, load_items
+from eval.run.kinds import procedure_of, with_bad
 from eval.run.plan import Plan
 from eval.scorers import get_scorer
 from eval.task import Task
@@ -25,7 +26,7 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
         raise ValueError(f"task {task.name!r}: scorer {task.scorer!r} does not score {type(task.kind).__name__}")
     limits = [number for number in (limit, task.limit) if number is not None]
     loaded = load_items(task, task.data, min(limits) if limits else None, seed)
-    prepared = procedure.prepare(task, loaded, seed)
+    prepared = _without_repeated_options(procedure.prepare(task, loaded, seed))
     if not prepared.items:
         reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
         raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({reasons})")
@@ -43,6 +44,16 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
         settings=settings,
         seed=seed,
     )
+
+
+def _without_repeated_options(loaded: LoadedItems) -> LoadedItems:
+    """Return the items without those that offer the same text twice, of which only one would count as right."""
+    bad = {}
+    for index, item in enumerate(loaded.items):
+        repeated = [option for option, count in Counter(item.options).items() if count > 1]
+        if repeated:
+            bad[index] = f"offers {repeated[0]!r} more than once"
+    return with_bad(loaded, bad)
 
 
 def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int) -> dict[str, Any]:

@@ -88,5 +88,5 @@ class WrittenAnswer:
 
     @property
     def target(self) -> str:
-        """The right answer."""
-        return self.item.target
+        """The right answers, each once."""
+        return " / ".join(dict.fromkeys(self.item.references))

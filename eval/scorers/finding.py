@@ -3,7 +3,7 @@
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.match import MatchScorer
-from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH
+from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, VQA_ACCURACY
 from omni.config.components import import_class
 
 _SHIPPED: tuple[Scorer, ...] = (
@@ -11,6 +11,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     MatchScorer(),
     CAPTION_CIDER_D,
     EXACT_MATCH,
+    VQA_ACCURACY,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 
@@ -28,6 +29,12 @@ def get_scorer(name: str) -> Scorer:
     if name in SCORERS:
         return SCORERS[name]
     if "." not in name:
+        now = next((label for label in SCORERS if label.rpartition("-v")[0] == name.rpartition("-v")[0]), None)
+        if now is not None:
+            raise ValueError(
+                f"the scorer {name!r} is {now!r} today, whose figures can differ; name that one. "
+                "docs/evaluation.md says what changed"
+            )
         raise ValueError(
             f"unknown scorer {name!r}; there are {', '.join(sorted(SCORERS))}. Your own: my_scorers.py:MyScorer"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.items.item import Item
-from eval.metrics import CiderD, bleu_4, normalise_vqa_v1, rouge_l
+from eval.metrics import CiderD, bleu_4, normalise_vqa_v2, rouge_l, vqa_accuracy
 from eval.scorers.answers import WrittenAnswer
 from eval.scorers.base import ItemScore, Scores
 from eval.statistics.intervals import Estimate, bootstrap, mean_interval
@@ -88,12 +88,14 @@ def mean_over_items(metric: Callable[[str, Sequence[str]], float]) -> CorpusMetr
 
 def exact_match(text: str, references: Sequence[str]) -> float:
     """Return 1 if a text equals one of its references after VQA normalisation, else 0."""
-    return float(normalise_vqa_v1(text) in {normalise_vqa_v1(reference) for reference in references})
+    return float(normalise_vqa_v2(text) in {normalise_vqa_v2(reference) for reference in references})
 
 
 CAPTION_CIDER_D = TextScorer(
     "caption-cider-d",
     {"cider_d": cider_d_corpus, "bleu_4": bleu_4_corpus, "rouge_l": mean_over_items(rouge_l)},
     percent=False,
+    version=2,
 )
-EXACT_MATCH = TextScorer("exact-match", {"exact_match": mean_over_items(exact_match)}, percent=True)
+EXACT_MATCH = TextScorer("exact-match", {"exact_match": mean_over_items(exact_match)}, percent=True, version=2)
+VQA_ACCURACY = TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True)

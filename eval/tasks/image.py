@@ -66,13 +66,13 @@ TASKS = (
     ),
     Task(
         name="image-caption",
-        version=2,
+        version=3,
         description="A caption written by the model, compared with the held-out one.",
         data=STAMPS_TEST,
         modalities=("image",),
         prompt=PROMPT,
         kind=Generate({"max_new_tokens": 24}),
-        scorer="caption-cider-d-v1",
+        scorer="caption-cider-d-v2",
     ),
     Task(
         name="fashion-mnist",

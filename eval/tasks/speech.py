@@ -5,7 +5,7 @@ from eval.task import Choose, Task
 TASKS = (
     Task(
         name="speech-transcription-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 sentences is spoken?",
         data="starter:asterisk/speech-test.jsonl",
         modalities=("speech",),

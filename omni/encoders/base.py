@@ -194,6 +194,11 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             if not name.startswith("_") and name not in left_out and isinstance(value, plain)
         }
 
+    @property
+    def carries_logit_scale(self) -> bool:
+        """Whether its features are embeddings times the published logit scale, so that their products are logits."""
+        return False
+
     def fingerprint(self) -> str:
         """Return 64 hex digits, the key of the feature cache, as a `Fingerprint`.
 

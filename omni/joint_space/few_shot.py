@@ -65,7 +65,7 @@ class FewShotClassifier:
             names = space.embed_labels(labels, templates)
             rows.append(names)
             targets += [*range(len(labels))]
-            start = names * space.logit_scale.detach()
+            start = names * space.label_scale()
         embeddings = torch.cat(rows)
         weight, bias = _fit(embeddings, torch.tensor(targets, device=space.device), start, regularization)
         return cls(space, labels, weight, bias)

@@ -26,7 +26,8 @@ def imagebind_space(
 ) -> JointSpace:
     """The joint space of ImageBind (Girdhar et al. 2023); `save` makes a folder of it, which refers to `weights`.
 
-    Its embeddings with `normalize=False` are those of the published code: scaled, and of several clips the mean.
+    Its embeddings with `normalize=False` are those of the published code: scaled, and of several clips the mean. So are
+    the probabilities that `classify` gives.
 
     Args:
         weights: the published `imagebind_huge.pth`.

@@ -14,7 +14,7 @@ from omni.config import SpaceModalityConfig
 from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.building import build_encoder
-from omni.joint_space.heads import Head
+from omni.joint_space.heads import Head, IdentityHead
 from omni.model.modality import EncodedModality
 
 
@@ -46,6 +46,11 @@ class SpaceModality(EncodedModality):
             )
         self.head = head
         self.config: SpaceModalityConfig | None = config
+
+    @property
+    def carries_logit_scale(self) -> bool:
+        """Whether its embeddings, as the head gives them, are times a published logit scale."""
+        return isinstance(self.head, IdentityHead) and self.encoder.carries_logit_scale
 
     def embed(self, features: Sequence[Features], device: torch.device) -> Tensor:
         """Features of items ([C, N, F], [C, N] each) -> embeddings [B, D] float32 as the head gives them."""

@@ -155,16 +155,26 @@ class JointSpace(EncoderStack):
     def classify(self, media: Any, labels: Sequence[str], templates: Sequence[str] | None = None) -> Any:
         """Zero-shot: the probability of each label, [B, L]; of `{modality: items}`, one such tensor for each modality.
 
+        Cosine similarities are multiplied by the space's logit scale. Published embeddings that carry a scale of their
+        own, as ImageBind's, are multiplied as they are: a softmax of the published code's products.
+
         Args:
             media: what `embed_query` takes.
             labels: names of the classes.
             templates: texts with `{}` where the label goes, such as "a photo of a {}."; a class is the mean of their
                 embeddings (Radford et al. 2021, section 3.1.4).
         """
-        classes = self.embed_labels(labels, templates)
+        classes = self.embed_labels(labels, templates) * self.label_scale()
         if isinstance(media, Mapping):
-            return {name: self._probabilities(found, classes) for name, found in self.embed(media).items()}
-        return self._probabilities(self.embed_query(media), classes)
+            return {name: (self._for_labels({name: items}) @ classes.T).softmax(-1) for name, items in media.items()}
+        return (self._for_labels(media) @ classes.T).softmax(-1)
+
+    @torch.no_grad()
+    def label_scale(self) -> Tensor:
+        """What unit embeddings of labels are multiplied by before a softmax: the published scale of texts, if any."""
+        if TEXT in self.modalities and self.modality(TEXT).carries_logit_scale:
+            return self.embed({TEXT: ["a"]}, normalize=False)[TEXT].norm()
+        return self.logit_scale.detach()
 
     def embed_labels(self, labels: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """Unit embeddings [L, D] of classes by their names; see `classify`."""
@@ -252,8 +262,26 @@ class JointSpace(EncoderStack):
         items = [self.prepare_media(one, "(query)", number) for number, one in enumerate(media)]
         return self.encode_items(modality, items)
 
-    def _probabilities(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        return (self.logit_scale.detach() * embeddings @ classes.T).softmax(-1)
+    def _for_labels(self, query: Query) -> Tensor:
+        """Embeddings [B, D] whose products with scaled labels are logits: of unit length, or as published."""
+        if isinstance(query, str):
+            query = {TEXT: [query]}
+        elif isinstance(query, Media):
+            query = {query.modality: [query]}
+        if isinstance(query, Mapping):
+            rows = [
+                found
+                for name, items in query.items()
+                for found in self.embed({name: items}, normalize=not self._has_published_products(name)).values()
+            ]
+            return torch.cat(rows)
+        if isinstance(query, Sequence) and query:
+            return torch.cat([self._for_labels(one) for one in query])
+        return self.embed_query(query)
+
+    def _has_published_products(self, name: str) -> bool:
+        """Whether the products of a modality's embeddings with those of texts are published logits."""
+        return self.modality(name).carries_logit_scale and self.modality(TEXT).carries_logit_scale
 
     def _checked(self, embeddings: Tensor) -> Tensor:
         if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != self.dim:

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAn
 
 from omni.config import LLMConfig
 from omni.llm.language_model import LanguageModel
+from omni.llm.loading_checks import check_architecture, check_vocabulary, check_weights, try_language_model
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
@@ -21,8 +22,8 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
 
     Raises:
         FileNotFoundError: a folder or starter asset that is not there.
-        ValueError: no causal LM, weights that lack some of it, a format that needs a missing package, or quantisation
-            without bitsandbytes.
+        ValueError: no causal LM, weights that lack some of it, a tokenizer of another LLM, a format that needs a
+            missing package, or quantisation without bitsandbytes.
     """
     name = resolve(config.name)
     _check_extras(config)
@@ -33,6 +34,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
             f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
             f"gives ({str(error).splitlines()[0]})"
         ) from error
+    check_architecture(config.name, found.text_config if found.model_type in _HOLDERS else found)
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype)}
     if config.attention != "sdpa":  # which transformers takes by itself where the architecture has it; BLOOM has not
         options["attn_implementation"] = config.attention
@@ -43,13 +45,30 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
         if found.model_type in _HOLDERS:
             model = _load_held(name, found.text_config, options)
         else:
-            model = AutoModelForCausalLM.from_pretrained(name, **options)
+            model = _load_causal_lm(name, found, options)
     if config.quantization is None and device is not None:
         model = cast(nn.Module, model).to(device)
     tokenizer = AutoTokenizer.from_pretrained(name)
     if not tokenizer.is_fast:
         raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
-    return LanguageModel(model, tokenizer, config)
+    llm = LanguageModel(model, tokenizer, config)
+    check_vocabulary(config.name, tokenizer, llm.num_embeddings)
+    try_language_model(llm)
+    return llm
+
+
+def _load_causal_lm(name: str, config: Any, options: dict[str, Any]) -> nn.Module:
+    try:
+        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(name, output_loading_info=True, **options)
+    except ValueError as error:
+        if not str(error).startswith("Unrecognized configuration class"):
+            raise
+        raise ValueError(
+            f"model.llm.name: {name!r} is a model of the kind {config.model_type}, of which transformers has no causal "
+            "language model; name an LLM, such as Llama, Qwen or Gemma"
+        ) from error
+    check_weights(name, model, report["missing_keys"])
+    return model
 
 
 def _load_held(name: str, text_config: Any, options: dict[str, Any]) -> nn.Module:
@@ -58,10 +77,7 @@ def _load_held(name: str, text_config: Any, options: dict[str, Any]) -> nn.Modul
         model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
             name, config=text_config, key_mapping={rf"^{HELD_PREFIX}": ""}, output_loading_info=True, **options
         )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise ValueError(f"the LLM in {name} lacks the weights {', '.join(missing[:5])}{more}: download it again")
+    check_weights(name, model, report["missing_keys"])
     return model
 
 

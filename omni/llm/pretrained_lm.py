@@ -6,11 +6,12 @@ Shapes: B batch, L sequence length, D width of the LLM, V vocabulary, K kept pos
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from omni.config import LLMConfig
 from omni.runtime.fast_linear import speed_up_linears
@@ -31,6 +32,8 @@ class PretrainedLM(nn.Module):
         self.tokenizer = tokenizer
         self.config = config
         self.drops_out = False  # the mode that `train` was called with; there may be dropout to switch on
+        self.keeps_logits = True  # whether it makes logits only where it is told to; some architectures cannot
+        self.generation_defaults = _take_generation_defaults(model)
         model.requires_grad_(False)
         speed_up_linears(model)
 
@@ -39,7 +42,14 @@ class PretrainedLM(nn.Module):
 
         `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
         """
-        return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
+        if self.keeps_logits:
+            return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
+        output = self.model(inputs_embeds=inputs_embeds, **inputs)
+        if isinstance(keep, Tensor):
+            output.logits = output.logits[keep]
+        elif keep:
+            output.logits = output.logits[:, -keep:]
+        return output
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode, which frozen layers never leave, and note `mode`."""
@@ -48,6 +58,21 @@ class PretrainedLM(nn.Module):
         return self
 
     # --- embeddings ---
+
+    @property
+    def num_embeddings(self) -> int:
+        """Number of tokens that have an embedding."""
+        return self._embedding.num_embeddings
+
+    def check_tokens(self, token_ids: Sequence[int]) -> None:
+        """Raise ValueError, with its name, for a token that the LLM has no embedding for."""
+        largest = max(token_ids, default=0)
+        if largest >= self.num_embeddings:
+            token = self.tokenizer.convert_ids_to_tokens(largest)
+            raise ValueError(
+                f"the LLM has no embedding for the token {token!r} ({largest}), which was added to its tokenizer; it "
+                f"has {self.num_embeddings}: add rows to its embeddings (resize_token_embeddings), or remove the token"
+            )
 
     def embed(self, token_ids: Tensor) -> Tensor:
         """Return the input embeddings [L, D] of token ids [L]."""
@@ -127,3 +152,26 @@ class PretrainedLM(nn.Module):
         digest = hashlib.sha256(json.dumps(shape).encode())
         digest.update(rows.contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
+
+
+# These belong to the LLM, however answers are chosen.
+_KEPT_FOR_GENERATION = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "cache_implementation",
+)
+
+
+def _take_generation_defaults(model: nn.Module) -> GenerationConfig:
+    """Take what the LLM's folder says of generation out of the model, and return it.
+
+    transformers would put it under whatever `generate` is called with, so that a greedy answer would not be one.
+    """
+    found: GenerationConfig | None = getattr(model, "generation_config", None)  # some models cannot generate
+    if found is None:
+        return GenerationConfig()
+    kept = {name: getattr(found, name, None) for name in _KEPT_FOR_GENERATION}
+    cast(Any, model).generation_config = GenerationConfig(**kept)
+    return found

@@ -17,7 +17,7 @@ from omni.llm.attention_masks import additive_mask
 
 PackArguments = Callable[[Sequence[int]], dict[str, Any]]
 
-_UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
+UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError)  # what models raise for inputs they cannot take
 
 
 @torch.no_grad()
@@ -30,10 +30,10 @@ def honours_packing(model: nn.Module, embeds: Tensor, arguments: PackArguments) 
     try:
         packed = [_packed_logits(model, [before, second], arguments)[len(before) :] for before in (first, other)]
         alone = _logits(model, second)
-    except _UNSUPPORTED:
+    except UNSUPPORTED:
         return False
     # what stands before must not matter at all; being packed may matter by rounding
-    return _close(packed[0], packed[1]) and _close(packed[0], alone)
+    return close(packed[0], packed[1]) and close(packed[0], alone)
 
 
 @torch.no_grad()
@@ -52,9 +52,9 @@ def honours_sharing(
         row = torch.cat([shared, first, second])
         packed = _run(model, row, position_ids=positions, use_cache=False, **inputs).logits[0]
         alone = [_logits(model, torch.cat([shared, sample]))[len(shared) :] for sample in (first, second)]
-    except _UNSUPPORTED:
+    except UNSUPPORTED:
         return False
-    return _close(packed[len(shared) :], torch.cat(alone))
+    return close(packed[len(shared) :], torch.cat(alone))
 
 
 @torch.no_grad()
@@ -73,9 +73,9 @@ def honours_tree_mask(model: nn.Module, embeds: Tensor) -> bool:
             use_cache=True,
         ).logits[0]
         alone = [_logits(model, torch.cat([prefix, branch[None]]))[-1] for branch in branches]
-    except _UNSUPPORTED:
+    except UNSUPPORTED:
         return False
-    return _close(tree, torch.stack(alone))
+    return close(tree, torch.stack(alone))
 
 
 @torch.no_grad()
@@ -97,9 +97,9 @@ def honours_copied_cache(model: nn.Module, embeds: Tensor) -> bool:
             use_cache=True,
         ).logits
         whole = model(inputs_embeds=torch.cat([prefixes[rows], suffixes], dim=1), use_cache=False).logits[:, 3:]
-    except (*_UNSUPPORTED, AttributeError):  # no such output, or a cache without that method
+    except (*UNSUPPORTED, AttributeError):  # no such output, or a cache without that method
         return False
-    return _close(found, whole)
+    return close(found, whole)
 
 
 def _run(model: nn.Module, embeds: Tensor, **inputs: Any) -> Any:
@@ -116,8 +116,10 @@ def _packed_logits(model: nn.Module, samples: list[Tensor], arguments: PackArgum
     return _run(model, torch.cat(samples), position_ids=positions, use_cache=False, **inputs).logits[0]
 
 
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Equal but for rounding: to a thousandth of the spread of the logits, in 16 bits to a tenth in the square mean.
+def close(found: Tensor, expected: Tensor) -> bool:
+    """Return whether logits are equal but for rounding.
+
+    That is to a thousandth of the spread of the logits, and in 16 bits to a tenth of it in the square mean.
 
     Seeing one token too many moves logits by more than half their spread. In 16 bits another kernel may move single
     ones among millions by a tenth and more, so these do not count.

@@ -28,7 +28,7 @@ from omni.model.trainable import LLM, part_of
 from omni.prompts.blip_layout import BlipLayout
 from omni.prompts.chat_layout import MEDIA_SLOT, ChatLayout
 from omni.runtime.fast_linear import speed_up_linears
-from omni.samples.messages import Sample
+from omni.samples.messages import Sample, SampleError
 
 
 class ModelCore(EncoderStack):
@@ -133,6 +133,10 @@ class ModelCore(EncoderStack):
         """
         sample_id, parsed = parse_conversation(messages, [*self.modalities])
         layout = self.conversation.encode(parsed, answer=answer, questions=questions, sample_id=sample_id)
+        try:
+            self.llm.check_tokens(layout.token_ids)
+        except ValueError as error:
+            raise SampleError(sample_id, str(error)) from error
         media = [
             replace(self.prepare_media(item, sample_id, index), instruction=instruction)
             for index, (item, instruction) in enumerate(zip(layout.media, layout.instructions, strict=True))

@@ -11,6 +11,7 @@ from omni.model.batch import EmbeddedExample, pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
 from omni.model.core import ModelCore
+from omni.model.generation_options import GenerationOptions, resolve_options
 from omni.model.preparation import Messages, is_single, parse_conversation
 from omni.samples.messages import Message, Sample, SampleError, Text
 
@@ -24,21 +25,25 @@ def generate(
     conversations = cast(Any, [messages] if single else messages)
     if streamer is not None and len(conversations) != 1:
         raise ValueError(f"streaming takes one conversation at a time, got {len(conversations)}")
-    options = _generation_options(model, generation_config)
+    options = resolve_options(
+        generation_config, end_token_ids=model.end_token_ids, llm_defaults=model.llm.generation_defaults
+    )
     if not conversations:
         return []
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
     answers = [""] * len(examples)
+    needed = {"tokenizer": model.llm.tokenizer} if "stop_strings" in options.values else {}
     for group in model.lora_groups(examples):
-        for rows, limit in _rows_by_limit(model, embedded, group, options["max_new_tokens"]):
+        for rows, (fewest, most) in _rows_by_lengths(model, embedded, group, options):
             inputs = pad([embedded[i] for i in rows], side="left")
+            lengths = {"max_new_tokens": most} | ({"min_new_tokens": fewest} if fewest else {})
             with attending(model.attended_media(inputs)):
                 generated = cast(Any, model.llm.model).generate(
                     inputs_embeds=inputs.inputs_embeds,
                     attention_mask=inputs.attention_mask,
                     streamer=streamer,
-                    **options | {"max_new_tokens": limit},
+                    **needed | options.values | lengths,
                 )
             texts = model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True)
             for i, text in zip(rows, texts, strict=True):
@@ -46,30 +51,17 @@ def generate(
     return answers[0] if single else answers
 
 
-def _generation_options(model: ModelCore, given: dict[str, Any]) -> dict[str, Any]:
-    """What is given, over the defaults; ValueError for what would give something else than one text an answer."""
-    defaults = {"max_new_tokens": 64, "do_sample": False}
-    options = defaults | {"eos_token_id": model.end_token_ids, "pad_token_id": model.end_token_ids[0]} | given
-    if options.get("num_return_sequences", 1) != 1 or options.get("return_dict_in_generate"):
-        raise ValueError(
-            "generate gives one text for each conversation, so num_return_sequences must be 1 and "
-            "return_dict_in_generate off; for several answers give the same conversation several times"
-        )
-    return options
-
-
-def _rows_by_limit(
-    model: ModelCore, embedded: Sequence[EmbeddedExample], group: Sequence[int], wanted: int
-) -> list[tuple[list[int], int]]:
-    """Rows of `group` with the most tokens that their answers may have: those wanted, or what the context has left.
+def _rows_by_lengths(
+    model: ModelCore, embedded: Sequence[EmbeddedExample], group: Sequence[int], options: GenerationOptions
+) -> list[tuple[list[int], tuple[int, int]]]:
+    """Rows of `group` with the fewest and the most tokens that their answers may have.
 
     Rows with different limits go apart, so that an answer does not depend on what else is in the batch.
     """
-    rows: dict[int, list[int]] = {}
+    rows: dict[tuple[int, int], list[int]] = {}
     for i in group:
-        left = max(1, model.llm.context_length - len(embedded[i].labels))
-        rows.setdefault(min(wanted, left), []).append(i)
-    return [(found, limit) for limit, found in rows.items()]
+        rows.setdefault(options.lengths(len(embedded[i].labels), model.llm.context_length), []).append(i)
+    return [(found, lengths) for lengths, found in rows.items()]
 
 
 @torch.no_grad()

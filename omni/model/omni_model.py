@@ -45,13 +45,15 @@ class OmniModel(ModelCore):
     ) -> Any:
         """Return the assistant's answer to a conversation (str), or to each of several (list of str).
 
-        Greedy, at most 64 new tokens, unless `generation_config` (transformers' names) says otherwise; an answer ends
-        with the LLM's context in any case. A streamer of transformers receives the ids of a single conversation's
-        answer as they come.
+        Greedy, at most 64 new tokens, unless options by transformers' names, or a `GenerationConfig` of transformers as
+        `generation_config`, say otherwise; None says nothing. `max_length` counts the conversation, media included.
+        What the LLM's folder says (temperature, penalties) is used with `do_sample=True` only, and never for the
+        length. An answer ends with the LLM's context in any case. A streamer of transformers receives the ids of a
+        single conversation's answer as they come.
 
         Raises:
             ValueError: a conversation that does not fit the model (`prepare`), several with a streamer, or options
-                that ask for more than one text a conversation.
+                that leave no room for an answer or ask for more than one text a conversation.
         """
         return generate(self, messages, streamer, **generation_config)
 

@@ -24,6 +24,10 @@ FP16_REFUSED = (
     "train.precision: fp16 overflows in the LLM's activations and gives NaN losses (salesforce/LAVIS issues 111 and "
     "267); use bf16 on hardware that has it, else no (float32)"
 )
+FLOAT16_LLM_REFUSED = (
+    "model.llm.dtype: float16 overflows in the LLM's activations and gradients and gives NaN losses "
+    "(salesforce/LAVIS issues 111 and 267), so it is for generation only; train with bfloat16, or float32"
+)
 
 
 @dataclass
@@ -264,6 +268,8 @@ class Recipe:
                 if getattr(self.train, key):
                     raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
         if self.model is not None:
+            if self.model.llm.dtype == "float16":
+                raise ValueError(FLOAT16_LLM_REFUSED)
             for key, where in (("add_modalities", "model.modalities"), ("add_lora", "model.llm.lora")):
                 if getattr(self, key):
                     raise ValueError(f"{key} adds to the model of init_from; with model, write it in {where}")

@@ -9,7 +9,7 @@ import torch
 from omni.llm.activation_offload import OffloadActivations
 from omni.llm.language_model import LanguageModel
 from omni.model.encoder_stack import EncoderStack
-from omni.recipe.schema import LLM_KEYS, TrainConfig
+from omni.recipe.schema import FLOAT16_LLM_REFUSED, LLM_KEYS, TrainConfig
 
 
 def choose_pack_attention(llm: LanguageModel, config: TrainConfig, device: torch.device) -> None:
@@ -30,12 +30,16 @@ def llm_of(model: EncoderStack, config: TrainConfig) -> LanguageModel | None:
     """Return the LLM of what is trained; None where it has none, such as a joint space.
 
     Raises:
-        ValueError: there is none, and the recipe asks for something that is about the LLM.
+        ValueError: there is none, and the recipe asks for something that is about the LLM; or it is in float16.
     """
     if model.language_model is None:
         for key in LLM_KEYS:
             if getattr(config, key):
                 raise ValueError(f"train.{key} belongs to a model with an LLM; a joint space has none")
+    elif model.language_model.dtype == torch.float16:
+        raise ValueError(
+            f"{FLOAT16_LLM_REFUSED}. A model folder is changed by OmniModel.load(DIR, dtype='bfloat16').save(DIR)"
+        )
     return model.language_model
 
 

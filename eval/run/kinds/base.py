@@ -77,3 +77,13 @@ def with_bad(loaded: LoadedItems, bad: Mapping[int, str]) -> LoadedItems:
         items=tuple(item for index, item in enumerate(loaded.items) if index not in bad),
         bad=(*loaded.bad, *(BadItem(loaded.items[index].id, reason) for index, reason in bad.items())),
     )
+
+
+def without_several_answers(loaded: LoadedItems) -> LoadedItems:
+    """Return the items with one right answer; the likelihood of one is no measure where others are right too."""
+    bad = {
+        index: f"has {len({*item.references})} right answers, where one is needed; only Generate takes several"
+        for index, item in enumerate(loaded.items)
+        if len({*item.references}) > 1
+    }
+    return with_bad(loaded, bad)

@@ -11,8 +11,9 @@ from eval.items.conditions import BLANK, REFERENCE, Conditions, usual_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.prefix import digest
+from eval.items.spellings import one_spelling
 from eval.run.answers import Answers
-from eval.run.kinds.base import Collected, Procedure, with_bad
+from eval.run.kinds.base import Collected, Procedure, with_bad, without_several_answers
 from eval.run.plan import Plan
 from eval.run.requests import Requests
 from eval.scorers import ChoiceAnswer
@@ -28,6 +29,7 @@ class ChooseProcedure(Procedure):
 
     def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
         """Give each item its options; where labels are declared, an item with another label is bad, and named."""
+        loaded = without_several_answers(loaded)
         if self.kind.labels:
             allowed = ", ".join(self.kind.labels)
             bad = {
@@ -39,13 +41,15 @@ class ChooseProcedure(Procedure):
         if not loaded.items:
             return loaded
         targets = [self.kind.labels.get(item.target, item.target) for item in loaded.items]
-        distinct = tuple(dict.fromkeys(self.kind.labels.values() or sorted(targets)))
+        # one candidate for each answer, however the rows spell it; labels are told apart as they are written
+        spelled = targets if self.kind.candidates == "labels" else one_spelling(targets)
+        distinct = tuple(dict.fromkeys(self.kind.labels.values() or sorted(spelled)))
         if len(distinct) < 2:
             raise ValueError(
                 f"task {task.name!r} needs at least two different answers to choose from; found {[*distinct]}"
             )
         items = []
-        for item, target in zip(loaded.items, targets, strict=True):
+        for item, target in zip(loaded.items, spelled, strict=True):
             options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
             items.append(replace(item, options=options, right=options.index(target)))
         return replace(loaded, items=tuple(items))

@@ -7,9 +7,11 @@ from typing import ClassVar
 from eval.items.conditions import BLANK, OWN, SHUFFLED, Condition, Conditions, usual_conditions
 from eval.items.controls import derangement
 from eval.items.item import Item
+from eval.items.loading import LoadedItems
 from eval.items.prefix import Prefix
+from eval.items.spellings import one_spelling
 from eval.run.answers import Answers
-from eval.run.kinds.base import Collected, Procedure
+from eval.run.kinds.base import Collected, Procedure, without_several_answers
 from eval.run.plan import Plan
 from eval.run.requests import Requests
 from eval.scorers import ComparisonAnswer
@@ -30,6 +32,10 @@ class MatchProcedure(Procedure):
     kind: Match
     answer_type: ClassVar[type] = ComparisonAnswer
 
+    def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
+        """Leave out the items with several right answers."""
+        return without_several_answers(loaded)
+
     def conditions(self, task: Task, items: Sequence[Item], seed: int) -> Conditions:
         """Return the usual conditions, and for each the mismatched media that it is compared with."""
         usual = usual_conditions(task, items, seed)
@@ -37,7 +43,7 @@ class MatchProcedure(Procedure):
             raise ValueError(f"task {task.name!r} needs items with at least two different answers to mismatch media")
         # At most as many different partners as there are other items; a derangement never repeats within one draw, and
         # repetitions between draws are dropped.
-        answers = [item.target for item in items]
+        answers = one_spelling([item.target for item in items])
         draws = [derangement(answers, seed + _FIRST_DRAW + number) for number in range(self.kind.num_mismatches)]
         mismatched = []
         for index, item in enumerate(items):
@@ -46,8 +52,7 @@ class MatchProcedure(Procedure):
         # The control asks about item i while showing item j, with j's own and with j's mismatched media.
         shuffle = usual.shuffles[0]
         shuffled = [
-            [Prefix(prefix.media, item.prompt) for prefix in mismatched[shuffle[index]]]
-            for index, item in enumerate(items)
+            [item.prefix(prefix.media) for prefix in mismatched[shuffle[index]]] for index, item in enumerate(items)
         ]
         compared = {MISMATCHED: mismatched, SHUFFLED_MISMATCHED: shuffled}
         return replace(usual, prefixes=usual.prefixes | compared)
@@ -94,4 +99,4 @@ def exchange(item: Item, other: Item, modality: str) -> Prefix:
             media.append(part)
         elif spare:
             media.append(spare.pop(0))
-    return Prefix((*media, *spare), item.prompt)
+    return item.prefix((*media, *spare))

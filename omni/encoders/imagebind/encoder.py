@@ -140,6 +140,11 @@ class ImageBindEncoder(Encoder):
             )
         return ClipTokenizer(self._vocabulary)
 
+    @property
+    def carries_logit_scale(self) -> bool:
+        """See `Encoder`: embeddings as published do, also those of pictures and videos, whose scale is 1."""
+        return self.output == "embedding" and not self.normalize
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one item into `clips` [S, ...] and, for sound, imu and text, `mask` [S, N]; for embeddings only into
         `clips` [1, S, ...].

@@ -137,7 +137,7 @@ def test_sampled_candidates_do_not_depend_on_the_limit(model: OmniModel, data: P
 
 
 def test_second_run_asks_nothing_and_gives_the_same(model: OmniModel, data: Path, tmp_path: Path) -> None:
-    tasks = [choice(data), choice(data, "text", kind=Generate({"max_new_tokens": 4}), scorer="caption-cider-d-v1")]
+    tasks = [choice(data), choice(data, "text", kind=Generate({"max_new_tokens": 4}), scorer="caption-cider-d-v2")]
     first, second = (evaluate(model, tasks, cache_path=tmp_path / "answers.sqlite", progress=False) for _ in range(2))
     assert first.settings["answers_asked"] > 0
     assert second.settings["answers_asked"] == 0

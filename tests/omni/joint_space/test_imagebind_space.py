@@ -53,6 +53,31 @@ def test_a_saved_space_gives_the_published_embeddings_of_every_modality(folder: 
     assert space.classify({"image": [ITEMS["image"]]}, ["dog", "cat"])["image"].sum() == pytest.approx(1, abs=1e-6)
 
 
+LABELS = ["a dog barks", "cat", "car"]
+
+
+@pytest.mark.parametrize("name", ["image", "sound", "imu", "text"])
+def test_probabilities_are_those_of_the_published_embeddings(folder: Path, name: str) -> None:
+    space = JointSpace.load(folder / "space")
+    embedded = space.embed({name: [ITEMS[name]]}, normalize=False)[name]
+    labels = space.embed({"text": LABELS}, normalize=False)["text"]
+    expected = torch.softmax(embedded @ labels.T, dim=-1)
+    torch.testing.assert_close(space.classify({name: [ITEMS[name]]}, LABELS)[name], expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(space.classify(ITEMS[name], LABELS), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(space.classify([ITEMS[name]] * 2, LABELS), expected.repeat(2, 1), atol=1e-5, rtol=1e-4)
+    # a unit embedding alone says nothing of its modality: it is taken as a picture's
+    unit = space.embed({"image": [ITEMS["image"]]})["image"]
+    torch.testing.assert_close(space.classify(unit, LABELS), space.classify(ITEMS["image"], LABELS))
+
+
+def test_several_templates_keep_the_published_scale(folder: Path) -> None:
+    space = JointSpace.load(folder / "space")
+    once = space.classify(ITEMS["image"], LABELS, ["a photo of {}"])
+    torch.testing.assert_close(space.classify(ITEMS["image"], LABELS, ["a photo of {}"] * 3), once)
+    scale = GOLDEN.weights["modality_postprocessors.text.1.log_logit_scale"].exp().clamp(max=100)
+    torch.testing.assert_close(space.label_scale(), scale.reshape(()))
+
+
 def test_the_card_says_that_the_weights_are_non_commercial(folder: Path) -> None:
     assert "Effective licence: **CC-BY-NC-SA-4.0**" in (folder / "space" / "README.md").read_text()
 

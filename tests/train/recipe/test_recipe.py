@@ -64,6 +64,7 @@ def test_exponents_without_a_dot_are_numbers(recipe: Path) -> None:
         (["--data.train.7.path", "a"], ["7", "from 0 to 0"]),
         (["--train.epochs", "2"], ["steps", "epochs"]),
         (["--train.precision", "fp16"], ["fp16", "NaN", "bf16"]),
+        (["--model.llm.dtype", "float16"], ["model.llm.dtype", "NaN", "bfloat16"]),
         (["--init_from", "runs/b"], ["model", "init_from", "both"]),
         (["--train.lr"], ["--train.lr needs a value"]),
         (["train.lr", "3"], ["'train.lr'", "--KEY VALUE"]),

@@ -15,7 +15,7 @@ from omni.recipe.schema import TrainConfig
 from tests.memory import SavedSizes
 from tests.omni.llm.test_language_model import CONVERSATIONS, with_random_lora
 from tests.tiny import tiny_model
-from train.run.efficiency import choose_pack_attention, prepare_llm
+from train.run.efficiency import choose_pack_attention, llm_of, prepare_llm
 
 
 def loss_and_gradients(
@@ -126,3 +126,11 @@ def test_the_way_of_packing_fits_the_device_and_is_tried_without_dropout(tiny_ll
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(ValueError, match="'varlen' does not keep samples apart"):
         choose_pack_attention(llm, TrainConfig("runs/x", steps=1, packing=True, pack_attention="varlen"), cpu)
+
+
+def test_an_llm_in_float16_is_not_trained_over(tiny_llm: Path) -> None:
+    model = tiny_model(tiny_llm)
+    model.llm.half()
+    with pytest.raises(ValueError, match=r"float16 overflows .*save"):
+        llm_of(model, TrainConfig(output_dir="", steps=1))
+    assert isinstance(model.generate(CONVERSATIONS[2][:1], max_new_tokens=2), str)

@@ -1,0 +1,42 @@
+"""Texts that the model wrote: exact match and VQA accuracy over items with one or several references."""
+
+import pytest
+
+from eval.items.item import Item
+from eval.scorers import SCORERS, WrittenAnswer, get_scorer
+
+
+def values(scorer: str, texts: list[str], *references: str) -> list[float]:
+    item = Item("one", (), "", references[0], 0, references=references)
+    answers = [WrittenAnswer(item, text) for text in texts]
+    return [found.value for found in SCORERS[scorer].score(answers, condition="own", seed=0).items]
+
+
+def test_an_empty_answer_is_no_match_for_an_article() -> None:
+    assert values("exact-match-v2", ["", "the", "An.", "A", "A.", "a"], "A") == [0, 0, 0, 1, 1, 1]
+    assert values("exact-match-v2", ["", ".", "+"], "+") == [0, 0, 1]
+
+
+def test_any_reference_will_do_for_exact_match() -> None:
+    assert values("exact-match-v2", ["Toad", "frog!", "bird"], "a frog", "toad") == [1, 1, 0]
+
+
+def test_vqa_accuracy_counts_annotators() -> None:
+    # two of ten say so: those two see one other each, the eight see two
+    annotations = ["frog"] * 2 + ["toad"] * 8
+    assert values("vqa-accuracy-v1", ["A frog.", "toad", "bird"], *annotations) == [
+        pytest.approx((2 * 1 / 3 + 8 * 2 / 3) / 10),
+        1,
+        0,
+    ]
+
+
+def test_people_are_shown_every_reference_once() -> None:
+    assert (
+        WrittenAnswer(Item("one", (), "", "frog", 0, references=("frog", "toad", "frog")), "").target == "frog / toad"
+    )
+
+
+def test_a_scorer_that_was_corrected_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'exact-match-v1' is 'exact-match-v2' today"):
+        get_scorer("exact-match-v1")

@@ -1,0 +1,41 @@
+"""A task that says something that nothing understands is an error when it is made, never another task."""
+
+from typing import Any
+
+import pytest
+
+from eval.task import Choose, Match, Task
+
+
+def task(**values: Any) -> Task:
+    base: dict[str, Any] = {"prompt": None, "kind": Choose("answers"), "scorer": "choice-sum-v1"}
+    return Task("birds", 1, "Birds.", "birds.jsonl", ("sound",), **base | values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"kind": Choose("typo")}, "candidates must be one of 'labels', 'answers', 'sampled', not 'typo'"),  # pyright: ignore[reportArgumentType]
+        ({"kind": Choose("answers", labels={"owl": "An owl."})}, r"labels belong to Choose\('labels'\)"),
+        ({"kind": Choose("labels", labels={1: "One."})}, "labels are texts"),  # pyright: ignore[reportArgumentType]
+        ({"kind": Choose("labels", labels={"owl": ""})}, "labels are texts"),
+        ({"kind": Choose("sampled", num_candidates=1)}, "num_candidates must be at least 2"),
+        ({"kind": Match("sound", num_mismatches=0)}, "num_mismatches must be at least 1"),
+        ({"kind": Match("image")}, "not among"),
+        ({"clusters": ("medium",)}, "clusters are made by 'media' and 'answer', not by 'medium'"),
+        ({"clusters": "media"}, "clusters is a list"),
+        ({"only": (("image",),)}, "only shows 'image'"),
+        ({"only": ("sound",)}, "only is a list"),
+        ({"target": "label"}, "neither 'answer' nor 'meta:KEY'"),
+        ({"limit": 0}, "limit must be at least 1"),
+        ({"num_references": 0}, "num_references must be at least 1"),
+    ],
+)
+def test_what_nothing_understands_is_an_error(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        task(**values)
+
+
+def test_modalities_are_a_list() -> None:
+    with pytest.raises(ValueError, match="modalities is a list"):
+        Task("birds", 1, "", "birds.jsonl", "sound", None, Choose("answers"), "choice-sum-v1")  # pyright: ignore[reportArgumentType]
