@@ -110,6 +110,7 @@ class VideoReader:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._beginning = None  # it refers to this reader, and would keep its decoder until garbage is collected
         self._container.close()
 
     def _open(self) -> None:
@@ -186,12 +187,19 @@ class VideoReader:
             self._open()
 
     def all_frames(self, first: float, last: float) -> Iterator[tuple[float, Any]]:
-        """Yield the frames from `first` on, before `last`, with their times."""
+        """Yield the frames from `first` on, before `last`, with their times; if none begins there, the one on the screen."""
+        before: tuple[float, Any] | None = None
+        is_any = False
         for time, frame in self._from(first) if first > 0 else self._start():
             if time >= last - _SHORTEST_STEP:
-                return
+                break
             if time >= first - _SHORTEST_STEP:
+                is_any = True
                 yield time, frame
+            else:
+                before = time, frame
+        if before is not None and not is_any:
+            yield before
 
     def frames_at(self, targets: Sequence[float]) -> Iterator[tuple[float, Any]]:
         """Yield for each target, in rising order, the frame on the screen at that time: the last one that has begun."""

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from omni.media.animation import Animation
 from omni.media.clips import spread_indices
 from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader
 from omni.media.display import shown_frame
 from omni.media.errors import MediaError
-from omni.media.image import IMAGE_EXTENSIONS, load_image, open_image, open_picture, shared_range, to_rgb
+from omni.media.image import IMAGE_EXTENSIONS, load_image, open_picture, shared_range
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
 
 VIDEO_EXTENSIONS = (
@@ -78,7 +79,7 @@ def load_frames(
     Where there are fewer frames, all of them are returned, none twice.
 
     Args:
-        source: a video file, an animated GIF, PNG or WebP, a list of picture files in order, a folder of them (in
+        source: a video file, an animated GIF, PNG, WebP or AVIF, a list of picture files in order, a folder of them (in
             natural order: 2 before 10), an array `[T, H, W, 3]`, or a still picture (one frame).
         num_frames: how many at most; default: the item's option `num_frames`, or all.
         start, end: only from this part, in seconds (default: the item's options, or all).
@@ -140,7 +141,7 @@ def _load(source: Any, wanted: _Wanted) -> Frames:
             problem = f"a video must be an array [T, H, W, 3], got the shape {list(content.shape)}"
             raise MediaError(wanted.name, problem)
         times = np.arange(len(content)) / wanted.rate
-        chosen = _choose(times, wanted)
+        chosen = _choose(times, wanted, len(content) / wanted.rate)
         scale = shared_range(content)
         pictures = ((times[index], load_image(content[index], item_range=scale)) for index in chosen)
         return _gathered(pictures, wanted)
@@ -183,15 +184,16 @@ def _gathered(frames: Iterable[tuple[float, Image.Image]], wanted: _Wanted) -> F
     return Frames(images, np.array(times))
 
 
-def _choose(times: np.ndarray, wanted: _Wanted) -> list[int]:
-    """Return the indices of the wanted frames where all times are known."""
+def _choose(times: np.ndarray, wanted: _Wanted, duration: float) -> list[int]:
+    """Return the indices of the wanted frames where all times, and the length of the whole, are known."""
     inside = np.flatnonzero((times >= wanted.window[0]) & (times < wanted.window[1]))
     if wanted.times_of is not None:
-        last_duration = times[-1] / (len(times) - 1) if len(times) > 1 else 1 / wanted.rate
-        targets = wanted.targets(times[-1] + last_duration if len(times) else 0.0) + 1e-6
+        targets = wanted.targets(duration) + 1e-6
         latest = np.searchsorted(times, wanted.window[1], side="left") - 1
         found = (np.searchsorted(times, targets, side="right") - 1).clip(0, latest)
         return (np.unique(found) if wanted.each_once else found).tolist()
+    if len(inside) == 0 and len(times) and wanted.window[0] < duration:
+        inside = np.searchsorted(times, wanted.window[:1], side="right") - 1  # one that stays on the screen
     if len(inside) == 0:
         problem = f"has no frames from {wanted.window[0]:g} s on; it has {len(times)} frames in all"
         raise MediaError(wanted.name, problem)
@@ -222,36 +224,21 @@ def _is_picture(content: str | bytes) -> bool:
     except Image.DecompressionBombError:
         return True  # the error is told where the picture is loaded
     except Exception:  # decoders of broken bytes raise nearly anything
-        return False
+        return what_it_looks_like(content).endswith("a PNG picture")  # perhaps with a text that is too large
 
 
 def _animation_frames(content: str | bytes | Image.Image, wanted: _Wanted) -> Frames:
     name = wanted.name
-    image = content if isinstance(content, Image.Image) else open_image(content, name)
     try:
-        count = int(getattr(image, "n_frames", 1))  # only the classes of formats that can be animated have it
-        times = np.zeros(count)
-        for index in range(count - 1):
-            image.seek(index)
-            if image.format == "WEBP":
-                image.load()  # it tells a frame's duration only then (and APNG cannot go back after this)
-            times[index + 1] = times[index] + (float(image.info.get("duration", 0)) / 1000 or 1 / wanted.rate)
-        return _gathered(_sought(image, times, _choose(times, wanted), name), wanted)
+        animation = Animation(content, name)
+        times, duration = animation.times(1 / wanted.rate)
+        chosen = _choose(times, wanted, duration)
+        pictures = animation.pictures(chosen)
+        return _gathered(((times[index], pictures[index]) for index in chosen), wanted)
     except MediaError:
         raise
     except Exception as error:  # as above
         raise MediaError(name, f"is damaged or cut off ({error})") from error
-
-
-def _sought(
-    image: Image.Image, times: np.ndarray, chosen: Sequence[int], name: str
-) -> Iterable[tuple[float, Image.Image]]:
-    found: dict[int, Image.Image] = {}
-    for index in sorted(set(chosen)):  # some formats go forward only
-        if len(times) > 1:
-            image.seek(index)
-        found[index] = to_rgb(image, name)
-    return [(times[index], found[index]) for index in chosen]
 
 
 def _container_frames(content: str | bytes, wanted: _Wanted) -> Frames:

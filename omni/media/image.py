@@ -185,6 +185,27 @@ def to_rgb(image: Image.Image, name: str = "picture", item_range: Range | None =
     Raises:
         MediaError: it cannot be decoded (truncated, damaged) or its values have no meaning as brightness.
     """
+    image = with_alpha(image, name, item_range)
+    try:
+        if image.has_transparency_data:
+            return on_white(image)
+        # A copy, so that the result never shares memory with, or depends on, what was opened.
+        return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    except ValueError as error:
+        raise MediaError(name, f"has the colour mode {image.mode!r}, which cannot be shown as RGB ({error})") from error
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return a picture with transparent parts as RGB, laid on white."""
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+
+
+def with_alpha(image: Image.Image, name: str, item_range: Range | None = None) -> Image.Image:
+    """Return the current frame in 8 bits, upright and in sRGB, in a mode with alpha if it has transparent parts.
+
+    Arguments and errors are those of `to_rgb`.
+    """
     try:
         png.scale_transparent_colour(image)
         image.load()
@@ -197,14 +218,7 @@ def to_rgb(image: Image.Image, name: str = "picture", item_range: Range | None =
     try:
         if "transparency" in image.info or image.mode in ("P", "PA"):
             image = image.convert(_mode_with_alpha(image) if image.has_transparency_data else "RGB")
-        if profile:
-            image = to_srgb(image, profile)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            return Image.alpha_composite(white, image).convert("RGB")
-        # A copy, so that the result never shares memory with, or depends on, what was opened.
-        return image.convert("RGB") if image.mode != "RGB" else image.copy()
+        return to_srgb(image, profile) if profile else image
     except ValueError as error:
         raise MediaError(name, f"has the colour mode {image.mode!r}, which cannot be shown as RGB ({error})") from error
 

@@ -103,6 +103,7 @@ def test_frames_of_a_variable_rate_are_chosen_by_time_not_by_number(tmp_path: Pa
     path = tmp_path / "slides.mkv"
     assert numbers(load_frames(path, sample_rate=1).images) == [0, 9, 10]
     assert numbers(load_frames_at(path, lambda _: [0.25, 5.0, 0.55, 9.9, 10.0]).images) == [2, 9, 5, 9, 10]
+    assert numbers(load_frames(path, start=4.0, end=6.0).images) == [9]
     shown = load_frames(path, 4)
     assert shown.times.tolist() == sorted(set(shown.times.tolist()))
 
