@@ -2,6 +2,7 @@
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -30,7 +31,8 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return the way from pixels of this mode to sRGB, or None if there is nothing to change."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source.profile.xcolor_space.strip() != _SPACES[mode]:
+        core: Any = source.profile
+        if core.xcolor_space.strip() != _SPACES[mode]:
             return None
         result = mode if mode == "RGBA" else "RGB"
         transform = ImageCms.ImageCmsTransform(source, _srgb(), mode, result, ImageCms.Intent.PERCEPTUAL)

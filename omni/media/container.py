@@ -9,8 +9,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import av
+import numpy as np
 from av.stream import Disposition
+from PIL import Image
 
+from omni.media.display import display_matrix, shown_frame
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.pixel_limit import check_pixels
@@ -99,7 +102,8 @@ class VideoReader:
         self._name = name
         self._open()
         self.rate = _known_rate(self._stream)
-        self.pixel_shape = self._stream.sample_aspect_ratio
+        self._pixel_shape = self._stream.sample_aspect_ratio
+        self._matrices: list[np.ndarray | None] = []  # the display matrix, once a frame was shown
         self._can_seek = True
         end = self._end()
         self._origin = start_seconds(self._stream)
@@ -112,6 +116,12 @@ class VideoReader:
     def __exit__(self, *error: object) -> None:
         self._beginning = None  # it refers to this reader, and would keep its decoder until garbage is collected
         self._container.close()
+
+    def shown(self, frame: Any) -> Image.Image:
+        """Return a frame of this video as RGB, as players show it."""
+        if not self._matrices:
+            self._matrices.append(display_matrix(frame))
+        return shown_frame(frame, self._pixel_shape, self._matrices[0], self._name)
 
     def _open(self) -> None:
         self._container = open_container(self._content)
@@ -187,7 +197,7 @@ class VideoReader:
             self._open()
 
     def all_frames(self, first: float, last: float) -> Iterator[tuple[float, Any]]:
-        """Yield the frames from `first` on, before `last`, with their times; if none begins there, the one on the screen."""
+        """Yield the frames from `first` on, before `last`, with their times; or else the one shown then."""
         before: tuple[float, Any] | None = None
         is_any = False
         for time, frame in self._from(first) if first > 0 else self._start():

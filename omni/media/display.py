@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from omni.media.pixel_limit import check_pixels
@@ -14,12 +15,13 @@ _STRONGEST_STRETCH = 16  # anything beyond is a damaged header: anamorphic film 
 _STRAIGHT = 1.0  # degrees; FFmpeg takes turns within one degree of a right angle for right angles
 
 
-def shown_frame(frame: Any, pixel_shape: Fraction | None, name: str) -> Image.Image:
+def shown_frame(frame: Any, pixel_shape: Fraction | None, matrix: np.ndarray | None, name: str) -> Image.Image:
     """Return a frame as RGB, as players show it.
 
     Args:
-        frame: of PyAV. Its display matrix is applied whole: telephones store how they were held, and front cameras
-            that they mirror.
+        frame: of PyAV.
+        matrix: the display matrix (see `display_matrix`), applied whole: telephones store how they were held, and front
+            cameras that they mirror.
         pixel_shape: width to height of one stored pixel (the *sample aspect ratio*), or None for square ones; the
             width follows it, and the height stays, as players do it.
         name: for errors.
@@ -31,9 +33,18 @@ def shown_frame(frame: Any, pixel_shape: Fraction | None, name: str) -> Image.Im
     if pixel_shape and 1 / _STRONGEST_STRETCH <= pixel_shape <= _STRONGEST_STRETCH:
         width = max(1, round(frame.width * pixel_shape))
     check_pixels(width, frame.height, name)
-    image = frame.to_image() if width == frame.width else frame.to_image(width=width, height=frame.height)
+    # A converter of its own, and not the frame's, ends its threads here and not when the frame is freed.
+    image = VideoReformatter().reformat(frame, width, frame.height, "rgb24").to_image()
+    return image if matrix is None else _turned(image, matrix)
+
+
+def display_matrix(frame: Any) -> np.ndarray | None:
+    """Return the display matrix of a decoded frame, 9 numbers, or None.
+
+    Ask one frame of a video: PyAV keeps a frame whose side data were read until Python collects garbage.
+    """
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    return image if matrix is None else _turned(image, np.frombuffer(bytes(matrix), np.int32))
+    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)
 
 
 def _turned(image: Image.Image, matrix: np.ndarray) -> Image.Image:

@@ -16,7 +16,6 @@ from PIL import Image
 from omni.media.animation import Animation
 from omni.media.clips import spread_indices
 from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader
-from omni.media.display import shown_frame
 from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_picture, shared_range
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
@@ -258,16 +257,14 @@ def _read(reader: VideoReader, wanted: _Wanted) -> Frames:
         if not length > wanted.window[0]:
             wanted.targets(reader.duration)  # raises
         frames = reader.all_frames(*wanted.window)
-        return _gathered(
-            ((time, shown_frame(frame, reader.pixel_shape, wanted.name)) for time, frame in frames), wanted
-        )
+        return _gathered(((time, reader.shown(frame)) for time, frame in frames), wanted)
     targets = wanted.targets(reader.duration)
     order = np.argsort(targets, kind="stable")  # reading goes forward only
     found: list[tuple[float, Image.Image]] = []
     for time, frame in reader.frames_at(targets[order].tolist()):
         is_same = bool(found) and time <= found[-1][0]
         if not (is_same and (wanted.times_of is None or wanted.each_once)):
-            found.append(found[-1] if is_same else (time, shown_frame(frame, reader.pixel_shape, wanted.name)))
+            found.append(found[-1] if is_same else (time, reader.shown(frame)))
     if wanted.times_of is not None and not wanted.each_once and len(found) == len(targets):
         found = [found[place] for place in np.argsort(order, kind="stable")]
     return _gathered(found, wanted)
