@@ -3,7 +3,7 @@
 Channels are always accelerometer x, y, z (m/s2), then gyroscope x, y, z (rad/s). T: number of samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +11,14 @@ import numpy as np
 import soxr
 
 from omni.media.errors import MediaError
-from omni.media.imu_table import CHANNELS, Table, read_table
+from omni.media.imu_columns import CHANNELS
+from omni.media.imu_table import Table, read_table
+from omni.media.imu_units import ACCELERATION_UNITS, ROTATION_UNITS, TIME_UNITS
 from omni.media.item import Media
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
 
 IMU_EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".parquet")
 SAMPLING_RATE = 400  # Hz, as ImageBind takes them: 2000 samples are 5 s
-
-STANDARD_GRAVITY = 9.80665  # m/s2
-ACCELERATION_UNITS = {"m/s2": 1.0, "g": STANDARD_GRAVITY, "mg": STANDARD_GRAVITY / 1000}
-ROTATION_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180, "mdeg/s": np.pi / 180000}
-TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 _OPTIONS = (
     "sampling_rate",
@@ -35,6 +32,7 @@ _OPTIONS = (
 )
 _MOST_SAMPLES = 4_000_000  # in a result: 2.8 hours at 400 Hz; two rows a year apart must not fill the memory
 _HIGHEST_RATE = 100_000.0  # Hz; sensors that are read go to some ten thousand
+_LOWEST_RATE = 1.0  # Hz: no slower recording of movements makes sense without a unit that says so
 _LARGEST = 1e12  # m/s2 or rad/s: no sensor reads as much; the squares of 1e20, which norms take, are no float32
 _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
 
@@ -67,8 +65,8 @@ def load_imu(
         start, end: take only this part, in seconds from the first sample (default: the item's options, or all).
 
     The item's options say what a file does not: `sampling_rate` in Hz (also the item's own), where there are no times;
-    `acceleration_unit` (m/s2, g, mg), `rotation_unit` (rad/s, deg/s, mdeg/s), `time_unit` (s, ms, us, ns). Units in a
-    column's name are understood: `gyro_x (deg/s)`, `timestamp_ms`. An array of 2000 samples without a rate is taken to
+    `acceleration_unit` (m/s2, g, mg, ...), `rotation_unit` (rad/s, deg/s, ...), `time_unit` (s, ms, us, ns). Units in a
+    column's name are understood: `gyro_x (deg/s)`, `timestamp_ms`; one that is not known is an error. An array of 2000 samples without a rate is taken to
     be at 400 Hz.
 
     Slower recordings are interpolated linearly between their times, which need not be equally spaced; faster ones are
@@ -81,8 +79,8 @@ def load_imu(
     name = describe_source(source)
     check_options(source, _OPTIONS)
     table = read_table(source, option(source, "columns", None), option(source, "time_column", None))
-    acceleration = choice_option(source, "acceleration_unit", None, ACCELERATION_UNITS, table.acceleration_unit)
-    rotation = choice_option(source, "rotation_unit", None, ROTATION_UNITS, table.rotation_unit)
+    acceleration = _unit(source, "acceleration_unit", table.acceleration_unit, ACCELERATION_UNITS, name)
+    rotation = _unit(source, "rotation_unit", table.rotation_unit, ROTATION_UNITS, name)
     scales = [ACCELERATION_UNITS[acceleration or "m/s2"]] * 3 + [ROTATION_UNITS[rotation or "rad/s"]] * 3
     times = _times(source, table, name)
     values = _filled(table.values * np.array(scales)[:, None], times, name)
@@ -119,10 +117,31 @@ def _times(source: Source, table: Table, name: str) -> np.ndarray:
             raise MediaError(name, problem)
         times = np.arange(count) / rate
     else:
-        unit = choice_option(source, "time_unit", None, TIME_UNITS, table.time_unit)
+        unit = _unit(source, "time_unit", table.time_unit, TIME_UNITS, name) or _unit_since_1970(table.times[0])
         # The first one is subtracted before scaling: nanoseconds since 1970 have more digits than a float.
         times = (table.times - table.times[0]).astype(np.float64) * TIME_UNITS[unit or "s"]
+        if unit is None and count >= 10 and times[-1] > (count - 1) / _LOWEST_RATE:
+            problem = f"is at {(count - 1) / times[-1]:.3g} Hz if its times are seconds, which they do not say"
+            raise MediaError(name, f"{problem}; give time_unit (s, ms, us, ns)")
     return times
+
+
+def _unit(source: Source, key: str, stated: str | None, known: Collection[str], name: str) -> str | None:
+    """Return the unit that the item's option says, or the table; None where neither does.
+
+    Raises MediaError where the table's is not known: a default would be wrong by a factor, in silence."""
+    given = choice_option(source, key, None, known, None)
+    if given is None and stated is not None and stated not in known:
+        problem = f"has the unit {stated!r}, which is none of {', '.join(known)}"
+        raise MediaError(name, f"{problem}; say which it is in the option {key}")
+    return given or stated
+
+
+def _unit_since_1970(first: float) -> str | None:
+    """Return the unit of a time of our days (1973 to 5138) that is counted from 1970 on, None of other times."""
+    return next(
+        (unit for unit, least in (("ns", 1e17), ("us", 1e14), ("ms", 1e11)) if least <= first < 1e3 * least), None
+    )
 
 
 def _filled(values: np.ndarray, times: np.ndarray, name: str) -> np.ndarray:

@@ -5,47 +5,35 @@ Shapes: T samples.
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from omni.media.errors import MediaError
+from omni.media.imu_columns import CHANNELS, Chosen, choose_columns
+from omni.media.imu_units import parse_unit, unit_or_text
 from omni.media.npy import read_npy
 from omni.media.source import content_of, describe_source, what_it_looks_like
 from omni.runtime.extras import import_extra
 
-CHANNELS = ("accelerometer x", "accelerometer y", "accelerometer z", "gyroscope x", "gyroscope y", "gyroscope z")
 MOST_ROWS = 4_000_000  # rows of a table: 2.8 hours at 400 Hz, 0.3 GB of memory
 
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_LINE = 1 << 16  # characters
-_UNIT_SPELLINGS = {
-    "m/s2": ("m/s2", "ms-2", "m/s/s", "m/s²"),
-    "g": ("g",),
-    "mg": ("mg",),
-    "rad/s": ("rad/s", "rads-1", "radps", "rps"),
-    "deg/s": ("deg/s", "degs-1", "dps", "°/s", "degps"),
-    "mdeg/s": ("mdeg/s", "mdps"),
-    "s": ("s", "sec", "seconds"),
-    "ms": ("ms", "msec", "milliseconds"),
-    "us": ("us", "µs", "μs", "usec", "microseconds"),
-    "ns": ("ns", "nsec", "nanoseconds"),
-}
-_UNITS = {spelling: unit for unit, spellings in _UNIT_SPELLINGS.items() for spelling in spellings}
-_ACCELEROMETER = re.compile(r"(.*acc.*|a|a[ _].*)")
-_GYROSCOPE = re.compile(r"(.*(gyr|angular|rotation ?rate|omega).*|g|w|w[ _].*)")
-_TIME = re.compile(r"(t|time|.*timestamp.*|.*time|seconds|sec|elapsed.*)([ _](s|ms|us|ns|sec|seconds|epoch|elapsed))?")
+_MOST_PREAMBLE_LINES = 200  # before the names of the columns: what logger apps say of themselves
+_MOST_DOUBLED = 0.1  # share of rows with other numbers at a time that another row has
+_RUN = 20  # rows: a shorter run of rising times is late packets, a longer one a recording
 
 
 @dataclass(frozen=True)
 class Table:
     """`values` float64 `[6, T]` in the order of CHANNELS; `times` float64 `[T]`, strictly rising, or None. Units are
-    None where the names do not say them."""
+    None where the names do not say them, and the text that stands there where it is no known unit."""
 
     values: np.ndarray
     times: np.ndarray | None
@@ -99,7 +87,9 @@ def _from_array(array: np.ndarray, name: str) -> Table:
         raise MediaError(name, problem)
     _check_rows(len(array), name)
     numbers = np.asarray(array, dtype=np.float64).T
-    return _ordered(Table(numbers[-6:], numbers[0] if len(numbers) == 7 else None), name)
+    if len(numbers) == 6:
+        return Table(numbers, None)
+    return _ordered(Table(numbers[1:], numbers[0]), name)
 
 
 def _from_parquet(content: str | bytes, columns: Any, time_column: Any, name: str) -> Table:
@@ -108,60 +98,124 @@ def _from_parquet(content: str | bytes, columns: Any, time_column: Any, name: st
         with parquet.ParquetFile(io.BytesIO(content) if isinstance(content, bytes) else content) as file:
             _check_rows(file.metadata.num_rows, name)
             names = list(file.schema_arrow.names)
-            chosen = _choose_columns(names, columns, time_column, name)
-            read = file.read(columns=[names[index] for index in chosen if index is not None])
-            found = [None if index is None else _parquet_column(read[names[index]]) for index in chosen]
+            chosen = choose_columns(names, columns, time_column, name)
+            read = file.read(columns=[names[index] for index in chosen.all])
+            found = {index: _parquet_column(read[names[index]]) for index in chosen.all}
     except MediaError:
         raise
     except Exception as error:  # pyarrow's errors on broken files have no common class
         raise MediaError(name, f"cannot be read as Parquet ({error})") from error
-    texts = [None if index is None else names[index] for index in chosen]
-    table = _named([None if pair is None else pair[0] for pair in found], texts, name)
-    stamp_unit = None if found[0] is None else found[0][1]
-    return table if stamp_unit is None else replace(table, time_unit=stamp_unit)
+    units = [found[index][1] if index in found and found[index][1] else unit for index, unit in enumerate(chosen.units)]
+    return _assembled({index: numbers for index, (numbers, _) in found.items()}, chosen, units, name)
 
 
 def _parquet_column(column: Any) -> tuple[np.ndarray, str | None]:
     """Return numbers as float64 with NaN for missing ones, and the unit of a column of dates."""
     unit = getattr(column.type, "unit", None)  # only types of time have one
+    if str(column.type) in ("string", "large_string"):  # words, such as dates, are no numbers
+        return np.array([_number([str(text)], 0, ",") for text in column.to_pylist()]), None
     numbers = column.cast("int64") if unit is not None else column
     return numbers.cast("float64", safe=False).to_numpy(), unit
 
 
 def _from_csv(content: str | bytes, head: bytes, columns: Any, time_column: Any, name: str) -> Table:
-    if b"\0" in head:
+    is_wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if b"\0" in head and not is_wide:
         raise MediaError(name, f"is no table of text{what_it_looks_like(content)}")
-    try:
-        with _text(content) as file:
-            first = file.readline(_LONGEST_LINE).lstrip("#").strip()
-            delimiter = next((mark for mark in _DELIMITERS if mark in first), " ")
-            cells = _cells(first, delimiter)
-            has_names = not all(map(_is_number, cells))
-            if has_names:
-                chosen = _choose_columns(cells, columns, time_column, name)
-            elif columns is not None or time_column is not None:
-                raise MediaError(name, "has no names of columns in its first line, so options cannot choose by them")
-            else:
-                chosen = _unnamed_columns(len(cells), name)
-            rows = [] if has_names else [_numbers(cells, chosen, delimiter)]
-            for line in iter(lambda: file.readline(_LONGEST_LINE), ""):
-                if line.strip() and not line.startswith("#"):
-                    rows.append(_numbers(_cells(line, delimiter), chosen, delimiter))
-                    _check_rows(len(rows), name)
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise MediaError(name, f"cannot be read as a table of text ({error}){what_it_looks_like(content)}") from error
+    for encoding in ("utf-16",) if is_wide else ("utf-8-sig", "cp1252"):  # units such as deg and s2 in Windows' letters
+        try:
+            with _text(content, encoding) as file:
+                return _read_text(file, columns, time_column, name)
+        except UnicodeDecodeError as error:
+            problem = error
+        except (csv.Error, OSError) as error:
+            looks = what_it_looks_like(content)
+            raise MediaError(name, f"cannot be read as a table of text ({error}){looks}") from error
+    raise MediaError(name, f"cannot be read as a table of text ({problem}){what_it_looks_like(content)}")
+
+
+def _read_text(file: io.TextIOBase, columns: Any, time_column: Any, name: str) -> Table:
+    names, delimiter, row = _find_header(file, columns, time_column, name)
+    if names is None:
+        if columns is not None or time_column is not None:
+            raise MediaError(name, "has no names of columns in its first line, so options cannot choose by them")
+        chosen = _unnamed_columns(len(row), name)
+    else:
+        chosen = choose_columns(names, columns, time_column, name)
+    wanted = list(dict.fromkeys(chosen.all))
+    units, rows = list(chosen.units), []
+    if names is None:
+        rows.append(_numbers(row, wanted, delimiter))
+    for line in iter(lambda: file.readline(_LONGEST_LINE), ""):
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = _cells(line, delimiter)
+        if names is not None and not rows and _are_words(cells, chosen):
+            units = _units_below(cells, units)
+            continue
+        rows.append(_numbers(cells, wanted, delimiter))
+        _check_rows(len(rows), name)
     if not rows:
         raise MediaError(name, "has no rows of numbers; it is empty or was cut off")
-    numbers = iter(np.stack(rows, axis=1))
-    values = [None if index is None else next(numbers) for index in chosen]
-    texts = [cells[index] if has_names and index is not None else None for index in chosen]
-    return _named(values, texts, name)
+    numbers = dict(zip(wanted, np.stack(rows, axis=1), strict=True))
+    return _assembled(numbers, chosen, units, name)
+
+
+def _find_header(
+    file: io.TextIOBase, columns: Any, time_column: Any, name: str
+) -> tuple[list[str] | None, str, list[str]]:
+    """Return the names of the columns, or None, the delimiter, and the cells of the line that was read last.
+
+    The names are in the first line in which all that are needed are found: logger apps begin with lines about
+    themselves. Without names the table begins with the first line of numbers alone.
+    """
+    problem: MediaError | None = None
+    width, separator = 0, None
+    for _ in range(_MOST_PREAMBLE_LINES):
+        text = file.readline(_LONGEST_LINE)
+        if not text:
+            break
+        line = text.lstrip("#%/ ").strip()
+        if line[:4].lower() == "sep=":
+            separator = text.strip()[4:5] or "\t"
+        if not line or line[:4].lower() == "sep=":
+            continue
+        delimiter = separator or next((mark for mark in _DELIMITERS if mark in line), " ")
+        cells = _cells(line, delimiter)
+        if all(map(_is_number, cells)) and len(cells) > 1:
+            if problem is not None and width == len(cells):
+                raise problem  # these are the names of that table
+            return None, delimiter, cells
+        try:
+            choose_columns(cells, columns, time_column, name)
+        except MediaError as error:
+            if len(cells) >= width and not all(map(_is_number, cells)):
+                problem, width = error, len(cells)
+        else:
+            return cells, delimiter, cells
+    raise problem or MediaError(name, "has no rows of numbers; it is empty or was cut off")
+
+
+def _are_words(cells: list[str], chosen: Chosen) -> bool:
+    """Return whether none of the six channels is a number or empty: a row about the columns, not of the table."""
+    return all(index < len(cells) and not _is_number(cells[index]) for index in chosen.channels) and not any(
+        cells[index].lower() in ("nan", "null", "none", "na", "n/a", "-") for index in chosen.channels
+    )
+
+
+def _units_below(cells: list[str], units: list[str | None]) -> list[str | None]:
+    """Return the units of a row below the names, if it is one (Shimmer writes such), else those that are known."""
+    if not any(parse_unit(cell) for cell in cells):
+        return units
+    below = [unit_or_text(cell) if cell else None for cell in cells[: len(units)]]
+    below += [None] * (len(units) - len(below))
+    return [known or unit for known, unit in zip(units, below, strict=True)]
 
 
 @contextmanager
-def _text(content: str | bytes) -> Iterator[io.TextIOBase]:
+def _text(content: str | bytes, encoding: str) -> Iterator[io.TextIOBase]:
     raw = io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb")  # noqa: SIM115
-    with io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
+    with io.TextIOWrapper(raw, encoding=encoding) as file:
         yield file
 
 
@@ -179,105 +233,92 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _numbers(cells: list[str], chosen: list[int | None], delimiter: str) -> np.ndarray:
-    """Return the chosen cells as numbers, with NaN for a cell that is empty, missing or a word."""
-    return np.array([_number(cells, index, delimiter) for index in chosen if index is not None])
+def _numbers(cells: list[str], wanted: list[int], delimiter: str) -> np.ndarray:
+    """Return the wanted cells as numbers, with NaN for a cell that is empty, missing or a word."""
+    return np.array([_number(cells, index, delimiter) for index in wanted])
 
 
 def _number(cells: list[str], index: int, delimiter: str) -> float:
     text = cells[index] if index < len(cells) else ""
     try:
-        return float(text.replace(",", ".") if delimiter == ";" else text)
+        return float(text if delimiter == "," else text.replace(",", "."))
     except ValueError:
         return float("nan")
 
 
-def _unnamed_columns(count: int, name: str) -> list[int | None]:
+def _unnamed_columns(count: int, name: str) -> Chosen:
     if count == len(CHANNELS):
-        return [None, *range(6)]
+        return Chosen((), tuple(range(6)), (), (None,) * 6)
     if count == len(CHANNELS) + 1:
-        return [*range(7)]
+        return Chosen((0,), tuple(range(1, 7)), (), (None,) * 7)
     problem = f"has {count} columns without names; it takes six (accelerometer, gyroscope), or seven with times first"
     raise MediaError(name, problem)
 
 
-def _choose_columns(names: list[str], columns: Any, time_column: Any, name: str) -> list[int | None]:
-    """Return the indices of the times (or None) and of the six channels."""
-    if columns is not None:
-        given: list[Any] = [time_column, *columns]
-        missing = [text for text in given if text is not None and text not in names]
-        if missing:
-            raise MediaError(name, f"has no column {missing[0]!r}; its columns are {_shown(names)}")
-        time = _time_index(names) if time_column is None else names.index(time_column)
-        return [time, *(names.index(text) for text in columns)]
-    found: dict[str, int] = {}
-    for index, text in enumerate(names):
-        channel = _channel(text)
-        if channel is not None:
-            found.setdefault(channel, index)
-    missing = [channel for channel in CHANNELS if channel not in found]
-    if missing:
-        problem = f"has no column that is named like {missing[0]}; its columns are {_shown(names)}"
-        raise MediaError(name, f"{problem}. Name them, accelerometer x y z first, in the option 'columns'")
-    if time_column is not None and time_column not in names:
-        raise MediaError(name, f"has no column {time_column!r}; its columns are {_shown(names)}")
-    time = _time_index(names) if time_column is None else names.index(time_column)
-    return [time, *(found[channel] for channel in CHANNELS)]
+def _assembled(numbers: dict[int, np.ndarray], chosen: Chosen, units: Sequence[str | None], name: str) -> Table:
+    """Return the table of the columns that were read, the first column of times that has any taken."""
+    values = np.stack([numbers[index] for index in chosen.channels])
+    acceleration = _unit_of_axes(units, chosen.channels[:3] + chosen.gravity, name)
+    rotation = _unit_of_axes(units, chosen.channels[3:], name)
+    if chosen.gravity:
+        values[:3] += np.stack([numbers[index] for index in chosen.gravity])
+    timed = [index for index in chosen.times if np.isfinite(numbers[index]).any()] or [*chosen.times[:1]]
+    times = numbers[timed[0]] if timed else None
+    time_unit = units[timed[0]] if timed else None
+    return _ordered(Table(values, times, acceleration, rotation, time_unit), name)
 
 
-def _shown(names: list[str]) -> str:
-    text = ", ".join(names)
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-def _plain(text: str) -> str:
-    """Return a column's name in lower case without unit and punctuation: `AccX (g)` -> `accx`, `acc.x` -> `acc x`."""
-    return re.sub(r"[._\-/ ]+", " ", re.sub(r"[\[(].*", "", text)).strip(" #\"'").lower()
-
-
-def _channel(text: str) -> str | None:
-    plain = _plain(text)
-    match = re.fullmatch(r"(.*?) ?([xyz])", plain) or re.fullmatch(r"(?P<axis>[xyz]) (?P<rest>.+)", plain)
-    if match is None or "grav" in plain:
-        return None
-    sensor, axis = match.groups() if match.re.groupindex == {} else (match["rest"], match["axis"])
-    if _GYROSCOPE.fullmatch(sensor):
-        return f"gyroscope {axis}"
-    return f"accelerometer {axis}" if _ACCELEROMETER.fullmatch(sensor) else None
-
-
-def _time_index(names: list[str]) -> int | None:
-    return next((index for index, text in enumerate(names) if _TIME.fullmatch(_plain(text))), None)
-
-
-def _unit(text: str | None) -> str | None:
-    """Return the unit in brackets at the end of a column's name, or its last word if that is a unit of time."""
-    if text is None:
-        return None
-    match = re.search(r"[\[(]\s*(.*?)\s*[\])]", text)
-    if match:
-        return _UNITS.get(re.sub(r"[ ^*·]", "", match[1]).lower())
-    last = _plain(text).split(" ")[-1]
-    return _UNITS.get(last) if last in ("s", "sec", "seconds", "ms", "us", "ns") else None
-
-
-def _named(values: list[Any], texts: list[str | None], name: str) -> Table:
-    times, *channels = values
-    units = _unit(texts[1]), _unit(texts[4]), _unit(texts[0])
-    return _ordered(Table(np.stack(channels), times, *units), name)
+def _unit_of_axes(units: Sequence[str | None], columns: Sequence[int], name: str) -> str | None:
+    stated = sorted({unit for unit in (units[index] for index in columns) if unit is not None})
+    if len(stated) > 1:
+        raise MediaError(name, f"has the units {' and '.join(stated)} for the axes of one sensor")
+    return stated[0] if stated else None
 
 
 def _ordered(table: Table, name: str) -> Table:
-    """Sort the rows by time, keep one row for each time, and leave out rows without a time."""
+    """Sort the rows by time, join rows of the same time, and leave out rows without a time."""
     if table.times is None:
         return table
     known = np.flatnonzero(np.isfinite(table.times))
     if len(known) == 0:
         raise MediaError(name, "has no time that is a number; its times must be numbers of seconds (or time_unit)")
-    times, first = np.unique(table.times[known], return_index=True)
-    if len(times) == 1 and len(known) > 1:
+    times, values = table.times[known], table.values[:, known]
+    if len(times) > 1 and np.all(np.diff(times) > 0):
+        return replace(table, values=values, times=times)
+    for channel in (0, 3):
+        _check_one_recording(times[np.isfinite(values[channel])], name)
+    order = np.argsort(times, kind="stable")
+    times, values = times[order], values[:, order]
+    begins = np.flatnonzero(np.diff(times, prepend=-np.inf) > 0)
+    if len(begins) == 1 and len(known) > 1:
         raise MediaError(name, f"has the same time, {times[0]:g}, in all rows")
-    return replace(table, values=table.values[:, known[first]], times=times)
+    joined = np.stack([_first_known(row, begins) for row in values])
+    same = joined[:, np.cumsum(np.diff(times, prepend=-np.inf) > 0) - 1]
+    doubled = np.mean((np.isfinite(values) & (values != same)).any(axis=0))
+    if doubled > _MOST_DOUBLED:
+        problem = f"has other numbers at a time that another row has in {doubled:.0%} of its rows"
+        raise MediaError(name, f"{problem}: its times are too coarse, or of several recordings; name a time_column")
+    return replace(table, values=joined, times=times[begins])
+
+
+def _first_known(row: np.ndarray, begins: np.ndarray) -> np.ndarray:
+    """Return the first number of each group of samples, NaN where a group has none."""
+    places = np.where(np.isfinite(row), np.arange(len(row)), len(row))
+    return np.append(row, np.nan)[np.minimum.reduceat(places, begins)]
+
+
+def _check_one_recording(times: np.ndarray, name: str) -> None:
+    """Raise MediaError where times begin anew within the time that is recorded already: two recordings in one table."""
+    edges = [0, *(np.flatnonzero(np.diff(times) < 0) + 1), len(times)]
+    runs = [times[begin:end] for begin, end in pairwise(edges) if end - begin >= _RUN]
+    row = 0
+    for before, after in pairwise(runs):
+        row += len(before)
+        shared = max(before[0], after[0]), min(before[-1], after[-1])
+        counts = [np.count_nonzero((run >= shared[0]) & (run <= shared[1])) for run in (before, after)]
+        if min(counts) >= _RUN:
+            problem = f"begins anew: from its sample {row} on the times from {after[0]:g} on are there a second time"
+            raise MediaError(name, f"{problem}. Cut it into its parts, or name another time_column")
 
 
 def _check_rows(count: int, name: str) -> None:
