@@ -170,6 +170,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             ValueError: they are not the same as before.
         """
 
+    @property
     def published_network(self) -> nn.Module | None:
         """The network whose weights are named as in the published file that they come from, prefixes apart.
 
