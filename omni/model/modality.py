@@ -179,7 +179,12 @@ class Modality(EncodedModality):
     def _instruction(self, texts: Sequence[str], clips: Sequence[int]) -> Instruction:
         """Tokenised instructions, repeated for each clip of their own item (interleaved, not tiled)."""
         encoded = self._instruction_tokenizer(
-            list(texts), padding=True, truncation=True, max_length=_MAX_INSTRUCTION_TOKENS, return_tensors="pt"
+            list(texts),
+            padding=True,
+            truncation=True,
+            max_length=_MAX_INSTRUCTION_TOKENS,
+            split_special_tokens=True,  # a `[SEP]` that somebody typed is text
+            return_tensors="pt",
         )
         device = next(self.adapter.parameters()).device
         repeats = torch.tensor(clips, device=device)

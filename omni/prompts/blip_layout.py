@@ -91,13 +91,13 @@ class BlipLayout(ChatLayout):
         if text not in self._ids_of:
             if len(self._ids_of) >= _MOST_REMEMBERED:
                 self._ids_of.clear()
-            self._ids_of[text] = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            self._ids_of[text] = self.control_tokens.tokenize(text)[0]
         return self._ids_of[text]
 
     def _num_tokens_of(self, text: str) -> int:
         """How many tokens of a user's piece begin in their own text, and not in the postfix."""
-        encoded = self.tokenizer(text + self.prompt.postfix, add_special_tokens=False, return_offsets_mapping=True)
-        return sum(first < len(text) for first, _ in encoded["offset_mapping"])
+        _, offsets = self.control_tokens.tokenize(text + self.prompt.postfix)
+        return sum(first < len(text) for first, _ in offsets)
 
     def _single_id(self, key: str, token: str) -> int:
         ids = self.tokenizer(token, add_special_tokens=False)["input_ids"]

@@ -13,7 +13,9 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from omni.prompts.asked_layout import as_asked, text_that_asks
 from omni.prompts.chat_template import ChatTemplate, with_marks
+from omni.prompts.control_tokens import BREAK, ControlTokens
 from omni.samples.messages import Media, Message, SampleError, Text
 
 _MAX_REMEMBERED = 200_000  # tokens of laid out conversations: some 20 MB
@@ -24,7 +26,7 @@ IGNORED_LABEL = -100  # torch.nn.functional.cross_entropy's default
 # Private-use characters: no tokenizer's vocabulary or user's text has a use for them.
 _MEDIA_MARK, _ANSWER_START, _ANSWER_END = "\ue000", "\ue001", "\ue002"
 _QUESTION_START, _QUESTION_END = "\ue003", "\ue004"
-_MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}{_QUESTION_START}{_QUESTION_END}]")
+_MARKS = re.compile(f"[{_MEDIA_MARK}{_ANSWER_START}{_ANSWER_END}{_QUESTION_START}{_QUESTION_END}{BREAK}]")
 _QUESTION_MARKS = re.compile(f"[{_QUESTION_START}{_QUESTION_END}]")
 
 
@@ -51,6 +53,7 @@ class ChatLayout:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, cues: dict[str, str], system: str | None = None) -> None:
         self.tokenizer = tokenizer
         self.template = ChatTemplate(tokenizer)
+        self.control_tokens = ControlTokens(tokenizer)
         self.cues = cues
         self.system = system
         self._remembered: dict[Any, tuple[list[int], list[int], int]] = {}
@@ -114,6 +117,10 @@ class ChatLayout:
             self.template.check_all_is_said(plain, generation, sample_id)
             text, answers = self._mark_answers(plain, generation, sample_id)
             questions = [] if plain == turns else self._find_questions(turns, text, generation, sample_id)
+            if generation:
+                text = text_that_asks(self.template, plain, text, sample_id)
+            elif answers:
+                text, answers[-1] = as_asked(self.template, plain, text, answers[-1], sample_id)
             found = self._tokenize(text, answers, questions)
             if self._num_remembered + len(found[0]) > _MAX_REMEMBERED:
                 self._remembered, self._num_remembered = {}, 0
@@ -132,20 +139,13 @@ class ChatLayout:
         return [Message("user", (*head, *gap, *messages[1].content)), *messages[2:]]
 
     def end_token_ids(self) -> list[int]:
-        """Return the ids of the tokens with which this layout ends an answer.
-
-        Where a template ends the last answer with none (as GLM-4's), it is the token that ends an earlier one.
-        """
+        """Return the ids of the tokens with which this layout ends an answer."""
         probe = [Message("user", (Text("?"),)), Message("assistant", (Text("!"),))]
-        ends: set[int] = set()
-        for turns in (probe, [*probe, *probe]):
-            labels = self.encode(turns, answer=True).labels
-            last_ones = {
-                label for label, after in pairwise([*labels, IGNORED_LABEL]) if label >= 0 and after == IGNORED_LABEL
-            }
-            ends = {last for last in last_ones if self.template.is_special(last)}
-            if ends:
-                break
+        labels = self.encode(probe, answer=True).labels
+        last_ones = {
+            label for label, after in pairwise([*labels, IGNORED_LABEL]) if label >= 0 and after == IGNORED_LABEL
+        }
+        ends = {last for last in last_ones if self.template.is_special(last)}
         eos = self.tokenizer.eos_token_id
         return sorted(ends | ({eos} if isinstance(eos, int) else set()))
 
@@ -154,6 +154,11 @@ class ChatLayout:
             replace(part, text=_MARKS.sub("", part.text)) if isinstance(part, Text) else part
             for part in message.content
         ]
+        if any(BREAK in self.control_tokens.broken(text) for text in _runs(parts)):
+            parts = [
+                replace(part, text=self.control_tokens.broken(part.text)) if isinstance(part, Text) else part
+                for part in _joined(parts)
+            ]
         if message.role == "assistant":  # templates differ in whether they strip answers: do it for all
             parts = _stripped(parts)
         return Message(message.role, tuple(parts))
@@ -211,6 +216,9 @@ class ChatLayout:
             before = self.template.render(turns[:index], True, sample_id, thinking)
             if text.startswith(before):
                 return len(before)
+        before, _ = self.template.around_answer(turns[:index], sample_id)
+        if text.startswith(before):
+            return len(before)
         raise SampleError(sample_id, f"cannot tell where the LLM's chat template puts the answer of turn {index + 1}")
 
     def _span_by_prefix(
@@ -237,8 +245,7 @@ class ChatLayout:
                 token_ids.append(MEDIA_SLOT)
                 labels.append(IGNORED_LABEL)
             elif piece:
-                encoded = self.tokenizer(piece, add_special_tokens=False, return_offsets_mapping=True)
-                for token_id, (first, last) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+                for token_id, (first, last) in zip(*self.control_tokens.tokenize(piece), strict=True):
                     inside = any(first + start < stop and last + start > begin for begin, stop in spans)
                     if inside and answer_start is None and last + start > last_begin:
                         answer_start = len(token_ids)
@@ -263,8 +270,8 @@ class ChatLayout:
         return [*spans]
 
 
-def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:
-    """Parts without white space at either end; texts next to each other become one."""
+def _joined(parts: Sequence[Text | Media]) -> list[Text | Media]:
+    """Parts, of which texts next to each other have become one."""
     joined: list[Text | Media] = []
     for part in parts:
         last = joined[-1] if joined else None
@@ -272,6 +279,17 @@ def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:
             joined[-1] = Text(last.text + part.text)
         else:
             joined.append(part)
+    return joined
+
+
+def _runs(parts: Sequence[Text | Media]) -> list[str]:
+    """The texts of parts, those next to each other as one."""
+    return [part.text for part in _joined(parts) if isinstance(part, Text)]
+
+
+def _stripped(parts: Sequence[Text | Media]) -> list[Text | Media]:
+    """Parts without white space at either end; texts next to each other become one."""
+    joined = _joined(parts)
     if joined and isinstance(joined[0], Text):
         joined[0] = Text(joined[0].text.lstrip())
     if joined and isinstance(joined[-1], Text):

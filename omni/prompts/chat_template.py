@@ -12,12 +12,14 @@ import jinja2
 from transformers import PreTrainedTokenizerBase
 
 from omni.media.item import shorten
+from omni.prompts.control_tokens import special_tokens
 from omni.samples.messages import SampleError
 
 Turn = tuple[str, str]
 
 _PROBE = "PROBE"  # a text to look for in what a template makes of it
 _PROBE_END = "\ue002"  # a private-use character
+_PROBE_ANSWER = "\ue007"  # another one, which stands for an answer
 _FIRST_MARK = 0x100000  # the last private-use plane: two characters for each turn
 
 _REFUSALS = (jinja2.TemplateError, ValueError, TypeError)  # what a template raises on turns that it does not take
@@ -38,8 +40,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self._special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-        special = self._special | {str(token) for token in tokenizer.all_special_tokens}
-        alternatives = "|".join(re.escape(token) for token in sorted(special, key=len, reverse=True))
+        alternatives = "|".join(re.escape(token) for token in sorted(special_tokens(tokenizer), key=len, reverse=True))
         self._end_token = re.compile(rf"\s*(?:{alternatives})" if alternatives else r"(?!)")
         self._end_tokens = re.compile(rf"(?:{alternatives})+" if alternatives else r"(?!)")
 
@@ -133,6 +134,39 @@ class ChatTemplate:
         run = self._end_tokens.match(text, match.end())
         behind = -1 if run is None or match.group().endswith(eos) else run.group().find(eos)
         return match.end() + (behind + len(eos) if behind >= 0 and self._eos_ends_each_turn else 0)
+
+    def around_answer(self, turns: Sequence[Turn], sample_id: str) -> tuple[str, str]:
+        """Return what stands before and after an answer to these turns, once it is there."""
+        rendered = self.render((*turns, ("assistant", _PROBE_ANSWER)), False, sample_id)
+        before, _, after = rendered.partition(_PROBE_ANSWER)
+        return before, after
+
+    @functools.cached_property
+    def asks_as_it_answers(self) -> bool:
+        """Return whether what asks for an answer is what stands before one that is there, but for white space."""
+        question, answer = ("user", "?"), ("assistant", "!")
+        for turns in ((question,), (question, answer, question)):
+            try:
+                asked, (before, _) = self.render(turns, True, "(probe)"), self.around_answer(turns, "(probe)")
+            except SampleError:
+                continue
+            if not before.startswith(asked) or before[len(asked) :].strip():
+                return False
+        return True
+
+    def ends_with_special(self, text: str) -> bool:
+        """Return whether a token of the chat's layout is the last one of a text."""
+        return text.endswith(tuple(self._special | {str(self.tokenizer.eos_token)}))
+
+    @functools.cached_property
+    def end_of_earlier_answer(self) -> str:
+        """What ends an answer that another turn follows, up to the end token; empty where there is no such token."""
+        turns = (("user", "?"), ("assistant", f"!{_PROBE_END}"), ("user", "?"), ("assistant", "!"))
+        try:
+            _, _, rest = self.render(turns, False, "(probe)").partition(_PROBE_END)
+        except SampleError:
+            return ""
+        return rest[: self.past_end_token(rest, 0)]
 
     @functools.cached_property
     def _eos_ends_each_turn(self) -> bool:

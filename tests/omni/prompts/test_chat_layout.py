@@ -105,7 +105,7 @@ def test_generation_stops_where_the_next_turn_would_begin_if_that_is_how_the_tem
     style = Style(GLM4, ("<|endoftext|>", "[gMASK]", "<|user|>", "<|assistant|>"), "")
     conversation = ChatLayout(styled_tokenizer(style), CUES)
     layout = conversation.encode([user("what?"), assistant("a frog")], answer=True)
-    assert labelled(conversation, layout) == ["a frog"]
+    assert labelled(conversation, layout) == ["a frog<|user|>"]
     ends = {str(conversation.tokenizer.convert_ids_to_tokens(token)) for token in conversation.end_token_ids()}
     assert ends == {"<|endoftext|>", "<|user|>"}
 
