@@ -17,7 +17,7 @@ Range = tuple[float, float]
 def range_of(values: np.ndarray) -> Range | None:
     """Return the least and the greatest finite number where their meaning depends on them (floats, and integers that
     are not of 8 or 16 bits without sign); None for others."""
-    if values.dtype in (np.bool_, np.uint8, np.uint16) or values.size == 0:
+    if values.dtype in (np.uint8, np.uint16) or values.dtype.kind not in "iuf" or values.size == 0:
         return None
     if values.dtype.kind != "f":
         return float(values.min()), float(values.max())
