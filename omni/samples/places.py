@@ -52,6 +52,8 @@ def place_media(
     Raises:
         SampleError: there are more places than media, or fewer, with the names of both.
     """
+    if not columns and not any("<" in text for turn in turns for _, text in _texts(turn, with_parts=False)):
+        return [*turns], {}  # nearly all rows
     if any(_is_empty(part) for turn in turns for part in _parts(turn)):
         return _fill_parts(turns, columns, sample_id)
     return _fill_marks(turns, columns, sample_id, in_answers)

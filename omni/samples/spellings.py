@@ -41,7 +41,9 @@ def plain_part(kind: str, part: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     Raises:
         ValueError: the part is malformed, or its content is kept by another service.
     """
-    part = {key: value for key, value in part.items() if key not in SERVICE_KEYS}
+    part = dict(part)
+    for key in SERVICE_KEYS:
+        part.pop(key, None)
     if kind == "input_audio":
         return "audio", _sound_of_openai(part)
     modality = _URL_TYPES.get(kind, kind)
@@ -52,7 +54,8 @@ def plain_part(kind: str, part: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
     if isinstance(part.get("source"), Mapping):
         part |= _source_of_anthropic(part.pop("source"))
     if modality in ("image", "video"):
-        part = {key: value for key, value in part.items() if key not in _SIZE_HINTS}
+        for key in _SIZE_HINTS:
+            part.pop(key, None)
     return modality, _with_video_options(part) if modality == "video" else part
 
 
