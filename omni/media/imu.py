@@ -66,8 +66,8 @@ def load_imu(
 
     The item's options say what a file does not: `sampling_rate` in Hz (also the item's own), where there are no times;
     `acceleration_unit` (m/s2, g, mg, ...), `rotation_unit` (rad/s, deg/s, ...), `time_unit` (s, ms, us, ns). Units in a
-    column's name are understood: `gyro_x (deg/s)`, `timestamp_ms`; one that is not known is an error. An array of 2000 samples without a rate is taken to
-    be at 400 Hz.
+    column's name are understood: `gyro_x (deg/s)`, `timestamp_ms`; one that is not known is an error. An array of 2000
+    samples without a rate is taken to be at 400 Hz.
 
     Slower recordings are interpolated linearly between their times, which need not be equally spaced; faster ones are
     low-pass filtered before. Missing numbers (empty, NaN) are interpolated over as long as half of the channel is

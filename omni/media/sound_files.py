@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import soundfile
+from av.error import InvalidDataError
 
 from omni.media.container import open_container, start_seconds, video_stream
 from omni.media.errors import MediaError
@@ -165,7 +166,7 @@ def _decoded(container: Any, stream: Any) -> Iterator[Any]:
                         raise ValueError(f"samples are missing at {due:g} s")
                     due = frame.time + frame.samples / frame.sample_rate
                 yield frame
-        except av.error.InvalidDataError as error:
+        except InvalidDataError as error:
             broken = error
 
 
