@@ -122,6 +122,7 @@ def _from_csv(content: str | bytes, head: bytes, columns: Any, time_column: Any,
     is_wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     if b"\0" in head and not is_wide:
         raise MediaError(name, f"is no table of text{what_it_looks_like(content)}")
+    problem: Exception | None = None
     for encoding in ("utf-16",) if is_wide else ("utf-8-sig", "cp1252"):  # units such as deg and s2 in Windows' letters
         try:
             with _text(content, encoding) as file:

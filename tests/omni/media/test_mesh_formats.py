@@ -289,6 +289,7 @@ def test_gltf_colours_are_those_of_vertices_times_the_base_colour(
         mesh = load_mesh(glb.file(primitive))
     else:
         mesh = load_mesh(glb.file({**primitive, "material": 0}, materials=[material]))
+    assert mesh.colors is not None
     assert np.allclose(mesh.colors, expected, atol=0.003)
 
 

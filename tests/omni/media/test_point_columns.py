@@ -1,6 +1,7 @@
 """Columns of XYZ files and arrays of points: named, or without doubt, or refused. Never guessed into colours."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ def rows(tail: str = "", separator: str = " ") -> str:
     return "".join(separator.join([*map(str, place), *tail.split()]) + "\n" for place in PLACES)
 
 
-def load(text: str, **options):
+def load(text: str, **options: Any) -> Any:
     return load_mesh(Media("point_cloud", data=text.encode(), options={"format": "xyz", **options}))
 
 
@@ -62,8 +63,10 @@ def test_names_in_options_say_what_is_what(tmp_path: Path) -> None:
     assert np.allclose(load(rows("0 0 1"), columns=["x", "y", "z", "r", "g", "b"]).colors, [0, 0, 1])
     array = np.array([[9, *place, 255, 128, 0] for place in PLACES], np.int64)
     np.save(tmp_path / "x.npy", array)
-    for data in ({"path": str(tmp_path / "x.npy")}, {"data": array}):
-        mesh = load_mesh(Media("point_cloud", **data, options={"columns": "label x y z red green blue"}))
+    options = {"columns": "label x y z red green blue"}
+    as_file = Media("point_cloud", path=str(tmp_path / "x.npy"), options=options)
+    for media in (as_file, Media("point_cloud", data=array, options=options)):
+        mesh = load_mesh(media)
         assert np.array_equal(mesh.vertices, PLACES)
         assert mesh.colors is not None
         assert np.allclose(mesh.colors, [1, 0.5, 0], atol=0.003)
