@@ -54,6 +54,32 @@ LOADERS: dict[str, Callable[[Media], Any]] = {
 }
 
 
+_CORNERS = "0 0 0 255 0 0\n2 2 0 0 255 0\n0 1 0 0 0 255\n-2 2 0 9 9 9\n"
+_OTHER_MESHES = {  # polygons that are not convex, of different sizes, with colours
+    "obj": "".join(f"v {row}\n" for row in _CORNERS.splitlines())
+    + "vt 0 0\nf -4/1 -3/1 -2/1 -1/1 # c\n\tf 1//1 2//1 3//1\n",
+    "off": f"COFF\n4 2 0\n{_CORNERS}4 0 1 2 3\n3 0 1 2\n",
+    "xyz": f"//X Y Z R G B\n4\n{_CORNERS}",
+    "ply": "ply\nformat ascii 1.0\nelement vertex 4\n"
+    + "".join(f"property float {axis}\n" for axis in "xyz")
+    + "".join(f"property ushort {colour}\n" for colour in ("red", "green", "blue"))
+    + "element face 2\nproperty list uchar int vertex_indices\nproperty list uchar float texcoord\n"
+    + f"element tristrips 1\nproperty list int int vertex_indices\nend_header\n{_CORNERS}"
+    + "4 0 1 2 3 0\n3 0 1 2 6 0 0 1 0 1 1\n5 0 1 2 -1 3\n",
+    "gltf": json.dumps(
+        {
+            "asset": {"version": "2.0"},
+            "nodes": [{"mesh": 0, "scale": [2, 2, 2]}],
+            "materials": [{}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "COLOR_0": 0}, "mode": 6, "material": 0}]}],
+            "accessors": [{"bufferView": 0, "count": 4, "componentType": 5121, "type": "VEC3"}],
+            "bufferViews": [{"buffer": 0, "byteLength": 12}],
+            "buffers": [{"byteLength": 12, "uri": "data:application/octet-stream;base64,AAAAAQAAAQEAAAEA"}],
+        }
+    ),
+}
+
+
 def cases(modality: str, count: int, folder: Path, seed: int = 0) -> Iterator[tuple[str, Media]]:
     """Media items of a modality, with a description of each; files are written to the folder."""
     good = good_bytes()
@@ -190,6 +216,11 @@ def _write_good_files(folder: Path) -> dict[str, bytes]:
     samples = generator.normal(size=4000).clip(-1, 1) / 3
     for suffix in ("wav", "flac", "ogg", "mp3"):
         keep(f"sound {suffix}", lambda path: soundfile.write(path, samples, 8000))
+    for suffix in ("ogg", "mp3", "flac"):  # joined: the header speaks of the first part
+        keep(f"sound {suffix} twice", lambda path, key=f"sound {suffix}": path.write_bytes(found[key] * 2))
+    keep(
+        "sound wav stopped", lambda path: path.write_bytes(found["sound wav"][:40] + bytes(4) + found["sound wav"][44:])
+    )
     keep("sound mp4", lambda path: _write_video(path, "mpeg4", with_sound=True))
     for suffix, codec in (
         ("mp4", "libx264"),
@@ -207,10 +238,16 @@ def _write_good_files(folder: Path) -> dict[str, bytes]:
         keep(f"point_cloud {suffix}", box.export)
     keep("point_cloud xyz", lambda path: np.savetxt(path, generator.normal(size=(40, 3))))
     keep("point_cloud npy", lambda path: np.save(path, generator.uniform(size=(40, 6)).astype("f4")))
+    for suffix, text in _OTHER_MESHES.items():
+        keep(f"point_cloud {suffix} by hand", lambda path, text=text: path.write_text(text))
     rows = np.column_stack([np.arange(300) / 100, generator.normal(size=(300, 6))])
     header = "t,ax,ay,az,gx,gy,gz"
     keep("imu csv", lambda path: np.savetxt(path, rows, delimiter=",", header=header, comments=""))
     keep("imu npy", lambda path: np.save(path, rows))
+    units = "ax (g),ay (g),az (g),gx (dps),gy (dps),gz (dps)"
+    preamble = f"sep=,\nDevice: 1\ncomponent_timestamp_ms,canonical_timestamp_ms,{units}\n"
+    numbers = "\n".join(",".join(map(str, [index % 150 * 10, index * 10, *row[1:]])) for index, row in enumerate(rows))
+    keep("imu csv logger", lambda path: path.write_text(preamble + numbers))
     keep("imu parquet", lambda path: _write_parquet(path, header.split(","), rows))
     keep("text txt", lambda path: path.write_text("Ein Frosch \N{FROG FACE} sitzt\tda. " * 3, encoding="utf-8"))
     keep("features npy", lambda path: np.save(path, rows[:5].astype("f4")))

@@ -11,7 +11,7 @@ import numpy as np
 DEFAULT_COLOR = 0.6  # grey, for the parts without a colour of a mesh that has colours elsewhere
 
 _TOLERANCE = 0.01  # of the scale: interpolated colours overshoot a little
-_MOST_CORNERS = 5000  # of a polygon that is not convex; its triangles take the square of them
+_MOST_CORNERS = 1000  # of a polygon that is not convex; its triangles take the square of them
 
 
 @dataclass(frozen=True)
