@@ -4,6 +4,7 @@ What transformers gives is in `omni.llm.pretrained_lm`, what is found out by try
 Shapes: B batch, L sequence length, D width of the LLM, K kept positions.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -16,9 +17,11 @@ from transformers import PreTrainedTokenizerBase
 from omni.config import LLMConfig, LoRAConfig
 from omni.llm import cross_attention, layers
 from omni.llm.answer_head import AnswerHead, Contexts, check_fused_loss
+from omni.llm.batching import exact_batches
 from omni.llm.capabilities import Capabilities
 from omni.llm.packed_attention import PackAttention
 from omni.llm.pretrained_lm import PretrainedLM
+from omni.llm.recomputing import recomputing
 from omni.losses import token_log_likelihoods
 
 SHARED_LORA = "default"  # the name under which PEFT saves without a subfolder
@@ -70,7 +73,7 @@ class LanguageModel(PretrainedLM):
     def _answer_states(self, inputs_embeds: Tensor, keep: Tensor, **inputs: Any) -> Tensor:
         """Return what the head reads at the positions that are kept: [K, D]."""
         assert self.answer_head is not None
-        return self.answer_head.hidden_states(inputs_embeds, use_cache=False, **inputs)[keep]
+        return self.answer_head.hidden_states(inputs_embeds, use_cache=False, **self.accepted(inputs))[keep]
 
     # --- what it can do: see Capabilities ---
 
@@ -102,6 +105,45 @@ class LanguageModel(PretrainedLM):
     def can_branch(self) -> bool:
         """Whether several continuations of one prefix can stand in one row."""
         return self.capabilities.can_branch
+
+    @property
+    def can_pad(self) -> bool:
+        """Whether conversations of different lengths can be in one batch, behind a mask."""
+        return self.capabilities.can_pad
+
+    def exact_batches(
+        self, lengths: Sequence[int], *, ends: Sequence[int] | None = None, packed: bool = False
+    ) -> list[list[int]]:
+        """Return the indices of conversations of `lengths` tokens that may be in one call, as if each were alone.
+
+        Args:
+            lengths: tokens of each conversation.
+            ends: tokens that each may have with its answer; None = it gets none.
+            packed: whether they would stand in one row.
+        """
+        if len(lengths) == 1:
+            return [[0]]
+        are_alike = len(set(lengths)) == 1 and not packed
+        can_batch = are_alike or (packed and self.can_pack) or self.can_pad
+        return exact_batches(lengths, ends or lengths, self.length_switches, can_batch=can_batch)
+
+    @contextmanager
+    def generating(self, length: int, end: int) -> Iterator[None]:
+        """Inside, transformers' `generate` is exact for conversations of `length` tokens that may grow to `end`.
+
+        Without its cache, where the LLM cannot go on from it.
+        """
+        if not getattr(self.causal_lm, "can_generate", lambda: True)():
+            raise ValueError(
+                f"transformers cannot generate with {self.config.name!r} ({type(self.causal_lm).__name__}); score "
+                "candidates instead, or name another LLM"
+            )
+        crosses = bisect_left(self.length_switches, length) != bisect_left(self.length_switches, end)
+        if self.capabilities.can_continue and not crosses:
+            yield
+        else:
+            with recomputing(self.causal_lm, self.embed, positions=not self.own_positions):
+                yield
 
     @property
     def can_copy_cache(self) -> bool:

@@ -8,8 +8,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from omni.config import LLMConfig
+from omni.llm.identity import files_identity
 from omni.llm.language_model import LanguageModel
-from omni.llm.loading_checks import check_architecture, check_vocabulary, check_weights, try_language_model
+from omni.llm.loading_checks import (
+    check_architecture,
+    check_vocabulary,
+    check_weights,
+    try_answers,
+    try_language_model,
+)
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
@@ -52,8 +59,11 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
     if not tokenizer.is_fast:
         raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
     llm = LanguageModel(model, tokenizer, config)
+    llm.files_identity = files_identity(name, HELD_PREFIX if found.model_type in _HOLDERS else "")
+    _ = llm.identity  # while all of it is here
     check_vocabulary(config.name, tokenizer, llm.num_embeddings)
     try_language_model(llm)
+    try_answers(llm)
     return llm
 
 

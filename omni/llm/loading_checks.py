@@ -3,6 +3,7 @@
 Nothing is concluded from an architecture's name where a few tokens can tell.
 """
 
+import logging
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -10,8 +11,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from omni.llm.language_model import LanguageModel
 from omni.llm.pretrained_lm import PretrainedLM
 from omni.llm.trials import UNSUPPORTED, close
+
+logger = logging.getLogger(__name__)
 
 _NUM_TOKENS = 6
 _NUM_NAMED = 5
@@ -53,9 +57,9 @@ def check_vocabulary(name: str, tokenizer: PreTrainedTokenizerBase, num_embeddin
 
 @torch.no_grad()
 def try_language_model(llm: PretrainedLM) -> None:
-    """Run the LLM on a few embeddings: it must run, see no later token, and count positions from 0.
+    """Run the LLM on a few embeddings: it must run, and see no later token.
 
-    What it leaves out of the arguments of its calls is noted in it.
+    What it leaves out of the arguments of its calls, and whether it counts positions otherwise, is noted in it.
 
     Raises:
         ValueError: it cannot be used, and why.
@@ -73,18 +77,43 @@ def try_language_model(llm: PretrainedLM) -> None:
         raise ValueError(
             f"model.llm.name: {name!r} does not run on embeddings in place of token ids, which media need: {error}"
         ) from error
+    if bool(alone.isnan().any()):
+        raise ValueError(
+            f"model.llm.name: {name!r} in {llm.config.dtype} gives logits that are no numbers (NaN) for a few tokens: its "
+            "weights are damaged, or it needs dtype: bfloat16 or float32"
+        )
     llm.keeps_logits = len(kept) == 1
+    _ = llm.context_length  # found by a run
     if not close(other[:-1], alone[:-1]):
         if not close(_logits(model, changed)[:-1], alone[:-1]):
             raise ValueError(
                 f"model.llm.name: {name!r} is no causal language model: its tokens see later ones, as in an encoder "
                 "(BERT, RoBERTa); name one that was trained to continue text"
             )
-        raise ValueError(
-            f"model.llm.name: {name!r} counts positions in another way than from 0 on, as RoBERTa's kind does, and "
-            "conversations of different lengths would not stay apart; name another LLM"
+        llm.own_positions = True
+        logger.warning(
+            "%s counts positions in another way than from 0 on, as RoBERTa does: conversations run one at a time", name
         )
 
 
+@torch.no_grad()
+def try_answers(llm: LanguageModel) -> None:
+    """Compute the loss of one token, and find out whether answers can be generated.
+
+    Raises:
+        ValueError: the loss does not run, and why.
+    """
+    if llm.config.attention == "flash_attention_2" and llm.device.type == "cpu":
+        return
+    embeds = llm.sample_embeddings(_NUM_TOKENS)[None]
+    keep = torch.zeros(embeds.shape[:2], dtype=torch.bool, device=embeds.device)
+    keep[0, 0] = True
+    try:
+        llm.answer_nll(embeds, keep, torch.zeros(1, dtype=torch.long, device=embeds.device))
+    except UNSUPPORTED as error:
+        raise ValueError(f"model.llm.name: the loss of {llm.config.name!r} does not run: {error}") from error
+    _ = llm.capabilities.can_continue  # it says what follows
+
+
 def _logits(model: nn.Module, embeds: Tensor, **inputs: Any) -> Tensor:
-    return cast(Any, model)(inputs_embeds=embeds[None], use_cache=False, **inputs).logits[0]
+    return cast(Any, model)(inputs_embeds=embeds[None].clone(), use_cache=False, **inputs).logits[0]

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from omni.config import LLMConfig
+from omni.llm.identity import LLMIdentity, text_identity, weights_identity
+from omni.llm.lengths import attention_window, context_length, length_switches
 from omni.runtime.fast_linear import speed_up_linears
+
+_NUM_TRIED = 6  # tokens
 
 
 class PretrainedLM(nn.Module):
@@ -33,6 +37,8 @@ class PretrainedLM(nn.Module):
         self.config = config
         self.drops_out = False  # the mode that `train` was called with; there may be dropout to switch on
         self.keeps_logits = True  # whether it makes logits only where it is told to; some architectures cannot
+        self.own_positions = False  # whether it counts positions in a way of its own, and takes none
+        self.files_identity: str | None = None  # of the weights in its files, if it was loaded from some
         self.generation_defaults = _take_generation_defaults(model)
         model.requires_grad_(False)
         speed_up_linears(model)
@@ -42,6 +48,7 @@ class PretrainedLM(nn.Module):
 
         `inputs` go to the transformers model: attention_mask, position_ids, past_key_values, use_cache.
         """
+        inputs = self.accepted(inputs)
         if self.keeps_logits:
             return self.model(inputs_embeds=inputs_embeds, logits_to_keep=keep, **inputs)
         output = self.model(inputs_embeds=inputs_embeds, **inputs)
@@ -50,6 +57,10 @@ class PretrainedLM(nn.Module):
         elif keep:
             output.logits = output.logits[:, -keep:]
         return output
+
+    def accepted(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call without those that this LLM makes itself."""
+        return {name: value for name, value in inputs.items() if not (self.own_positions and name == "position_ids")}
 
     def train(self, mode: bool = True) -> Self:
         """Stay in evaluation mode, which frozen layers never leave, and note `mode`."""
@@ -124,16 +135,21 @@ class PretrainedLM(nn.Module):
         """Number of its layers."""
         return int(self.text_config.num_hidden_layers)
 
-    @property
+    @functools.cached_property
     def attention_window(self) -> int | None:
         """How far back local attention layers look; None = everywhere."""
-        config = self.text_config
-        return getattr(config, "sliding_window", None) or getattr(config, "attention_chunk_size", None)
+        return attention_window(self.text_config)
 
-    @property
+    @functools.cached_property
+    def length_switches(self) -> tuple[int, ...]:
+        """Lengths beyond which the LLM computes all positions of a conversation otherwise, in their order."""
+        return length_switches(self.text_config)
+
+    @functools.cached_property
     def context_length(self) -> int:
-        """Most tokens, media tokens included, that the LLM can read."""
-        return int(getattr(self.text_config, "max_position_embeddings", None) or 1 << 30)
+        """Most tokens, media tokens included, that the LLM can read; found by a short run when first asked."""
+        runs = self.config.attention != "flash_attention_2" or self.device.type != "cpu"
+        return context_length(self.causal_lm, self.text_config, self.sample_embeddings(_NUM_TRIED) if runs else None)
 
     @property
     def end_token_ids(self) -> list[int]:
@@ -143,8 +159,17 @@ class PretrainedLM(nn.Module):
         return [] if found is None else [found] if isinstance(found, int) else [*found]
 
     @functools.cached_property
-    def base_fingerprint(self) -> str:
-        """Identifies the LLM in whatever dtype it is: architecture, and a sample of its embeddings in bfloat16."""
+    def identity(self) -> LLMIdentity:
+        """What the LLM is told by, as it was when first asked: it is frozen."""
+        return LLMIdentity(self._embeddings_identity(), weights_identity(self.model), self.files_identity)
+
+    @functools.cached_property
+    def text_identity(self) -> str:
+        """16 hex digits that change with the tokenizer and the chat template."""
+        return text_identity(self.tokenizer)
+
+    def _embeddings_identity(self) -> str:
+        """16 hex digits of the architecture and a sample of its embeddings in bfloat16."""
         weight = self._embedding.weight.detach()
         rows = weight[:: max(1, weight.shape[0] // 64)].to("cpu", torch.bfloat16)
         model_type = cast(Any, self.model).config.model_type

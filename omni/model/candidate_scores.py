@@ -8,6 +8,7 @@ Shapes: B prefixes, P prefix length, S suffix length, N nodes of a tree, R rows,
 """
 
 import copy
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -47,10 +48,12 @@ class _Prefixes:
 
     def cache_of(self, rows: Tensor) -> Any:
         """A cache with the keys and values of prefix `rows[r]` in row r; the original stays as it is."""
-        simple = all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in self.cache.layers)
-        if simple:  # these replace their tensors and never write into them
+        layers = getattr(self.cache, "layers", None)  # decoders with cross-attention have two caches in one
+        simple = (DynamicLayer, DynamicSlidingWindowLayer)
+        # these replace their tensors and never write into them
+        if layers is not None and all(type(layer) in simple for layer in layers):
             cache = copy.copy(self.cache)
-            cache.layers = [copy.copy(layer) for layer in self.cache.layers]
+            cache.layers = [copy.copy(layer) for layer in layers]
         else:
             cache = copy.deepcopy(self.cache)
         if rows.tolist() != [*range(len(self.mask))]:
@@ -67,7 +70,7 @@ def score_suffixes(
     """
     mask = batch.attention_mask
     assert mask is not None
-    if not llm.can_copy_cache:
+    if not llm.can_copy_cache or _crosses_switch(llm, mask, suffixes):
         return _score_whole(llm, batch, suffixes, media)
     with attending(media):
         output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
@@ -75,6 +78,18 @@ def score_suffixes(
     window = llm.attention_window
     fits = window is None or ran.mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
     return (_score_trees if fits and llm.can_branch else _score_apart)(llm, ran, suffixes)
+
+
+def _crosses_switch(llm: LanguageModel, mask: Tensor, suffixes: Sequence[Sequence[Suffix]]) -> bool:
+    """Whether a conversation is computed otherwise with a candidate than without, so that its cache is of no use."""
+    if not llm.length_switches:
+        return False
+    ends = [
+        (length, length + len(suffix))
+        for length, row in zip(mask.sum(1).tolist(), suffixes, strict=True)
+        for suffix in row
+    ]
+    return any(bisect_left(llm.length_switches, one) != bisect_left(llm.length_switches, end) for one, end in ends)
 
 
 # --- all candidates of a prefix in one row ---
@@ -201,17 +216,18 @@ def _score_whole(
     for i, found in enumerate(suffixes):
         for j, suffix in enumerate(found):  # one by one: pads would change what a recurrent layer remembers
             labels = suffix.labels.to(llm.device)
-            embeds = torch.cat([batch.inputs_embeds[i], llm.embed(suffix.token_ids[:-1])])
-            mask = torch.cat([prefix_mask[i], prefix_mask.new_ones(len(suffix) - 1)])[None]
+            # the last token too, which predicts nothing: an LLM may compute positions by the length of the whole
+            embeds = torch.cat([batch.inputs_embeds[i], llm.embed(suffix.token_ids)])
+            mask = torch.cat([prefix_mask[i], prefix_mask.new_ones(len(suffix))])[None]
             index = torch.tensor([i], device=llm.device)
             with attending(None if media is None else media.rows(index)):
                 logits = llm(
                     embeds[None],
-                    len(suffix),
+                    len(suffix) + 1,
                     attention_mask=mask,
                     position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
                     use_cache=False,
-                ).logits[0]
+                ).logits[0, :-1]
             counts = labels != IGNORED_LABEL
             scores[i][j] = token_log_likelihoods(logits[counts], labels[counts]).sum()
     return scores

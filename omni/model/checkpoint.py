@@ -4,6 +4,7 @@
 `lora/` in PEFT's format.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from omni.model.folder import CONFIG_FILE, ModelFolder
 from omni.model.trained_state import load_trained_state, trained_state
 from omni.runtime.files import refuse_foreign, replace_directory
 
+logger = logging.getLogger(__name__)
+
 ADAPTER_FILE = "adapter.safetensors"
 _FILES = {ADAPTER_FILE, CONFIG_FILE, "README.md", "lora"}
 
@@ -30,7 +33,13 @@ def write_model(model: ModelCore, directory: Path, card: ModelCard | None = None
         model.card = card
     llm = model.llm
     folder = ModelFolder(
-        directory, model.config, model.card, llm.base_fingerprint, frozenset(model.unfrozen), tuple(llm.lora_names())
+        directory,
+        model.config,
+        model.card,
+        llm.identity,
+        llm.text_identity,
+        frozenset(model.unfrozen),
+        tuple(llm.lora_names()),
     )
     save_file(trained_state(model), str(directory / ADAPTER_FILE))
     folder.write()
@@ -81,12 +90,18 @@ def llm_config_here(config: LLMConfig, dtype: str | None) -> LLMConfig:
 
 
 def check_llm(llm: LanguageModel, folder: ModelFolder) -> None:
-    """Raise ValueError unless `llm` is the one that a folder was trained over."""
-    if llm.base_fingerprint != folder.llm_fingerprint:
+    """Raise ValueError unless `llm` is the one that a folder was trained over; warn if it lays texts out otherwise."""
+    if not llm.identity.is_same(folder.llm):
         raise ValueError(
-            f"{folder.path} was trained with the LLM of fingerprint {folder.llm_fingerprint}, but "
-            f"{llm.config.name!r} here has {llm.base_fingerprint}: adapters work with their own LLM only. Name that "
-            "one in its config.yaml"
+            f"{folder.path} was trained with another LLM than {llm.config.name!r} here, or that one was changed since "
+            f"(merged, fine-tuned): adapters work with their own LLM only. Name that one in its config.yaml. Trained "
+            f"with: {folder.llm}; here: {llm.identity}"
+        )
+    if folder.llm_text not in (None, llm.text_identity):
+        logger.warning(
+            "the tokenizer or chat template of %s is not as it was when %s was trained: its answers may be others",
+            llm.config.name,
+            folder.path,
         )
 
 

@@ -99,9 +99,9 @@ def _check_same_llm(folders: Mapping[str, ModelFolder]) -> None:
             raise ValueError(f"{folder.path} has no modality {name!r}; it has {sorted(folder.config.modalities)}")
     first_name, first = next(iter(folders.items()))
     for name, folder in folders.items():
-        if folder.llm_fingerprint != first.llm_fingerprint:
+        if not folder.llm.is_same(first.llm):
             raise ValueError(
                 f"adapters made for different LLMs cannot be combined: {first_name} ({first.path}) was trained with "
-                f"{first.config.llm.name!r} ({first.llm_fingerprint}), {name} ({folder.path}) with "
-                f"{folder.config.llm.name!r} ({folder.llm_fingerprint})"
+                f"{first.config.llm.name!r} ({first.llm}), {name} ({folder.path}) with "
+                f"{folder.config.llm.name!r} ({folder.llm})"
             )

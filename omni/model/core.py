@@ -104,7 +104,7 @@ class ModelCore(EncoderStack):
 
     def prepare_to_unfreeze(self, names: Collection[str]) -> None:
         if any(part_of(name) == LLM for name in names):
-            _ = self.llm.base_fingerprint  # that of the LLM as it was published, so taken before it changes
+            _ = self.llm.identity  # that of the LLM as it was published, so taken before it changes
 
     # --- messages -> examples -> embeddings ---
 
@@ -217,7 +217,7 @@ class ModelCore(EncoderStack):
     ) -> Tensor:
         """Return the summed negative log-likelihood in nats of the answer tokens of embedded examples."""
         total = torch.zeros((), device=self.device)
-        for group in self.lora_groups(batch):
+        for group in self.batches(batch, embedded, packed=packed):
             inputs = self.batched([embedded[i] for i in group], packed)
             keep, targets = inputs.counted()
             with attending(self.attended_media(inputs)):
@@ -230,7 +230,7 @@ class ModelCore(EncoderStack):
     ) -> Tensor:
         """Return the log-likelihood in nats of each embedded example's answer, summed over its tokens: [B], float32."""
         found: list[Tensor] = [torch.empty(0)] * len(batch)
-        for group in self.lora_groups(batch):
+        for group in self.batches(batch, embedded, packed=packed):
             inputs = self.batched([embedded[i] for i in group], packed)
             keep, targets = inputs.counted()
             with attending(self.attended_media(inputs)):
@@ -243,7 +243,11 @@ class ModelCore(EncoderStack):
 
     def batched(self, embedded: Sequence[EmbeddedExample], packed: bool) -> LLMInputs:
         """Put examples into one row, where `packed` says so and the LLM can keep them apart, else pad them."""
-        return pack(embedded, share=self.llm.can_share) if packed and self.llm.can_pack else pad(embedded)
+        if not (packed and self.llm.can_pack):
+            return pad(embedded)
+        if self.llm.length_switches:  # the length counts, so what stands behind the answers does too
+            embedded = [replace(one, needed=None) for one in embedded]
+        return pack(embedded, share=self.llm.can_share)
 
     def run(self, inputs: LLMInputs, keep: Tensor | int, **options: Any) -> Any:
         """Return the LLM's output for prepared inputs; `keep` as for `LanguageModel.forward`."""
@@ -261,6 +265,30 @@ class ModelCore(EncoderStack):
         found = {name: self.modality(name).attended_adapter for name in {span.modality for span in inputs.attended}}
         adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
         return cross_attention.gather(inputs.attended, adapters, len(inputs.inputs_embeds), self.llm.recomputes_layers)
+
+    def batches(
+        self,
+        batch: Sequence[Example],
+        embedded: Sequence[EmbeddedExample],
+        *,
+        packed: bool = False,
+        ends: Sequence[int] | None = None,
+    ) -> Iterator[list[int]]:
+        """Yield the indices of examples that may be in one call of the LLM, whose numbers are then the same as alone.
+
+        They use the same LoRAs, which are switched on until the next group.
+
+        Args:
+            batch: the examples.
+            embedded: the same, embedded.
+            packed: whether they would stand in one row.
+            ends: tokens that each may have with its answer; None = no answer is added.
+        """
+        lengths = [len(one.labels) for one in embedded]
+        for group in self.lora_groups(batch):
+            own_ends = None if ends is None else [ends[i] for i in group]
+            for rows in self.llm.exact_batches([lengths[i] for i in group], ends=own_ends, packed=packed):
+                yield [group[row] for row in rows]
 
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Yield the indices of examples that use the same LoRAs; until the next group, its LoRAs are switched on."""

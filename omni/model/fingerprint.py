@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 from omni.encoders.fingerprint import tensor_bytes
 from omni.model.core import ModelCore
@@ -11,8 +12,16 @@ from omni.runtime.parameter_names import plain_name
 
 
 def model_fingerprint(model: ModelCore) -> str:
-    """Return 64 hex digits that change with the LLM, the layout, an encoder, an adapter, a LoRA or unfrozen weights."""
-    digest = hashlib.sha256(f"{model.llm.base_fingerprint} {model.llm.config} {model.system!r}".encode())
+    """Return 64 hex digits that change with whatever changes a model's outputs.
+
+    That is the LLM with its tokenizer and settings of generation, the layout of conversations, an encoder, an adapter,
+    a LoRA, or unfrozen weights.
+    """
+    llm = model.llm
+    weights = llm.identity.weights or llm.identity.files
+    told: list[Any] = [llm.identity.embeddings, weights, llm.text_identity, f"{llm.config}", model.system]
+    told.append(llm.generation_defaults.to_dict())
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
     digest.update(b"" if model.prompt is None else str(model.prompt).encode())
     for name in sorted(model.modalities):
         modality = model.modality(name)

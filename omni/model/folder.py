@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from omni.config import ModelConfig, from_dict, to_dict
+from omni.llm.identity import LLMIdentity
 from omni.llm.language_model import SHARED_LORA
 from omni.model.card import ModelCard
 from omni.runtime.files import recover_directory
@@ -25,8 +26,10 @@ class ModelFolder:
     config: ModelConfig
     # what is known of its training
     card: ModelCard
-    # fingerprint of the LLM that it was trained over
-    llm_fingerprint: str
+    # the LLM that it was trained over
+    llm: LLMIdentity
+    # its tokenizer and chat template (`PretrainedLM.text_identity`); None = a folder of an earlier version
+    llm_text: str | None
     # plain names of the weights of the LLM and of pretrained encoders that were trained, and are in the folder
     unfrozen: frozenset[str]
     # names of its LoRAs
@@ -49,7 +52,10 @@ class ModelFolder:
             path,
             from_dict(ModelConfig, values.get("model"), "model"),
             from_dict(ModelCard, values.get("card", {}), "card"),
-            str(values.get("llm_fingerprint")),
+            LLMIdentity(
+                str(values.get("llm_fingerprint")), *(_digits(values, f"llm_{part}") for part in ("weights", "files"))
+            ),
+            _digits(values, "llm_text"),
             frozenset(values.get("unfrozen") or []),
             tuple(values.get("loras") or []),
         )
@@ -58,7 +64,9 @@ class ModelFolder:
         """Write the `config.yaml`."""
         values = {
             "format_version": FORMAT_VERSION,
-            "llm_fingerprint": self.llm_fingerprint,
+            "llm_fingerprint": self.llm.embeddings,
+            **{f"llm_{name}": value for name, value in self.llm.values().items() if name != "embeddings"},
+            **({} if self.llm_text is None else {"llm_text": self.llm_text}),
             "model": to_dict(self.config),
             "loras": [*self.loras],
             "unfrozen": sorted(self.unfrozen),
@@ -74,6 +82,11 @@ class ModelFolder:
     def path_of_lora(self, name: str) -> Path:
         """Where one of its LoRAs is: PEFT keeps the one that serves everything outside of the others' subfolders."""
         return self.lora_path if name == SHARED_LORA else self.lora_path / name
+
+
+def _digits(values: dict[str, Any], name: str) -> str | None:
+    found = values.get(name)
+    return None if found is None else str(found)
 
 
 def read_config_values(path: Path, kind: str) -> dict[str, Any]:

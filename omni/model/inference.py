@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from omni.llm.cross_attention import attending
-from omni.model.batch import EmbeddedExample, pad
+from omni.model.batch import pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
 from omni.model.core import ModelCore
-from omni.model.generation_options import GenerationOptions, resolve_options
+from omni.model.generation_options import resolve_options
 from omni.model.preparation import Messages, is_single, parse_conversation
 from omni.samples.messages import Message, Sample, SampleError, Text
 
@@ -34,12 +34,17 @@ def generate(
     embedded = model.embed_examples(examples)
     answers = [""] * len(examples)
     needed = {"tokenizer": model.llm.tokenizer} if "stop_strings" in options.values else {}
-    for group in model.lora_groups(examples):
-        for rows, (fewest, most) in _rows_by_lengths(model, embedded, group, options):
+    limits = [options.lengths(len(one.labels), model.llm.context_length) for one in embedded]
+    ends = [len(one.labels) + most - 1 for one, (_, most) in zip(embedded, limits, strict=True)]  # that are read
+    for group in model.batches(examples, embedded, ends=ends):
+        for rows, (fewest, most) in _rows_by_limits(group, limits):
             inputs = pad([embedded[i] for i in rows], side="left")
             lengths = {"max_new_tokens": most} | ({"min_new_tokens": fewest} if fewest else {})
-            with attending(model.attended_media(inputs)):
-                generated = cast(Any, model.llm.model).generate(
+            with (
+                attending(model.attended_media(inputs)),
+                model.llm.generating(len(embedded[rows[0]].labels), ends[rows[0]]),
+            ):
+                generated = cast(Any, model.llm.causal_lm).generate(
                     inputs_embeds=inputs.inputs_embeds,
                     attention_mask=inputs.attention_mask,
                     streamer=streamer,
@@ -51,16 +56,14 @@ def generate(
     return answers[0] if single else answers
 
 
-def _rows_by_lengths(
-    model: ModelCore, embedded: Sequence[EmbeddedExample], group: Sequence[int], options: GenerationOptions
-) -> list[tuple[list[int], tuple[int, int]]]:
+def _rows_by_limits(group: Sequence[int], limits: Sequence[tuple[int, int]]) -> list[tuple[list[int], tuple[int, int]]]:
     """Rows of `group` with the fewest and the most tokens that their answers may have.
 
     Rows with different limits go apart, so that an answer does not depend on what else is in the batch.
     """
     rows: dict[tuple[int, int], list[int]] = {}
     for i in group:
-        rows.setdefault(options.lengths(len(embedded[i].labels), model.llm.context_length), []).append(i)
+        rows.setdefault(limits[i], []).append(i)
     return [(found, lengths) for lengths, found in rows.items()]
 
 
@@ -90,13 +93,13 @@ def score_batch(
     prefixes = [prefix for prefix, _ in split]
     embedded = model.embed_examples(prefixes)
     scores: list[Tensor] = [torch.empty(0)] * len(split)
-    for group in model.lora_groups(prefixes):
-        # without pads where a layer would remember them
-        for rows in [group] if model.llm.can_copy_cache else [[i] for i in group]:
-            batch = pad([embedded[i] for i in rows], side="left")  # so that suffixes start at one position
-            found = score_suffixes(model.llm, batch, [split[i][1] for i in rows], model.attended_media(batch))
-            for i, values in zip(rows, found, strict=True):
-                scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
+    longest = [max(len(suffix) for suffix in suffixes) for _, suffixes in split]
+    ends = [len(one.labels) + more for one, more in zip(embedded, longest, strict=True)]
+    for group in model.batches(prefixes, embedded, ends=ends):
+        batch = pad([embedded[i] for i in group], side="left")  # so that suffixes start at one position
+        found = score_suffixes(model.llm, batch, [split[i][1] for i in group], model.attended_media(batch))
+        for i, values in zip(group, found, strict=True):
+            scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
     return torch.stack(scores)
 
 
@@ -113,7 +116,7 @@ def embed_conversations(
         return found
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
-    for group in model.lora_groups(examples):
+    for group in model.batches(examples, embedded):
         inputs = pad([embedded[i] for i in group], side="left")
         hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]
         found[group] = hidden[:, -1].float()

@@ -46,7 +46,11 @@ def spread_layers(llm: LanguageModel, device: torch.device, spread: Spread) -> L
     Raises:
         ValueError: an LLM that does not say which of its modules are layers.
     """
-    _ = llm.can_pack, llm.answer_head  # found out by running the LLM, which each process can still do by itself
+    _ = (
+        llm.can_pack,
+        llm.can_pad,
+        llm.answer_head,
+    )  # found out by running the LLM, which each process can still do by itself
     decoder, layers = find_layers(llm)
     spread(decoder, layers, _parameters_to_spread(layers))
     _move_whole_tensors(llm, device)

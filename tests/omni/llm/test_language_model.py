@@ -199,5 +199,5 @@ def test_the_fingerprint_tells_llms_apart_but_not_their_number_formats(tiny_llm:
         return load_llm(from_dict(LLMConfig, {"name": str(folder), "dtype": dtype}))
 
     first = load(tiny_llm)
-    assert load(tiny_llm, "bfloat16").base_fingerprint == first.base_fingerprint
-    assert load(tiny_llm_dir(tmp_path / "other", seed=1)).base_fingerprint != first.base_fingerprint
+    assert load(tiny_llm, "bfloat16").identity == first.identity
+    assert load(tiny_llm_dir(tmp_path / "other", seed=1)).identity.embeddings != first.identity.embeddings

@@ -101,10 +101,25 @@ def test_models_of_other_kinds_are_no_llms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", ["Roberta", "Camembert", "Data2VecText"])
-def test_positions_that_begin_elsewhere_are_refused(family: str, tmp_path: Path) -> None:
+def test_an_llm_that_counts_positions_itself_is_not_told_any(family: str, tmp_path: Path) -> None:
     config = getattr(hf, f"{family}Config")(**SIZES, max_position_embeddings=600, is_decoder=True)
-    folder = write(tmp_path / "llm", getattr(hf, f"{family}ForCausalLM")(config))
-    with pytest.raises(ValueError, match="counts positions in another way than from 0 on"):
+    model = getattr(hf, f"{family}ForCausalLM")(config).eval()
+    llm = load(write(tmp_path / "llm", model))
+    embeds = llm.sample_embeddings(9)[None]
+    positions = torch.arange(9)[None]
+    found = llm(embeds, torch.ones(1, 9, dtype=torch.bool), position_ids=positions, use_cache=False).logits
+    torch.testing.assert_close(found, model(inputs_embeds=embeds).logits.flatten(0, 1))
+    assert not (llm.can_pack or llm.can_pad or llm.can_branch)
+    assert llm.context_length == 600 - config.pad_token_id - 1
+
+
+def test_logits_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model = hf.GPT2LMHeadModel(_gpt2())
+    folder = write(tmp_path / "llm", model)
+    with torch.no_grad():
+        model.transformer.ln_f.weight[0] = float("inf")
+    model.save_pretrained(folder)
+    with pytest.raises(ValueError, match="gives logits that are no numbers"):
         load(folder)
 
 

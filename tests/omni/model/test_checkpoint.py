@@ -97,7 +97,8 @@ def test_a_folder_tells_what_is_in_it_without_the_model(tiny_llm: Path, tmp_path
     assert folder.card == model.card
     assert folder.unfrozen == {"llm.model.model.norm.weight"}
     assert folder.loras == ("image", "sound")
-    assert folder.llm_fingerprint == model.llm.base_fingerprint
+    assert folder.llm == model.llm.identity
+    assert folder.llm_text == model.llm.text_identity
 
 
 def test_a_folder_holds_only_what_was_trained(saved: Path) -> None:
@@ -191,7 +192,7 @@ def test_a_model_for_another_llm_is_refused(saved: Path, tmp_path: Path) -> None
     values = yaml.safe_load((saved / "config.yaml").read_text())
     values["model"]["llm"]["name"] = str(other)
     (saved / "config.yaml").write_text(yaml.safe_dump(values))
-    with pytest.raises(ValueError, match=r"was trained with the LLM of fingerprint .*with their own LLM only"):
+    with pytest.raises(ValueError, match=r"was trained with another LLM .*with their own LLM only"):
         OmniModel.load(saved)
 
 
