@@ -77,9 +77,9 @@ def try_language_model(llm: PretrainedLM) -> None:
         raise ValueError(
             f"model.llm.name: {name!r} does not run on embeddings in place of token ids, which media need: {error}"
         ) from error
-    if bool(alone.isnan().any()):
+    if bool((alone.isnan() | alone.isposinf()).any()):
         raise ValueError(
-            f"model.llm.name: {name!r} in {llm.config.dtype} gives logits that are no numbers (NaN) for a few tokens: its "
+            f"model.llm.name: {name!r} in {llm.config.dtype} gives logits that are no numbers for a few tokens: its "
             "weights are damaged, or it needs dtype: bfloat16 or float32"
         )
     llm.keeps_logits = len(kept) == 1

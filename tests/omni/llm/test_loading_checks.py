@@ -109,7 +109,7 @@ def test_an_llm_that_counts_positions_itself_is_not_told_any(family: str, tmp_pa
     positions = torch.arange(9)[None]
     found = llm(embeds, torch.ones(1, 9, dtype=torch.bool), position_ids=positions, use_cache=False).logits
     torch.testing.assert_close(found, model(inputs_embeds=embeds).logits.flatten(0, 1))
-    assert not (llm.can_pack or llm.can_pad or llm.can_branch)
+    assert [llm.can_pack, llm.can_pad, llm.can_branch] == [False] * 3
     assert llm.context_length == 600 - config.pad_token_id - 1
 
 
