@@ -18,7 +18,7 @@ from omni.llm.attention_masks import additive_mask
 
 PackArguments = Callable[[Sequence[int]], dict[str, Any]]
 
-_NUM_GENERATED = 3
+_NUM_GENERATED = 2
 # what models raise for inputs they cannot take; some want token ids next to embeddings
 UNSUPPORTED = (TypeError, ValueError, IndexError, RuntimeError, AttributeError, KeyError)
 
