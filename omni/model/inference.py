@@ -111,16 +111,17 @@ def embed_conversations(
     conversations = cast(Any, [messages] if is_single(messages) else messages)
     if prompt is not None:
         conversations = [_with_prompt(one, prompt, [*model.modalities]) for one in conversations]
-    found = torch.zeros(len(conversations), model.llm.hidden_size, device=model.device)
     if not conversations:
-        return found
+        return torch.zeros(0, model.llm.hidden_size, device=model.device)
     examples = [model.prepare(one) for one in conversations]
     embedded = model.embed_examples(examples)
+    found: list[Tensor] = [torch.empty(0)] * len(examples)  # RemBERT's states are wider than its embeddings
     for group in model.batches(examples, embedded):
         inputs = pad([embedded[i] for i in group], side="left")
         hidden = model.run(inputs, 1, output_hidden_states=True).hidden_states[-1]
-        found[group] = hidden[:, -1].float()
-    return found
+        for i, row in zip(group, hidden[:, -1].float(), strict=True):
+            found[i] = row
+    return torch.stack(found)
 
 
 def _with_prompt(conversation: Messages | Sample, prompt: str, modalities: list[str]) -> Sample:
