@@ -1,11 +1,11 @@
-"""`python -m eval.speed train|encoders|cache`: measure speed; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders|cache|decoding`: measure speed; each measurement is a subcommand."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.speed import cached_features, encoders
+from eval.speed import cached_features, decoding, encoders
 from eval.speed.measuring import Settings, measure
 from eval.speed.report import markdown, write_report
 from eval.speed.shapes import DTYPES, SHAPES, build_shape
@@ -31,6 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     cache = commands.add_parser("cache", help="features of the starter pictures: the encoder beside the feature cache")
     cached_features.add_arguments(cache)
     cache.set_defaults(run=cached_features.run)
+    files = commands.add_parser("decoding", help="ordinary files of every kind: CPU time, next to another checkout")
+    decoding.add_arguments(files)
+    files.set_defaults(run=decoding.run)
     return parser
 
 
