@@ -1,8 +1,8 @@
 """Decodes one file again and again, in a process of its own, for `eval.speed.decoding`.
 
 Run by its path, with the checkout that is measured on PYTHONPATH, so it imports only names that every version has. It
-reads lines `KIND PATH SECONDS` and answers each with a line: CPU seconds of one decoding, or nan where the version cannot
-decode the file.
+reads lines `KIND PATH SECONDS` and answers each with a line: CPU seconds of one decoding, or nan where the version
+cannot decode the file.
 """
 
 import sys
