@@ -215,7 +215,7 @@ class OnnxEncoder(Encoder):
 
 
 def _build_preprocessor(preprocessor: Preprocessor | Mapping[str, Any] | None) -> Preprocessor | None:
-    return build(preprocessor, "preprocessor") if isinstance(preprocessor, Mapping) else preprocessor
+    return build(preprocessor, "preprocessor", Callable) if isinstance(preprocessor, Mapping) else preprocessor
 
 
 def _default_providers() -> list[str]:

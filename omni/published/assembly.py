@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
+from adapters import Adapter
 from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
 from omni.config.components import build
 from omni.encoders.base import Encoder
@@ -236,7 +237,7 @@ def _build(
     for name, encoder in encoders.items():
         part = config.modalities[name]
         key = f"model.modalities.{name}.adapter"
-        adapter = build(part.adapter, key, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
+        adapter = build(part.adapter, key, Adapter, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
         qformer = source.parts[name].qformer
         qformer.load(adapter, used[qformer.file.path])
         modalities[name] = Modality(encoder, adapter, part.cue, part.join_clips, part)
