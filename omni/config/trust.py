@@ -23,6 +23,8 @@ from omni.config.class_path import ClassPath
 from omni.runtime.files import write_atomically
 from omni.starter import home
 
+TRUST_CODE_HELP = "run code that the folder names and that is neither omni's nor was trained here; see SECURITY.md"
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ def following_recipe(components: Iterable[tuple[str, Mapping[str, Any]]], trust_
         trust_code: whether the recipe says that any class of a folder may run.
     """
     before = _origin.get()
-    named = before.in_recipe | {_identity(class_path, arguments) for class_path, arguments in components}
+    named = before.in_recipe | {_identity(*one) for one in _with_inner(components)}
     token = _origin.set(replace(before, in_recipe=named, trust_code=trust_code or before.trust_code))
     try:
         yield
@@ -135,14 +137,12 @@ def remember(components: Iterable[tuple[str, Mapping[str, Any]]], folder: Path) 
         components: class paths and arguments, of which a model consists.
         folder: where the model is saved; for people who read the record.
     """
-    for class_path, arguments in components:
+    for class_path, arguments in _with_inner(components):
         identity = _identity(class_path, arguments)
         code = _built.get(identity)
         if code is not None and not _record(identity, code).is_file():
             entry = {"class_path": class_path, "init_args": _plain(arguments), "sha256": code}
             _write(identity, code, entry | {"saved_in": str(folder.absolute())})
-        remember(_named.get(identity, ()), folder)
-        remember(((named, own) for _, named, own in components_in(arguments)), folder)
 
 
 def components_in(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -156,6 +156,14 @@ def components_in(value: Any, place: str = "") -> Iterator[tuple[str, str, Any]]
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             yield from components_in(item, f"{place}[{index}]")
+
+
+def _with_inner(components: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield components and those that their arguments name, at any depth."""
+    for class_path, arguments in components:
+        yield class_path, arguments
+        yield from _with_inner(_named.get(_identity(class_path, arguments), ()))
+        yield from _with_inner((named, own) for _, named, own in components_in(arguments))
 
 
 def _write(identity: str, code: str, entry: Mapping[str, Any]) -> None:

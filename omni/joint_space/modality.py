@@ -4,16 +4,14 @@ Shapes: B items, C clips of an item, N features, F width of the features, D widt
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from omni.augmentation import RandomVersions
-from omni.config import JointSpaceConfig, SpaceModalityConfig
+from omni.config import SpaceModalityConfig
 from omni.config.components import admit, build
-from omni.config.trust import remember
 from omni.encoders.base import Encoder, Features
 from omni.encoders.building import admit_media, build_encoder
 from omni.joint_space.heads import Head, IdentityHead
@@ -86,13 +84,6 @@ def build_space_modality(config: SpaceModalityConfig, name: str, dim: int) -> Sp
     head = build(config.head, f"{key}.head", Head, feature_dim=encoder.dim, dim=dim)
     augmentation = None if config.augmentation is None else RandomVersions(config.augmentation, f"{key}.augmentation")
     return SpaceModality(encoder, head, config, augmentation)
-
-
-def remember_classes(config: JointSpaceConfig, folder: Path) -> None:
-    """Record the classes of the user's own in a space that is saved in `folder`, which may load again from there."""
-    for modality in config.modalities.values():
-        parts = [modality.encoder, modality.head, modality.augmentation]
-        remember([(part.class_path, part.init_args) for part in parts if part is not None], folder)
 
 
 def _rows(features: Sequence[Features], device: torch.device) -> tuple[Tensor, Tensor]:

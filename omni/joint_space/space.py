@@ -25,7 +25,7 @@ from omni.joint_space.checkpoint import SPACE_FILE, read_centers, read_indexes, 
 from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
-from omni.joint_space.modality import SpaceModality, admit_space_modality, build_space_modality, remember_classes
+from omni.joint_space.modality import SpaceModality, admit_space_modality, build_space_modality
 from omni.media.item import Media
 from omni.model.card import ModelCard
 from omni.model.encoder_stack import EncoderStack
@@ -299,7 +299,7 @@ class JointSpace(EncoderStack):
     def write(self, directory: Path) -> None:
         modalities = {name: self.modality(name) for name in self.modalities}
         folder = SpaceFolder(directory, self.config, self.card, frozenset(self.unfrozen))
-        remember_classes(self.config, directory)
+        self.remember_classes(directory)
         card_text = render_space_card(modalities, self.dim, self.card)
         write_space(folder, trained_state(self), card_text, self.centers, self.indexes)
 

@@ -1,12 +1,10 @@
 """Build a model from its config, and add to a model what it does not have yet: a modality, or a LoRA."""
 
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 
 from omni.config import LoRAConfig, ModalityConfig, ModelConfig
-from omni.config.trust import remember
 from omni.llm.language_model import SHARED_LORA
 from omni.llm.loading import load_llm
 from omni.model.card import ModelCard
@@ -31,13 +29,6 @@ def build_from_config(
     model = model_class(llm, modalities, config.system, card, config.prompt)
     model.modalities.to(device or "cpu")
     return model.train(False)
-
-
-def remember_classes(config: ModelConfig, folder: Path) -> None:
-    """Record the classes of the user's own in a model that is saved in `folder`, which may load again from there."""
-    for modality in config.modalities.values():
-        parts = [modality.encoder, modality.adapter, modality.augmentation]
-        remember([(part.class_path, part.init_args) for part in parts if part is not None], folder)
 
 
 def add_modality(model: ModelCore, name: str, config: ModalityConfig) -> None:

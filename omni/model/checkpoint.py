@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from omni.config import LLMConfig, LoRAConfig, from_dict, to_dict
 from omni.config.trust import opening
 from omni.llm.language_model import LanguageModel
-from omni.model.building import ModelT, build_from_config, remember_classes
+from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
 from omni.model.card_rendering import render_card
 from omni.model.core import ModelCore
@@ -31,7 +31,7 @@ def write_model(model: ModelCore, directory: Path, card: ModelCard | None = None
     if card is not None:
         model.card = card
     llm = model.llm
-    remember_classes(model.config, directory)
+    model.remember_classes(directory)
     folder = ModelFolder(
         directory, model.config, model.card, llm.base_fingerprint, frozenset(model.unfrozen), tuple(llm.lora_names())
     )
