@@ -1,12 +1,12 @@
 """What may run when a folder is opened: a model's folder names classes, and to build one is to run its code.
 
-A recipe and a command line are their user's own and are trusted. A folder may be somebody else's. Of what it names, only
-classes that omni itself defines are built, unless its user says `trust_code`, or this machine has it on record.
+A recipe and a command line are their user's own and are trusted. A folder may be somebody else's. Of what it names,
+only classes that omni itself defines are built, unless its user says `trust_code`, or this machine has it on record.
 
-The record is in `$OMNI_HOME/trusted_code`. Whenever a model is trained or saved, it remembers the classes from outside of
-omni that were built for it: by class path, arguments, and the SHA-256 of the code that importing the class runs. A folder
-that names the very same is built without a word, wherever it lies: it can run nothing that its user has not run before
-with the same arguments. With another argument, or once the code has changed, it is refused again.
+The record is in `$OMNI_HOME/trusted_code`. Whenever a model is trained or saved, the classes from outside of omni that
+were built for it are put there: class path, arguments, and the SHA-256 of the code that importing the class runs. What
+names the very same is built without a word, wherever the folder lies: it can run nothing that its user has not run
+before with the same arguments. With another argument, or once the code has changed, it is refused again.
 """
 
 import hashlib
@@ -40,7 +40,8 @@ class _Origin:
     in_recipe: frozenset[str] = frozenset()
 
 
-_origin: ContextVar[_Origin] = ContextVar("origin", default=_Origin())
+_USER = _Origin()
+_origin: ContextVar[_Origin] = ContextVar("origin", default=_USER)
 # What this process has built: class with arguments -> its code at that time.
 _built: dict[str, str] = {}
 # Classes with arguments -> others that these arguments name by class path alone.

@@ -31,7 +31,8 @@ def combine_models(
     trust_code: whether classes that the folders name may be from outside of omni; see `omni.config.trust`.
 
     Raises:
-        ValueError: a class that may not run, different LLMs, layouts or system messages, or a folder that does not have the modality.
+        ValueError: a class that may not run, different LLMs, layouts or system messages, or a folder that does not
+            have the modality.
     """
     if not directories:
         raise ValueError("combine needs at least one modality and its folder")

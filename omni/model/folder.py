@@ -51,7 +51,7 @@ class ModelFolder:
             from_dict(ModelCard, values.get("card", {}), "card"),
             str(values.get("llm_fingerprint")),
             frozenset(values.get("unfrozen") or []),
-            tuple(values.get("loras") or []),
+            _names_of_loras(values.get("loras") or [], path / CONFIG_FILE),
         )
 
     def write(self) -> None:
@@ -74,6 +74,12 @@ class ModelFolder:
     def path_of_lora(self, name: str) -> Path:
         """Where one of its LoRAs is: PEFT keeps the one that serves everything outside of the others' subfolders."""
         return self.lora_path if name == SHARED_LORA else self.lora_path / name
+
+
+def _names_of_loras(values: Any, file: Path) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(name, str) and name.isidentifier() for name in values):
+        raise ValueError(f"{file} is damaged: loras is {values!r}, but must be a list of names of modalities")
+    return tuple(values)
 
 
 def read_config_values(path: Path, kind: str) -> dict[str, Any]:

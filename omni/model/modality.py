@@ -10,7 +10,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoTokenizer
 
 from adapters import Adapter, AttendedAdapter, Instruction
 from omni.augmentation import RandomVersions
@@ -23,6 +22,7 @@ from omni.encoders.media_input import MediaInput
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
 from omni.llm.language_model import LanguageModel
 from omni.media.item import Media
+from omni.runtime.pretrained import load_tokenizer
 from omni.starter import resolve
 
 _MAX_INSTRUCTION_TOKENS = 128  # as X-InstructBLIP and InstructBLIP were trained
@@ -174,7 +174,7 @@ class Modality(EncodedModality):
         if name is None:
             raise ValueError(f"{type(self.adapter).__name__} uses instructions but names no instruction_tokenizer")
         # of a long instruction the end stays, where the question is, as in InstructBLIP and X-InstructBLIP
-        return AutoTokenizer.from_pretrained(resolve(name), truncation_side="left")
+        return load_tokenizer(resolve(name), truncation_side="left")
 
     def _instruction(self, texts: Sequence[str], clips: Sequence[int]) -> Instruction:
         """Tokenised instructions, repeated for each clip of their own item (interleaved, not tiled)."""
