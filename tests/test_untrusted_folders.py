@@ -176,8 +176,8 @@ def test_every_way_to_open_a_folder_asks(
     change_part(folder, "encoder", "evil_module.Evil")
     with pytest.raises(ValueError, match=r"model/config\.yaml names the class evil_module\.Evil"):
         OmniModel.combine({"image": folder})
-    assert evaluate(["image", "--model", str(folder)]) == 2
-    assert evaluate(["image", "--model", f"image={folder}"]) == 2
+    assert evaluate(["quickstart", "--model", str(folder)]) == 2
+    assert evaluate(["quickstart", "--model", f"image={folder}"]) == 2
     assert demo(["--model", str(folder), "--port", "0"]) == 2
     assert capsys.readouterr().err.count("names the class evil_module.Evil") == 3
     recipe = write_recipe(tmp_path / "more", tiny_llm, tmp_path / "data.jsonl", init_from=str(folder))
@@ -298,7 +298,9 @@ def test_what_was_never_built_is_not_put_on_record_by_saving(tmp_path: Path, tin
     hidden = {"class_path": "evil_module.Evil", "init_args": {}}
     mine = own_model(tmp_path, tiny_llm, kept=hidden)
     OmniModel.load(mine).save(tmp_path / "again")
-    assert not any("evil_module" in file.read_text() for file in (home() / "trusted_code").rglob("*.json"))
+    recorded = [json.loads(file.read_text())["class_path"] for file in (home() / "trusted_code").rglob("*.json")]
+    assert f"{tmp_path / 'sensor_of_mine.py'}:Mine" in recorded
+    assert "evil_module.Evil" not in recorded
     change(mine, hidden, "model", "modalities", "image", "encoder")
     with pytest.raises(ValueError, match=r"names the class evil_module\.Evil"):
         OmniModel.load(mine)
