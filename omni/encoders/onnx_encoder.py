@@ -4,9 +4,9 @@ Shapes: B clips, N features, D feature width.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import onnx
@@ -33,7 +33,15 @@ _TORCH_TYPES = {
     "tensor(int8)": torch.int8,
     "tensor(bool)": torch.bool,
 }
-Preprocessor = Callable[[Media], Mapping[str, Tensor]]
+
+
+@runtime_checkable
+class Preprocessor(Protocol):
+    """Turns a media item into tensors named like the graph's inputs, each with a leading clip dimension."""
+
+    def __call__(self, media: Media, /) -> Mapping[str, Tensor]:
+        """Return the tensors of `media`."""
+        ...
 
 
 class OnnxEncoder(Encoder):
@@ -216,7 +224,7 @@ class OnnxEncoder(Encoder):
 
 
 def _build_preprocessor(preprocessor: Preprocessor | Mapping[str, Any] | None) -> Preprocessor | None:
-    return build(preprocessor, "preprocessor", Callable) if isinstance(preprocessor, Mapping) else preprocessor
+    return build(preprocessor, "preprocessor", Preprocessor) if isinstance(preprocessor, Mapping) else preprocessor
 
 
 def _default_providers() -> list[str]:

@@ -72,8 +72,8 @@ class PublishedQFormer:
         """
         widths = {"feature_dim": self.size(*FEATURE_DIM) or 1, "llm_dim": self.size(*LLM_DIM) or 1}
         with torch.device("meta"):
-            adapter = build(config.adapter, f"{key}.adapter", **widths, embedding_rms=None)
-        if not isinstance(adapter, Adapter) or self._needed_by(adapter) is None:
+            adapter = build(config.adapter, f"{key}.adapter", Adapter, **widths, embedding_rms=None)
+        if self._needed_by(adapter) is None:
             raise ValueError(f"{key}.adapter: published weights are those of an adapters.QFormer")
         return adapter
 

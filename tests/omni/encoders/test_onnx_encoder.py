@@ -217,7 +217,7 @@ def test_a_graph_reads_no_file_from_elsewhere(kind: str, location: str, tmp_path
 
 def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
     with_external_weights(tmp_path / "x.onnx", "*/_ORT_MEM_ADDR_/*")  # onnxruntime's mark of a place in memory
-    with pytest.raises(FileNotFoundError, match="_ORT_MEM_ADDR_.* is missing"):
+    with pytest.raises(FileNotFoundError, match=r"_ORT_MEM_ADDR_.* is missing"):
         OnnxEncoder(tmp_path / "x.onnx", modality="imu")
 
 

@@ -1,5 +1,6 @@
 """Folders of transformers are data: code that comes with one is never run, and nobody is asked whether it should be."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -58,17 +59,14 @@ def test_code_beside_an_architecture_of_transformers_is_left_alone(
     assert not (tmp_path / "attacked").exists()
 
 
-def test_a_tokenizer_that_comes_as_code_is_refused(
+def test_a_tokenizer_that_comes_as_code_is_left_alone(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda question: "y")
     own = {"auto_map": {"AutoTokenizer": ["tokenization_evil.Evil", None]}, "tokenizer_class": "EvilTokenizer"}
     change(folder / "tokenizer_config.json", **own)
-    change(folder / "config.json", model_type="llama")
-    try:
-        load_tokenizer(str(folder))  # versions of transformers take a class of their own, or refuse
-    except ValueError as error:
-        assert "brings code of its own" in str(error)
+    with contextlib.suppress(ValueError):  # transformers may refuse it, or take a class of its own
+        load_tokenizer(str(folder))
     assert not (tmp_path / "attacked").exists()
 
 
