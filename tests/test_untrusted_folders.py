@@ -219,6 +219,14 @@ def test_a_space_within_a_model_asks_too(folder: Path, tmp_path: Path, marker: P
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("text", ["&a {x: *a}", "!!python/object/apply:os.system [id]", "{1: 2, x: &b [*b]}"])
+def test_a_config_that_is_more_than_data_is_damaged(text: str, folder: Path) -> None:
+    file = folder / "config.yaml"
+    file.write_text(file.read_text().replace("max_features: 4", f"max_features: {text}"))
+    with pytest.raises(ValueError, match=r"config\.yaml is damaged"):
+        OmniModel.load(folder)
+
+
 # --- what was trained here ---
 
 

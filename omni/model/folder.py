@@ -1,5 +1,6 @@
 """What the `config.yaml` of a model's folder says, read once."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,8 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
         )
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        json.dumps(values, default=str)  # by which a value within itself, which YAML allows, is found
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version") if isinstance(values, dict) else None
