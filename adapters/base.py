@@ -3,8 +3,9 @@
 Shapes: B batch, N features, Q media tokens, D feature width, L text length.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,14 @@ class Adapter(nn.Module):
     def num_tokens(self, num_features: int) -> int:
         """Return Q, the number of tokens that `forward` makes of N = `num_features` features."""
         raise NotImplementedError
+
+    @classmethod
+    def adapters_in(cls, arguments: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """Return the adapters that arguments of the constructor name: argument -> class path and its arguments.
+
+        Whether their code may run is decided before anything is built, so a class that builds others says which.
+        """
+        return {}
 
     @property
     def is_tokenwise(self) -> bool:

@@ -88,6 +88,11 @@ class Experts(RoutedAdapter):
         self.uses_instruction = first.uses_instruction
         self.instruction_tokenizer = first.instruction_tokenizer
 
+    @classmethod
+    def adapters_in(cls, arguments: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """Return the class of the experts."""
+        return {"expert": (arguments.get("expert", "adapters.MLP"), arguments.get("expert_args") or {})}
+
     def forward(
         self,
         features: Tensor,

@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from omni.config.trust import TRUST_CODE_HELP
+
 if TYPE_CHECKING:
     import gradio as gr
 
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_model_directory(options.model)
         check_port(options.host, options.port)
-        page, allowed = _load_page(options.model)
+        page, allowed = _load_page(options.model, options.trust_code)
         _serve(page, options, allowed, started)
     except KeyboardInterrupt:
         pass
@@ -83,10 +85,11 @@ def _parser() -> argparse.ArgumentParser:
         default="off",
         help="on = a public link through Gradio's tunnel (default: off)",
     )
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     return parser
 
 
-def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
+def _load_page(directory: Path, trust_code: bool) -> tuple["gr.Blocks", list[str]]:
     """Return the page over the model in `directory`, and the folders of its examples.
 
     The model is read from disk while Gradio is imported: each takes seconds.
@@ -96,7 +99,7 @@ def _load_page(directory: Path) -> tuple["gr.Blocks", list[str]]:
         importing = pool.submit(__import__, "gradio")
         from demo.chat.loading import load
 
-        loaded = load(directory)
+        loaded = load(directory, trust_code)
         importing.result()
     from demo.chat.app import build_page
     from demo.chat.examples import starter_examples

@@ -13,6 +13,7 @@ from eval.run.ask import NothingAnsweredError
 from eval.run.results import RunResult, save_results
 from eval.run.runner import evaluate, missing_modalities, missing_modality_message
 from eval.tasks.suites import SUITES, get_tasks
+from omni.config.trust import TRUST_CODE_HELP
 from omni.model import OmniModel
 from omni.runtime.device import default_device
 from omni.runtime.files import write_atomically
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=int, default=8, help="conversations in one call of the model (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of shuffles, distractors and samples (default: 0)")
     parser.add_argument("--device", help="where the model runs (default: the GPU if there is one)")
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     parser.add_argument("--no_probe", action="store_true", help="leave out the linear probes")
     return parser
 
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     tasks = [task.changed(data=options.data, prompt=options.prompt) for task in get_tasks(options.what)]
-    model = load_model(options.model, options.device)
+    model = load_model(options.model, options.device, options.trust_code)
     if options.what not in SUITES:
         for task in tasks:
             if missing_modalities(model, task):
@@ -93,21 +95,22 @@ def run(options: argparse.Namespace) -> int:
     return 0 if (any if options.what in SUITES else all)(computed) else 2
 
 
-def load_model(values: Sequence[str], device: str | None) -> OmniModel:
+def load_model(values: Sequence[str], device: str | None, trust_code: bool = False) -> OmniModel:
     """Load the model of one folder, or combine adapters from NAME=DIR pairs; device None = the GPU if there is one.
 
     Raises:
-        ValueError: folders and NAME=DIR pairs are mixed, there are several folders, or there is no such device.
+        ValueError: folders and NAME=DIR pairs are mixed, there are several folders, there is no such device, or a
+            folder names a class that may not run without `trust_code`.
         FileNotFoundError: there is no model.
     """
     device = device or default_device()
     check_device(device)
     pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
     if not pairs and len(values) == 1:
-        return OmniModel.load(values[0], device=device)
+        return OmniModel.load(values[0], trust_code, device=device)
     if len(pairs) != len(values):
         raise ValueError(f"--model takes one folder, or NAME=DIR for each adapter; got {' '.join(values)}")
-    return OmniModel.combine({name: folder for name, _, folder in pairs}, device=device)
+    return OmniModel.combine({name: folder for name, _, folder in pairs}, device=device, trust_code=trust_code)
 
 
 def check_device(device: str | None) -> None:

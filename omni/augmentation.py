@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,7 @@ from omni.media.item import Media
 from omni.media.sound import load_sound
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """A random change of a media item; the same item and generator always give the same result."""
 
@@ -50,7 +51,7 @@ class RandomVersions:
     """The augmentation of a modality as a recipe names it, which makes the versions of items."""
 
     def __init__(self, config: ComponentConfig, key: str = "augmentation") -> None:
-        self.augmentation: Augmentation = build(config, key)
+        self.augmentation: Augmentation = build(config, key, Augmentation)
         self._description = json.dumps(asdict(config), sort_keys=True, default=str)
 
     def of_sample(self, media: Media, draw: AugmentationDraw, sample_id: str, index: int) -> Media:

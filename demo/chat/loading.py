@@ -19,13 +19,13 @@ class Loaded:
     licence: str
 
 
-def load(directory: Path) -> Loaded:
-    """Load the model in `directory`.
+def load(directory: Path, trust_code: bool = False) -> Loaded:
+    """Load the model in `directory`; `trust_code` is that of `OmniModel.load`.
 
     Raises:
         FileNotFoundError, ValueError: it cannot be loaded; the message says why.
     """
-    return describe(OmniModel.load(directory, device=default_device()))
+    return describe(OmniModel.load(directory, trust_code, device=default_device()))
 
 
 def describe(model: OmniModel) -> Loaded:

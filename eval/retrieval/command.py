@@ -13,6 +13,7 @@ from pathlib import Path
 from eval.retrieval.figures import measure, summary
 from eval.retrieval.gap import draw_gap
 from eval.retrieval.items import embed_items
+from omni.config.trust import TRUST_CODE_HELP
 from omni.feature_cache import FeatureCache, default_directory
 from omni.joint_space import JointSpace
 from omni.runtime.device import default_device
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--target", required=True, help="modality that is found, such as image")
     parser.add_argument("--output", type=Path, help="folder of retrieval.json and gap.png (default: next to the space)")
     parser.add_argument("--device", help="where the space runs (default: the GPU if there is one)")
+    parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
     return parser
 
@@ -55,7 +57,8 @@ def run(options: argparse.Namespace) -> None:
     if options.query == options.target:
         raise ValueError(f"--query and --target are both {options.query}; name two modalities")
     names = [options.query, options.target]
-    space = JointSpace.load(options.space, modalities=names, device=options.device or default_device())
+    device = options.device or default_device()
+    space = JointSpace.load(options.space, options.trust_code, modalities=names, device=device)
     space.feature_cache = FeatureCache(default_directory())
     query, target = embed_items(space, options.data, options.query, options.target)
     figures = measure(query, target, options.seed)

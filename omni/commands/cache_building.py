@@ -122,8 +122,9 @@ def build_cache(stage: CacheStage, *, batch_size: int, num_workers: int) -> tupl
     """
     state = _processes()
     cache = open_cache(stage.train)
-    networks, items_of = _build_networks(stage, torch.device(state.device or "cpu"))
-    encoders = _cached_encoders(stage, networks, speaks=state.is_main_process)
+    with stage.may_build():
+        networks, items_of = _build_networks(stage, torch.device(state.device or "cpu"))
+        encoders = _cached_encoders(stage, networks, speaks=state.is_main_process)
     rows = _Rows(stage, cache, encoders, items_of)
     places = rows.places()
     mine = [p for i, p in enumerate(places) if i // _NEIGHBOURS % state.num_processes == state.process_index]

@@ -1,10 +1,12 @@
 """Plan what `python -m omni cache --build` encodes: what each stage of a recipe will ask of its feature cache."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omni.config import JointSpaceConfig, ModalityConfig, SpaceModalityConfig
+from omni.config.trust import opening
 from omni.feature_cache.opening import cache_folder
 from omni.readers.sources import Source, hold_out, open_source
 from omni.recipe.schema import DataConfig, Recipe, SourceConfig, TrainConfig
@@ -19,6 +21,8 @@ class CacheStage:
         space: the joint space that it trains, whose texts are items too; None = a model with an LLM.
         unfrozen: names of weights, or patterns of them, that this stage or an earlier run trains though they would be
             frozen; what an encoder with such weights will give is not known yet.
+        recipe: the recipe of this stage.
+        init_from: the folder that names the classes of the first stage's model; None = the recipe names them.
     """
 
     modalities: Mapping[str, ModalityConfig | SpaceModalityConfig]
@@ -26,6 +30,15 @@ class CacheStage:
     unfrozen: tuple[str, ...]
     data: DataConfig
     train: TrainConfig
+    recipe: Recipe
+    init_from: Path | None = None
+
+    @contextmanager
+    def may_build(self) -> Iterator[None]:
+        """Build inside its encoders and augmentations; of what the folder names, only classes that may run."""
+        folder = nullcontext() if self.init_from is None else opening(self.init_from / "config.yaml", False)
+        with self.recipe.opens_folders(), folder:
+            yield
 
     def open_sources(self) -> list[tuple[Source, bool]]:
         """Open the data sets as training does: their rows, and whether these are trained on, and so augmented.
@@ -80,7 +93,9 @@ def _stage(recipe: Recipe, before: CacheStage | None) -> CacheStage:
     else:  # it begins with the model of the stage before it, whose folder need not exist yet
         modalities, space, unfrozen = before.modalities, before.space, before.unfrozen
     modalities = {**modalities, **recipe.add_modalities}
-    return CacheStage(modalities, space, (*unfrozen, *recipe.train.unfreeze), recipe.data, recipe.train)
+    folder = before.init_from if before is not None else None if recipe.init_from is None else Path(recipe.init_from)
+    unfrozen = (*unfrozen, *recipe.train.unfreeze)
+    return CacheStage(modalities, space, unfrozen, recipe.data, recipe.train, recipe, folder)
 
 
 _Model = tuple[Mapping[str, ModalityConfig | SpaceModalityConfig], JointSpaceConfig | None, tuple[str, ...]]

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from omni.config.trust import TRUST_CODE_HELP
+
 _SHOWN_BAD = 10
 
 
@@ -17,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="data sets whose media and texts are averaged, such as those that the space was trained on",
     )
+    parser.add_argument("--trust_code", "--trust-code", action="store_true", help=TRUST_CODE_HELP)
     parser.add_argument("--no-cache", action="store_true", help="neither read nor keep features in $OMNI_HOME/features")
 
 
@@ -28,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         samples = [sample for path in arguments.data for sample in open_dataset(path)]
-        space = JointSpace.load(arguments.space)
+        space = JointSpace.load(arguments.space, arguments.trust_code)
         if not arguments.no_cache:
             space.feature_cache = FeatureCache(default_directory())
         counts, bad = measure_centers(space, samples)

@@ -69,6 +69,11 @@ class EncoderConfig:
     # frozen network from media to features
     encoder: ComponentConfig
 
+    @property
+    def components(self) -> list[ComponentConfig]:
+        """What is built for it, without the parts of these parts."""
+        return [self.encoder]
+
 
 @dataclass
 class ModalityConfig(EncoderConfig):
@@ -88,6 +93,10 @@ class ModalityConfig(EncoderConfig):
     augmentation: ComponentConfig | None = None
     # standard deviation of the normal noise on features in training, in the features' own scale
     feature_noise: float = 0.0
+
+    @property
+    def components(self) -> list[ComponentConfig]:
+        return [self.encoder, self.adapter, *([] if self.augmentation is None else [self.augmentation])]
 
     def __post_init__(self) -> None:
         if not 0 <= self.feature_noise < float("inf"):
@@ -145,6 +154,10 @@ class SpaceModalityConfig(EncoderConfig):
     head: ComponentConfig = field(default_factory=lambda: ComponentConfig("omni.joint_space.LinearHead"))
     # random change of media items in training only, such as omni.augmentation.RandomResizedCrop; null = none
     augmentation: ComponentConfig | None = None
+
+    @property
+    def components(self) -> list[ComponentConfig]:
+        return [self.encoder, self.head, *([] if self.augmentation is None else [self.augmentation])]
 
 
 @dataclass

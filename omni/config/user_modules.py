@@ -4,10 +4,19 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 _PREFIX = "omni_user_"  # of the names of modules that are loaded from files
+
+
+class _Source(SourceFileLoader):
+    """Runs what is in the file itself: compiled code in a `__pycache__` next to it may say something else."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def load_file(file: Path) -> ModuleType:
@@ -18,7 +27,7 @@ def load_file(file: Path) -> ModuleType:
     """
     name = f"{_PREFIX}{file.resolve().as_posix().replace('/', '_').removesuffix('.py')}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, file)
+        spec = importlib.util.spec_from_file_location(name, file, loader=_Source(name, str(file.absolute())))
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -1,14 +1,22 @@
 """Build the encoder that a recipe names."""
 
-from omni.config import EncoderConfig
-from omni.config.components import build
+from omni.augmentation import Augmentation
+from omni.config import EncoderConfig, ModalityConfig, SpaceModalityConfig
+from omni.config.components import admit, build
 from omni.encoders.base import Encoder
+
+
+def admit_media(config: ModalityConfig | SpaceModalityConfig, name: str, parent: str = "model.modalities") -> None:
+    """Check the classes of encoder and augmentation of the modality `name`, of a folder, before anything is built.
+
+    Raises:
+        ValueError: naming the class that may not run, or is no encoder or augmentation.
+    """
+    admit(config.encoder, f"{parent}.{name}.encoder", Encoder)
+    if config.augmentation is not None:
+        admit(config.augmentation, f"{parent}.{name}.augmentation", Augmentation)
 
 
 def build_encoder(config: EncoderConfig, name: str, parent: str = "model.modalities") -> Encoder:
     """Build the encoder of the modality `name`; `parent` is where modalities are in the recipe, for errors."""
-    key = f"{parent}.{name}.encoder"
-    encoder = build(config.encoder, key, modality=name)
-    if not isinstance(encoder, Encoder):
-        raise ValueError(f"{key}: {config.encoder.class_path} is no omni.encoders.Encoder")
-    return encoder
+    return build(config.encoder, f"{parent}.{name}.encoder", Encoder, modality=name)

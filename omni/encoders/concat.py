@@ -166,9 +166,8 @@ def _inputs_of(inputs: Mapping[str, Tensor], index: int) -> dict[str, Tensor]:
 def _built(encoder: Encoder | Mapping[str, Any], index: int, modality: str | None) -> Encoder:
     key = f"encoders[{index}]"
     if not isinstance(encoder, Encoder):
-        encoder = build(encoder, key, **({} if modality is None else {"modality": modality}))
-    if not isinstance(encoder, Encoder):
-        raise ValueError(f"{key}: {type(encoder).__name__} is no omni.encoders.Encoder")
+        encoder = build(encoder, key, Encoder, **({} if modality is None else {"modality": modality}))
+    assert isinstance(encoder, Encoder)
     if encoder.trainable:
         raise ValueError(f"{key}: {encoder.class_name} is trainable; encoders that are joined are frozen")
     return encoder

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
+from omni.runtime.pretrained import load_config, load_pretrained
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
@@ -149,14 +150,15 @@ class HuggingFaceEncoder(Encoder):
 
 def _load_tower(name: str, dtype: torch.dtype, revision: str | None) -> PreTrainedModel:
     """Load the part of a model that takes media; the rest is freed."""
-    config = AutoConfig.from_pretrained(name, revision=revision)
+    config = load_config(name, revision=revision)
     if config.model_type == "vit_mae":
         raise ValueError(
             f"{name} is a masked autoencoder, which hides three quarters of the patches by chance at every run: "
             "load its encoder as a ViT (transformers.ViTModel.from_pretrained), save that, and name its folder here"
         )
     with quiet_loading(), quiet_about_keys():  # what is missing is an error below, and heads are not needed
-        model, report = AutoModel.from_pretrained(name, revision=revision, dtype=dtype, output_loading_info=True)
+        options = {"revision": revision, "dtype": dtype, "output_loading_info": True}
+        model, report = load_pretrained(AutoModel, name, **options)
     model = cast(PreTrainedModel, model)
     if config.is_encoder_decoder:
         tower, prefix = model.get_encoder(), "encoder."

@@ -22,6 +22,7 @@ from omni.media.frames import load_frames, load_frames_at
 from omni.media.image import load_image
 from omni.media.item import Media
 from omni.media.sound import load_sound
+from omni.runtime.pretrained import load_pretrained
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SOUND_EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac")
@@ -292,16 +293,16 @@ def inputs_for(
             f"pictures (pixel_values), waveforms (wav2vec 2.0, HuBERT, WavLM), and {', '.join(families)}. "
             "Subclass HuggingFaceEncoder and override preprocess for another"
         )
-    return family(AutoFeatureExtractor.from_pretrained(name, **download), max_seconds, config, clips)
+    return family(load_pretrained(AutoFeatureExtractor, name, **download), max_seconds, config, clips)
 
 
 def _image_processor(model_type: str, name: str, **download: Any) -> Any:
     """Load the processor of an encoder of pictures in the form that needs no torchvision."""
     # DINOv3's has no such form. It equals that of ViT except for its rounding, within one step of 8 bits.
-    chosen = ViTImageProcessorPil if model_type == "dinov3_vit" else AutoImageProcessor
-    options = {} if chosen is ViTImageProcessorPil else {"backend": "pil"}
+    if model_type == "dinov3_vit":
+        return ViTImageProcessorPil.from_pretrained(name, **download)
     try:
-        return chosen.from_pretrained(name, **options, **download)
+        return load_pretrained(AutoImageProcessor, name, backend="pil", **download)
     except ImportError as error:
         raise ValueError(
             f"{name} is a {model_type!r}, whose pictures transformers prepares with torchvision only, which is not "

@@ -28,7 +28,7 @@ class _PicturesEncoder(Encoder):
 
     def __init__(self, image_encoder: Encoder | Mapping[str, Any], modality: str, max_pictures: int) -> None:
         if isinstance(image_encoder, Mapping):
-            image_encoder = build(image_encoder, "image_encoder")
+            image_encoder = build(image_encoder, "image_encoder", Encoder)
         if not isinstance(image_encoder, Encoder):
             raise ValueError(f"image_encoder must be an Encoder, got {type(image_encoder).__name__}")
         if max_pictures < 1:

@@ -4,9 +4,9 @@ Shapes: B clips, N features, D feature width.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 import onnx
@@ -33,7 +33,15 @@ _TORCH_TYPES = {
     "tensor(int8)": torch.int8,
     "tensor(bool)": torch.bool,
 }
-Preprocessor = Callable[[Media], Mapping[str, Tensor]]
+
+
+@runtime_checkable
+class Preprocessor(Protocol):
+    """Turns a media item into tensors named like the graph's inputs, each with a leading clip dimension."""
+
+    def __call__(self, media: Media, /) -> Mapping[str, Tensor]:
+        """Return the tensors of `media`."""
+        ...
 
 
 class OnnxEncoder(Encoder):
@@ -77,7 +85,7 @@ class OnnxEncoder(Encoder):
         self.file_extensions = tuple(file_extensions)
         self.layout = layout
         self._graph = find_weights(graph, (".onnx",))
-        self._providers = providers or _default_providers()
+        self._providers = _default_providers() if providers is None else _checked_providers(providers)
         self._preprocessor = _build_preprocessor(preprocessor)
         self._preprocessor_given = ConstructorArguments(type(self).__name__, {"preprocessor": preprocessor}, {})
         self._preprocessor_given.finish(parts=())
@@ -85,6 +93,7 @@ class OnnxEncoder(Encoder):
         self._session: onnxruntime.InferenceSession | None = None
         with naming(self._graph):
             self._model = onnx.load(self._graph, load_external_data=False)
+        self._weight_files = weight_files(self._model, self._graph)  # all in its folder
         outputs = [value.name for value in self._model.graph.output]
         if not outputs:
             raise ValueError(f"{self._graph} holds no graph with outputs: it is damaged or no ONNX file")
@@ -167,7 +176,7 @@ class OnnxEncoder(Encoder):
 
     def _weight_bytes(self) -> Iterator[tuple[str, memoryview | bytes]]:
         yield "graph", self._graph.read_bytes()
-        for name in weight_files(self._model):
+        for name in self._weight_files:
             yield name, (self._graph.parent / name).read_bytes()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -215,12 +224,20 @@ class OnnxEncoder(Encoder):
 
 
 def _build_preprocessor(preprocessor: Preprocessor | Mapping[str, Any] | None) -> Preprocessor | None:
-    return build(preprocessor, "preprocessor") if isinstance(preprocessor, Mapping) else preprocessor
+    return build(preprocessor, "preprocessor", Preprocessor) if isinstance(preprocessor, Mapping) else preprocessor
 
 
 def _default_providers() -> list[str]:
     available = onnxruntime.get_available_providers()
     return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+
+
+def _checked_providers(providers: Sequence[str]) -> list[str]:
+    """Return the names of providers; their options, which can name a library to load, are not taken."""
+    available = onnxruntime.get_available_providers()
+    if isinstance(providers, str) or not providers or not all(name in available for name in providers):
+        raise ValueError(f"providers is {providers!r}; allowed is a list of {', '.join(available)}")
+    return [*providers]
 
 
 def _open_session(graph: str | bytes, providers: list[str]) -> onnxruntime.InferenceSession:

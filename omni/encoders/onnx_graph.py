@@ -1,10 +1,12 @@
-"""Make the batch dimension of an ONNX graph free where it was exported with a batch of one."""
+"""What an ONNX graph says of itself: where its weights are, and a batch dimension that can be made free."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import ModelProto, numpy_helper
+from google.protobuf.message import Message
+from onnx import ModelProto, TensorProto, numpy_helper
 
 
 def has_fixed_batch(model: ModelProto) -> bool:
@@ -40,16 +42,47 @@ def with_free_batch(model: ModelProto) -> ModelProto:
     return changed
 
 
-def weight_files(model: ModelProto) -> list[str]:
-    """Return the names of the files next to the graph's that hold its weights (models over 2 GB), sorted."""
+def weight_files(model: ModelProto, graph: Path) -> list[str]:
+    """Return the names of the files next to the graph's that hold its weights (models over 2 GB), sorted.
+
+    Args:
+        model: what is in the file, read without these weights.
+        graph: the file.
+
+    Raises:
+        ValueError: one is not in the folder of the graph: somebody else's graph could read any file of this machine.
+        FileNotFoundError: one is missing.
+    """
     names = {
         entry.value
-        for tensor in model.graph.initializer
+        for tensor in _tensors_in(model)
         if tensor.data_location == onnx.TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
     }
+    # In the cache of a hub, graph and weights are links to files of one folder.
+    folders = [graph.parent.resolve(), graph.resolve().parent]
+    for name in sorted(names):
+        found = (graph.parent / name).resolve()
+        if Path(name).is_absolute() or not any(found.is_relative_to(folder) for folder in folders):
+            raise ValueError(
+                f"{graph} wants weights from {name!r}, which is not in its folder: put them next to it, and export it "
+                "anew with their name alone"
+            )
+        if not found.is_file():
+            raise FileNotFoundError(f"{graph.parent / name} is missing, in which {graph} has its weights")
     return sorted(names)
+
+
+def _tensors_in(message: Message) -> Iterator[TensorProto]:
+    """Yield every tensor in a part of a model: initializers, constants, and those of graphs within nodes."""
+    if isinstance(message, TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for part in [value] if isinstance(value, Message) else value:
+                yield from _tensors_in(part)
 
 
 def _inputs(model: ModelProto) -> list[onnx.ValueInfoProto]:

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.weights import check_finite, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.text import load_text
+from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_loading
 from omni.starter import resolve
 
@@ -45,9 +46,9 @@ class TextEncoder(Encoder):
         super().__init__(licence=licence)
         path = resolve(name)
         with naming(path), quiet_loading():
-            config = AutoConfig.from_pretrained(path)
-            model = AutoModel.from_pretrained(path, dtype=parse_dtype(dtype))
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(path)
+            config = load_config(path)
+            model = load_pretrained(AutoModel, path, dtype=parse_dtype(dtype))
+            self._tokenizer: Any = load_tokenizer(path)
             self._tokenizer("\N{SNOWMAN}")  # one that lacks a token for what it does not know fails here, not later
         self.tower = cast(PreTrainedModel, model.text_model if "text_config" in config.sub_configs else model)
         check_finite(self.tower, path)

@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from omni.augmentation import RandomVersions
 from omni.config import SpaceModalityConfig
-from omni.config.components import build
+from omni.config.components import admit, build
 from omni.encoders.base import Encoder, Features
-from omni.encoders.building import build_encoder
+from omni.encoders.building import admit_media, build_encoder
 from omni.joint_space.heads import Head, IdentityHead
 from omni.model.modality import EncodedModality
 
@@ -63,6 +63,16 @@ class SpaceModality(EncodedModality):
         return self.head.tokens(values).float(), mask
 
 
+def admit_space_modality(config: SpaceModalityConfig, name: str) -> None:
+    """Check the classes of the modality `name` of a folder, before anything is built.
+
+    Raises:
+        ValueError: naming the class that may not run, or is of another kind than is expected.
+    """
+    admit_media(config, name, SpaceModality.config_key)
+    admit(config.head, f"{SpaceModality.config_key}.{name}.head", Head)
+
+
 def build_space_modality(config: SpaceModalityConfig, name: str, dim: int) -> SpaceModality:
     """Build encoder and head of the modality `name`; the head is told the widths.
 
@@ -71,9 +81,7 @@ def build_space_modality(config: SpaceModalityConfig, name: str, dim: int) -> Sp
     """
     key = f"{SpaceModality.config_key}.{name}"
     encoder = build_encoder(config, name, SpaceModality.config_key)
-    head = build(config.head, f"{key}.head", feature_dim=encoder.dim, dim=dim)
-    if not isinstance(head, Head):
-        raise ValueError(f"{key}.head: {config.head.class_path} is no omni.joint_space.Head")
+    head = build(config.head, f"{key}.head", Head, feature_dim=encoder.dim, dim=dim)
     augmentation = None if config.augmentation is None else RandomVersions(config.augmentation, f"{key}.augmentation")
     return SpaceModality(encoder, head, config, augmentation)
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omni.config import JointSpaceConfig
+from omni.config.trust import opening
 from omni.encoders.base import Features
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.joint_space.card import render_space_card
@@ -24,10 +25,11 @@ from omni.joint_space.checkpoint import SPACE_FILE, read_centers, read_indexes, 
 from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
-from omni.joint_space.modality import SpaceModality, build_space_modality
+from omni.joint_space.modality import SpaceModality, admit_space_modality, build_space_modality
 from omni.media.item import Media
 from omni.model.card import ModelCard
 from omni.model.encoder_stack import EncoderStack
+from omni.model.folder import CONFIG_FILE
 from omni.model.trained_state import load_trained_state, trained_state
 from omni.samples.messages import resolve_modality
 
@@ -297,6 +299,7 @@ class JointSpace(EncoderStack):
     def write(self, directory: Path) -> None:
         modalities = {name: self.modality(name) for name in self.modalities}
         folder = SpaceFolder(directory, self.config, self.card, frozenset(self.unfrozen))
+        self.remember_classes(directory)
         card_text = render_space_card(modalities, self.dim, self.card)
         write_space(folder, trained_state(self), card_text, self.centers, self.indexes)
 
@@ -310,22 +313,28 @@ class JointSpace(EncoderStack):
     def load(
         cls,
         directory: str | Path,
+        trust_code: bool = False,
         *,
         modalities: Collection[str] | None = None,
         device: str | torch.device | None = None,
     ) -> Self:
         """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it.
 
+        trust_code: run code that the folder names and that is not omni's; see SECURITY.md. What was trained or saved
+            on this machine needs no such word.
         modalities: only these, which saves the memory of the others' encoders.
 
         Raises:
             FileNotFoundError: there is no space.
-            ValueError: keys that do not fit, or a modality that the space does not have.
+            ValueError: a class that may not run, keys that do not fit, or a modality that the space does not have.
         """
         folder = SpaceFolder.read(Path(directory))
         if modalities is not None:
             folder = folder.with_only(modalities)
-        space = cls.build(folder.config, device, folder.card)
+        with opening(folder.path / CONFIG_FILE, trust_code):
+            for name, modality in folder.config.modalities.items():
+                admit_space_modality(modality, name)
+            space = cls.build(folder.config, device, folder.card)
         space.unfrozen = {*folder.unfrozen}
         load_trained_state(space, folder.path / SPACE_FILE, ignored=folder.parts_left_out)
         space.centers = read_centers(folder)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from omni.config import LLMConfig
 from omni.llm.identity import files_identity
@@ -17,6 +17,7 @@ from omni.llm.loading_checks import (
     try_answers,
     try_language_model,
 )
+from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
 
@@ -35,7 +36,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
     name = resolve(config.name)
     _check_extras(config)
     try:
-        found = AutoConfig.from_pretrained(name)
+        found = load_config(name)
     except OSError as error:
         raise FileNotFoundError(
             f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
@@ -55,7 +56,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
             model = _load_causal_lm(name, found, options)
     if config.quantization is None and device is not None:
         model = cast(nn.Module, model).to(device)
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer = load_tokenizer(name)
     if not tokenizer.is_fast:
         raise ValueError(f"the tokenizer of {config.name!r} has no fast version, which is needed to place the labels")
     llm = LanguageModel(model, tokenizer, config)
@@ -69,7 +70,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
 
 def _load_causal_lm(name: str, config: Any, options: dict[str, Any]) -> nn.Module:
     try:
-        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(name, output_loading_info=True, **options)
+        model, report = load_pretrained(AutoModelForCausalLM, name, output_loading_info=True, **options)
     except ValueError as error:
         if not str(error).startswith("Unrecognized configuration class"):
             raise
@@ -84,9 +85,8 @@ def _load_causal_lm(name: str, config: Any, options: dict[str, Any]) -> nn.Modul
 def _load_held(name: str, text_config: Any, options: dict[str, Any]) -> nn.Module:
     """The LLM inside a larger model, whose other parts are not read."""
     with quiet_about_keys():  # those of the other parts are not expected
-        model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
-            name, config=text_config, key_mapping={rf"^{HELD_PREFIX}": ""}, output_loading_info=True, **options
-        )
+        held = {"config": text_config, "key_mapping": {rf"^{HELD_PREFIX}": ""}}
+        model, report = load_pretrained(AutoModelForCausalLM, name, output_loading_info=True, **held, **options)
     check_weights(name, model, report["missing_keys"])
     return model
 

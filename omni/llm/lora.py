@@ -105,12 +105,14 @@ def load_lora(model: nn.Module, name: str, folder: Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: no LoRA there.
-        ValueError: its weights are damaged, or are not those that this LLM's LoRA has.
+        ValueError: its files are damaged, its weights are not those that this LLM's LoRA has, or PEFT would import
+            something for it.
     """
     weights = folder / "adapter_model.safetensors"
     for file in (folder / "adapter_config.json", weights):
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing, but the config.yaml says that there is a LoRA")
+    _check_adapter_config(folder / "adapter_config.json")
     before = _trained_lora_weights(model)
     try:
         with safetensors.safe_open(str(weights), framework="pt") as file:
@@ -132,6 +134,19 @@ def load_lora(model: nn.Module, name: str, folder: Path) -> nn.Module:
         )
     _train_lora_weights(model, before, [name])
     return model
+
+
+def _check_adapter_config(file: Path) -> None:
+    """Refuse what PEFT would do besides reading a LoRA: other kinds of adapters, and modules that it would import."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(values, dict) or values.get("peft_type") != "LORA":
+        raise ValueError(f"{file} describes no LoRA; omni writes no other adapters of PEFT")
+    imports = [name for name in ("megatron_config", "auto_mapping") if values.get(name)]
+    if imports:
+        raise ValueError(f"{file}: {imports[0]} names modules to import, which is not done for a LoRA; take it out")
 
 
 def save_lora(model: nn.Module, folder: Path, llm_name: str) -> None:

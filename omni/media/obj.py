@@ -11,6 +11,7 @@ import numpy as np
 from trimesh.exchange.obj import parse_mtl
 from trimesh.visual.material import SimpleMaterial
 
+from omni.media.image import PICTURE_FORMATS, open_picture
 from omni.media.mesh_files import Beside, colors_at, numbers_in
 from omni.media.surface import DEFAULT_COLOR, Mesh, triangulate, unit_colors
 
@@ -149,7 +150,7 @@ def _materials(lines: _Lines, beside: Beside) -> dict[str, SimpleMaterial]:
             except OSError:
                 continue
             parsed = parse_mtl(content, resolver=_Resolver(beside))
-            found |= {name: SimpleMaterial(**settings) for name, settings in parsed.items()}
+            found |= {name: SimpleMaterial(**_without_others(settings)) for name, settings in parsed.items()}
             break
     return found
 
@@ -161,11 +162,23 @@ class _Resolver:
         self._beside = beside
 
     def get(self, name: str) -> bytes:
-        """Return the content of a file; options may stand before its name (`-s 1 1 1 wood.png`)."""
+        """Return the content of a picture; options may stand before its name (`-s 1 1 1 wood.png`).
+
+        Raises what Pillow raises for another format than those that are read as pictures.
+        """
         try:
-            return self._beside(name)
+            content = self._beside(name)
         except OSError:
-            return self._beside(name.split()[-1])
+            content = self._beside(name.split()[-1])
+        open_picture(content).close()  # trimesh would open any format, of which some start other programs
+        return content
+
+
+def _without_others(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a material without a picture that Pillow took for another format than `open_picture`."""
+    image = settings.get("image")
+    is_known = image is None or image.format in (*PICTURE_FORMATS, "MPO")  # MPO is JPEG with more pictures after it
+    return {name: value for name, value in settings.items() if name != "image" or is_known}
 
 
 def _before(lines: _Lines, counts: np.ndarray) -> np.ndarray:

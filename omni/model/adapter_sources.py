@@ -137,7 +137,7 @@ def _open(path: Path, files: ExitStack) -> dict[str, Any]:
     """Name -> how to get the tensor: from an open safetensors file, or as it is."""
     if path.name.endswith(".index.json"):
         shards = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-        return {name: one for shard in shards for name, one in _open(path.parent / shard, files).items()}
+        return {name: one for shard in shards for name, one in _open(path.parent / Path(shard).name, files).items()}
     try:
         if path.suffix == ".safetensors":
             file = files.enter_context(safetensors.safe_open(str(path), framework="pt"))

@@ -12,12 +12,14 @@ import torch
 from safetensors.torch import save_file
 
 from omni.config import LLMConfig, LoRAConfig, from_dict, to_dict
+from omni.config.trust import opening
 from omni.llm.language_model import LanguageModel
 from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
 from omni.model.card_rendering import render_card
 from omni.model.core import ModelCore
 from omni.model.folder import CONFIG_FILE, ModelFolder
+from omni.model.modality import admit_modality
 from omni.model.trained_state import load_trained_state, trained_state
 from omni.runtime.files import refuse_foreign, replace_directory
 
@@ -32,6 +34,7 @@ def write_model(model: ModelCore, directory: Path, card: ModelCard | None = None
     if card is not None:
         model.card = card
     llm = model.llm
+    model.remember_classes(directory)
     folder = ModelFolder(
         directory,
         model.config,
@@ -60,19 +63,29 @@ def save_model(model: ModelCore, directory: Path, card: ModelCard | None = None)
 
 
 def load_model(
-    model_class: type[ModelT], directory: Path, *, device: str | torch.device | None, dtype: str | None
+    model_class: type[ModelT],
+    directory: Path,
+    *,
+    device: str | torch.device | None,
+    dtype: str | None,
+    trust_code: bool = False,
 ) -> ModelT:
     """Load a model folder as a `model_class`.
 
+    trust_code: whether classes that the folder names may be from outside of omni; see `omni.config.trust`.
+
     Raises:
         FileNotFoundError: no model there.
-        ValueError: keys that do not fit, or an LLM other than the one it was trained with.
+        ValueError: a class that may not run, keys that do not fit, or an LLM other than the one it was trained with.
     """
     folder = ModelFolder.read(directory)
     config = folder.config
     llm = llm_config_here(config.llm, dtype)
     without_lora = replace(config, llm=replace(llm, lora=None))
-    model = build_from_config(model_class, without_lora, device, folder.card)
+    with opening(directory / CONFIG_FILE, trust_code):
+        for name, modality in config.modalities.items():
+            admit_modality(modality, name)
+        model = build_from_config(model_class, without_lora, device, folder.card)
     check_llm(model.llm, folder)
     model.unfrozen = {*folder.unfrozen}
     load_trained_state(model, directory / ADAPTER_FILE)

@@ -7,10 +7,12 @@ from pathlib import Path
 import torch
 
 from omni.config import ModalityConfig, ModelConfig
+from omni.config.trust import opening
 from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
 from omni.model.checkpoint import ADAPTER_FILE, check_llm, llm_config_here
-from omni.model.folder import ModelFolder
+from omni.model.folder import CONFIG_FILE, ModelFolder
+from omni.model.modality import admit_modality
 from omni.model.trainable import LLM, Part, part_of
 from omni.model.trained_state import load_trained_state
 
@@ -22,11 +24,15 @@ def combine_models(
     system: str | None,
     device: str | torch.device | None,
     dtype: str | None,
+    trust_code: bool = False,
 ) -> ModelT:
     """Load modalities from several folders into one `model_class`.
 
+    trust_code: whether classes that the folders name may be from outside of omni; see `omni.config.trust`.
+
     Raises:
-        ValueError: different LLMs, layouts or system messages, or a folder that does not have the modality.
+        ValueError: a class that may not run, different LLMs, layouts or system messages, or a folder that does not
+            have the modality.
     """
     if not directories:
         raise ValueError("combine needs at least one modality and its folder")
@@ -44,7 +50,11 @@ def combine_models(
     llm = replace(llm_config_here(first.config.llm, dtype), lora=None)
     config = ModelConfig(llm, _modalities_of(folders), system, first.config.prompt)
     card = ModelCard.merge([folder.card for folder in folders.values()])
-    model = build_from_config(model_class, config, device, card)
+    for name, folder in folders.items():
+        with opening(folder.path / CONFIG_FILE, trust_code):
+            admit_modality(folder.config.modalities[name], name)
+    with opening(" or ".join(str(folder.path / CONFIG_FILE) for folder in folders.values()), trust_code):
+        model = build_from_config(model_class, config, device, card)
     check_llm(model.llm, first)
     for name, folder in folders.items():
         parts = (Part("modality", name), LLM)

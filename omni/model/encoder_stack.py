@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from omni.augmentation import AugmentationDraw
+from omni.config.trust import remember
 from omni.encoders.base import Features
 from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
@@ -52,6 +53,12 @@ class EncoderStack(nn.Module):
         if name not in self.modalities:
             raise ValueError(f"the model has no modality {name!r}; it has {sorted(self.modalities)}")
         return cast(EncodedModality, self.modalities[name])
+
+    def remember_classes(self, folder: Path) -> None:
+        """Record the classes of the user's own that it is made of, so that it may be loaded again from `folder`."""
+        configs = [self.modality(name).config for name in self.modalities]
+        parts = [part for config in configs if config is not None for part in config.components]
+        remember([(part.class_path, part.init_args) for part in parts], folder)
 
     @property
     def device(self) -> torch.device:

@@ -1,5 +1,6 @@
 """What the `config.yaml` of a model's folder says, read once."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ class ModelFolder:
             ),
             _digits(values, "llm_text"),
             frozenset(values.get("unfrozen") or []),
-            tuple(values.get("loras") or []),
+            _names_of_loras(values.get("loras") or [], path / CONFIG_FILE),
         )
 
     def write(self) -> None:
@@ -89,6 +90,12 @@ def _digits(values: dict[str, Any], name: str) -> str | None:
     return None if found is None else str(found)
 
 
+def _names_of_loras(values: Any, file: Path) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(name, str) and name.isidentifier() for name in values):
+        raise ValueError(f"{file} is damaged: loras is {values!r}, but must be a list of names of modalities")
+    return tuple(values)
+
+
 def read_config_values(path: Path, kind: str) -> dict[str, Any]:
     """Read the `config.yaml` of a folder of ours; `kind` is what errors call the folder.
 
@@ -104,7 +111,8 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
         )
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        json.dumps(values, default=str)  # by which a value within itself, which YAML allows, is found
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version") if isinstance(values, dict) else None

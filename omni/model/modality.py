@@ -10,19 +10,19 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoTokenizer
 
 from adapters import Adapter, AttendedAdapter, Instruction
 from omni.augmentation import RandomVersions
 from omni.config import EncoderConfig, ModalityConfig
-from omni.config.components import ComponentConfig, build
+from omni.config.components import ComponentConfig, admit, build
 from omni.encoders.base import Encoder, Features
-from omni.encoders.building import build_encoder
+from omni.encoders.building import admit_media, build_encoder
 from omni.encoders.encoding import encode_items
 from omni.encoders.media_input import MediaInput
 from omni.encoders.released import EncoderDescription, ReleasedEncoder
 from omni.llm.language_model import LanguageModel
 from omni.media.item import Media
+from omni.runtime.pretrained import load_tokenizer
 from omni.starter import resolve
 
 _MAX_INSTRUCTION_TOKENS = 128  # as X-InstructBLIP and InstructBLIP were trained
@@ -174,7 +174,7 @@ class Modality(EncodedModality):
         if name is None:
             raise ValueError(f"{type(self.adapter).__name__} uses instructions but names no instruction_tokenizer")
         # of a long instruction the end stays, where the question is, as in InstructBLIP and X-InstructBLIP
-        return AutoTokenizer.from_pretrained(resolve(name), truncation_side="left")
+        return load_tokenizer(resolve(name), truncation_side="left")
 
     def _instruction(self, texts: Sequence[str], clips: Sequence[int]) -> Instruction:
         """Tokenised instructions, repeated for each clip of their own item (interleaved, not tiled)."""
@@ -192,6 +192,16 @@ class Modality(EncodedModality):
         return Instruction(token_ids, encoded["attention_mask"].to(device).bool().repeat_interleave(repeats, dim=0))
 
 
+def admit_modality(config: ModalityConfig, name: str) -> None:
+    """Check the classes of the modality `name` of a folder, before anything is built.
+
+    Raises:
+        ValueError: naming the class that may not run, or is of another kind than is expected.
+    """
+    admit_media(config, name)
+    admit(config.adapter, f"model.modalities.{name}.adapter", Adapter)
+
+
 def build_modality(config: ModalityConfig, name: str, llm: LanguageModel) -> Modality:
     """Build encoder and adapter of the modality `name`; the adapter is told the sizes and the scale of the LLM."""
     key = f"model.modalities.{name}"
@@ -206,17 +216,15 @@ def build_modality(config: ModalityConfig, name: str, llm: LanguageModel) -> Mod
 
 def build_adapter(config: ComponentConfig, key: str, feature_dim: int, llm: LanguageModel) -> Adapter:
     """Build an adapter, which is told the sizes and the scale of the LLM; `key` names it in errors."""
-    adapter = build(
+    return build(
         config,
         key,
+        Adapter,
         feature_dim=feature_dim,
         llm_dim=llm.hidden_size,
         num_llm_layers=llm.num_layers,
         embedding_rms=llm.embedding_rms,
     )
-    if not isinstance(adapter, Adapter):
-        raise ValueError(f"{key}: {config.class_path} is no adapters.Adapter")
-    return adapter
 
 
 def share_adapters(modalities: Mapping[str, Modality]) -> None:

@@ -102,9 +102,20 @@ class OmniModel(ModelCore):
         save_model(self, Path(directory), card)
 
     @classmethod
-    def load(cls, directory: str | Path, *, device: str | torch.device | None = None, dtype: str | None = None) -> Self:
-        """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it."""
-        return load_model(cls, Path(directory), device=device, dtype=dtype)
+    def load(
+        cls,
+        directory: str | Path,
+        trust_code: bool = False,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+    ) -> Self:
+        """Load what `save` wrote; strict: a missing, unexpected or misshaped key is an error that names it.
+
+        trust_code: run code that the folder names and that is not omni's; see SECURITY.md. What was trained or saved
+            on this machine needs no such word.
+        """
+        return load_model(cls, Path(directory), device=device, dtype=dtype, trust_code=trust_code)
 
     @classmethod
     def combine(
@@ -114,10 +125,14 @@ class OmniModel(ModelCore):
         system: str | None = None,
         device: str | torch.device | None = None,
         dtype: str | None = None,
+        trust_code: bool = False,
     ) -> Self:
-        """Load modalities that were trained apart over the same LLM: modality -> the folder it comes from."""
+        """Load modalities that were trained apart over the same LLM: modality -> the folder it comes from.
+
+        `trust_code` is that of `load`.
+        """
         paths = {name: Path(directory) for name, directory in directories.items()}
-        return combine_models(cls, paths, system=system, device=device, dtype=dtype)
+        return combine_models(cls, paths, system=system, device=device, dtype=dtype, trust_code=trust_code)
 
 
 def build_model(

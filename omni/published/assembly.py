@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
+from adapters import Adapter
 from omni.config import ModalityConfig, ModelConfig, PromptConfig, from_dict, to_dict
 from omni.config.components import build
 from omni.encoders.base import Encoder
@@ -23,6 +23,7 @@ from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA
 from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, check_tokenizer
 from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
+from omni.runtime.pretrained import load_config
 from omni.starter import resolve
 
 _PREFIXES = ("", "visual_encoder.", "module.")  # prefixes of an encoder's own names in its file
@@ -143,7 +144,7 @@ def _with_dtype(encoder: Mapping[str, Any], dtype: str) -> dict[str, Any]:
 
 def _check_llm_width(source: Source, llm: str) -> None:
     try:
-        config: Any = AutoConfig.from_pretrained(resolve(llm))
+        config: Any = load_config(resolve(llm))
     except OSError:
         return  # loading the LLM raises a better error
     width = config.get_text_config().hidden_size
@@ -236,7 +237,9 @@ def _build(
     for name, encoder in encoders.items():
         part = config.modalities[name]
         key = f"model.modalities.{name}.adapter"
-        adapter = build(part.adapter, key, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None)
+        adapter = build(
+            part.adapter, key, Adapter, feature_dim=encoder.dim, llm_dim=llm.hidden_size, embedding_rms=None
+        )
         qformer = source.parts[name].qformer
         qformer.load(adapter, used[qformer.file.path])
         modalities[name] = Modality(encoder, adapter, part.cue, part.join_clips, part)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from adapters import Adapter
 from adapters.qformer_names import published_qformer_keys, rename_qformer_keys
@@ -14,6 +13,7 @@ from omni.config.components import build
 from omni.encoders.eva_clip_names import POST_NORM
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems
+from omni.runtime.pretrained import load_tokenizer
 from omni.starter import resolve
 
 # Every Q-Former published as a file has the structure of BERT-base; the file gives the widths.
@@ -72,8 +72,8 @@ class PublishedQFormer:
         """
         widths = {"feature_dim": self.size(*FEATURE_DIM) or 1, "llm_dim": self.size(*LLM_DIM) or 1}
         with torch.device("meta"):
-            adapter = build(config.adapter, f"{key}.adapter", **widths, embedding_rms=None)
-        if not isinstance(adapter, Adapter) or self._needed_by(adapter) is None:
+            adapter = build(config.adapter, f"{key}.adapter", Adapter, **widths, embedding_rms=None)
+        if self._needed_by(adapter) is None:
             raise ValueError(f"{key}.adapter: published weights are those of an adapters.QFormer")
         return adapter
 
@@ -127,7 +127,7 @@ def check_tokenizer(name: str, vocab_size: int) -> None:
         ValueError: the tokenizer has other tokens than the Q-Former.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(name))
+        tokenizer = load_tokenizer(resolve(name))
     except (OSError, ValueError) as error:
         raise FileNotFoundError(
             f"the tokenizer of the instructions, {name!r}, is neither a local folder nor an id that a hub gives "

@@ -14,6 +14,8 @@ from omni.recipe.schema import OBJECTIVES, Recipe
 from omni.recipe.stages import expand_stages, refuse_overridden
 from omni.runtime.files import write_atomically
 
+_FLAG = "trust_code"
+
 
 def load_recipes(path: str | Path, overrides: Sequence[str] = (), shipped: Path | None = None) -> list[Recipe]:
     """Read the recipe at `path`: one `Recipe` for each of its stages (see `omni.recipe.stages`), most often one.
@@ -43,18 +45,22 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = (), shipped: Path 
 def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Yield key and value of each override: `["--train.lr", "1e-4"]` or `["--train.lr=1e-4"]` -> `("train.lr", 1e-4)`.
 
+    `--trust_code` needs no value, as in other commands.
+
     Raises:
         ValueError: a word is not of this form, or its value is missing or not YAML.
     """
-    remaining = iter(words)
-    for word in remaining:
+    remaining = [*words]
+    while remaining:
+        word = remaining.pop(0)
         if not word.startswith("--") or len(word) == 2:
             raise ValueError(f"unexpected {word!r} on the command line: write --KEY VALUE, such as --train.lr 1e-4")
         key, equals, text = word[2:].partition("=")
+        is_last = not remaining or remaining[0].startswith("--")
         if not equals:
-            text = next(remaining, None)
-            if text is None:
+            if key != _FLAG and not remaining:
                 raise ValueError(f"--{key} needs a value; write --{key} VALUE")
+            text = "true" if key == _FLAG and is_last else remaining.pop(0)
         yield key, read_value(text, f"--{key}")
 
 

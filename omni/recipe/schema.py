@@ -3,11 +3,14 @@
 Values are checked twice: types and key names by `omni.config.from_dict`, ranges here in `__post_init__`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from omni.config import AdapterSourceConfig, DType, JointSpaceConfig, LoRAConfig, ModalityConfig, ModelConfig
 from omni.config.components import ComponentConfig
+from omni.config.trust import following_recipe
 from omni.recipe.instructions import INSTRUCTIONS
 
 # The names that a recipe may give to objectives in place of a class path
@@ -240,6 +243,9 @@ class Recipe:
     joint_space: JointSpaceConfig | None = None
     # folder of an earlier model whose weights the run begins with
     init_from: str | None = None
+    # run the code of classes that folders name (init_from, spaces of encoders) though they are neither omni's nor were
+    # trained on this machine; see SECURITY.md
+    trust_code: bool = False
     # modality name -> a modality to train next to those of init_from, which are frozen unless train.unfreeze names
     # them
     add_modalities: dict[str, ModalityConfig] = field(default_factory=dict)
@@ -251,6 +257,14 @@ class Recipe:
     objective: ComponentConfig = field(
         default_factory=lambda: ComponentConfig("train.objectives.LanguageModelObjective")
     )
+
+    @contextmanager
+    def opens_folders(self) -> Iterator[None]:
+        """Open inside the folders that it names: what they may run is what it names itself, or allows."""
+        models = [model.modalities for model in (self.model, self.joint_space) if model is not None]
+        named = [part for model in (*models, self.add_modalities) for one in model.values() for part in one.components]
+        with following_recipe([(part.class_path, part.init_args) for part in named], self.trust_code):
+            yield
 
     def __post_init__(self) -> None:
         given = [name for name in ("model", "joint_space", "init_from") if getattr(self, name) is not None]

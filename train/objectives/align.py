@@ -13,11 +13,12 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.prompts.chat_layout import IGNORED_LABEL
+from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_loading
 from train.objectives.base import ModelKind
 
@@ -108,9 +109,10 @@ class SentenceEncoder:
     """Frozen sentence embeddings by masked mean pooling, kept by text: training shows the same answers over again."""
 
     def __init__(self, name: str) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(name)
+        self.tokenizer = load_tokenizer(name)
         with quiet_loading():
-            self.encoder = AutoModel.from_pretrained(name).eval().requires_grad_(False)
+            load_config(name)  # which refuses what would run code
+            self.encoder = load_pretrained(AutoModel, name).eval().requires_grad_(False)
         self.known: dict[str, Tensor] = {}
 
     @torch.no_grad()

@@ -27,6 +27,7 @@ _STATE = "trainer_state"
 
 # What may differ between a run and its continuation, because it does not change what is computed.
 _FREE_TO_CHANGE = {
+    "trust_code",
     "train.output_dir",
     "train.batch_size",  # the global batch is compared instead
     "train.accumulation_steps",

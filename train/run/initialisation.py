@@ -26,6 +26,11 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     Raises:
         FileNotFoundError, ValueError: naming the key of the recipe that does not fit.
     """
+    with recipe.opens_folders():
+        return _make_model(recipe, checkpoint, device)
+
+
+def _make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[EncoderStack, list[str]]:
     begins_with = checkpoint or recipe.init_from
     if recipe.joint_space is not None or (begins_with is not None and is_space(begins_with)):
         return _make_space(recipe, begins_with, device)

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -66,6 +67,7 @@ def make_learner(
     # An LLM that will be spread over the processes need not fit on one device.
     loading_device = torch.device("cpu") if strategy.shards_llm else device
     model, origin_lines = make_model(recipe, None if saved is None else saved.folder, loading_device)
+    model.remember_classes(Path(config.output_dir))  # on every machine; the model is saved on one
     model.modalities.to(device)
     llm = llm_of(model, config)
     strategy.check(llm, config)

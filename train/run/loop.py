@@ -48,6 +48,7 @@ class Trainer:
     """
 
     def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
         self.config = config = recipe.train
         self.output_dir = Path(config.output_dir)
         strategy = read_strategy()
@@ -103,7 +104,8 @@ class Trainer:
         """
         num_steps, state = self.steps.num_steps, self.state
         progress = TrainingProgress(num_steps, state.step, shown=self.accelerator.is_main_process)
-        with Interrupts() as interrupts, progress as self.progress:
+        # an encoder that was released opens its folders again
+        with self.recipe.opens_folders(), Interrupts() as interrupts, progress as self.progress:
             if state.step == num_steps:
                 self.progress.line(f"this run is already done: {self._summary()}")
                 return state

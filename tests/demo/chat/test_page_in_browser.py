@@ -46,7 +46,9 @@ def _fetched_stamps(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tiny_llm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("demo")
-    tiny_model(tiny_llm).save(folder / "model")
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("OMNI_HOME", str(folder / "home"))
+        tiny_model(tiny_llm).save(folder / "model")
     _fetched_stamps(folder / "home" / "data" / "stamps")
     with serve(folder / "model", folder / "server.txt", variables={"OMNI_HOME": str(folder / "home")}) as server:
         yield server

@@ -168,3 +168,64 @@ def test_settings_of_a_preprocessor_that_was_built_before_are_part_of_the_finger
     assert one.fingerprint() == same.fingerprint() != other.fingerprint()
     with pytest.raises(ValueError, match="OnnxEncoder cannot hold its argument 'preprocessor'"):
         OnnxEncoder(tmp_path, "sensor", lambda media: {}).fingerprint()
+
+
+def with_external_weights(path: Path, location: str) -> None:
+    """Write the graph so that it says that its weights are in another file."""
+    save_graph(path, "batch")
+    model = onnx.load(path)
+    (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == "w"]
+    onnx.external_data_helper.set_external_data(tensor, location, length=len(tensor.raw_data))
+    data, tensor.raw_data = tensor.raw_data, b""
+    tensor.ClearField("raw_data")
+    path.write_bytes(model.SerializeToString())
+    (path.parent / "w.bin").write_bytes(data)
+
+
+def test_weights_outside_of_the_graph_are_those_of_its_folder(tmp_path: Path) -> None:
+    with_external_weights(tmp_path / "x.onnx", "w.bin")
+    encoder = OnnxEncoder(tmp_path / "x.onnx", modality="imu")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    weights = save_graph(whole / "x.onnx", "batch")
+    x = torch.ones(3, 4)
+    torch.testing.assert_close(encoder({"x": x}).values.flatten(1), x @ torch.from_numpy(weights))
+
+
+@pytest.mark.parametrize("kind", ["initializer", "constant", "subgraph"])
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "folder/../../secret.bin", "link.bin"])
+def test_a_graph_reads_no_file_from_elsewhere(kind: str, location: str, tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(4 * 4 * 2 * WIDTH))
+    (inside / "link.bin").symlink_to(tmp_path / "secret.bin")
+    with_external_weights(inside / "x.onnx", location)
+    if kind != "initializer":
+        model = onnx.load(inside / "x.onnx", load_external_data=False)
+        (tensor,) = [tensor for tensor in model.graph.initializer if tensor.name == "w"]
+        node = helper.make_node("Constant", [], ["w"], value=tensor)
+        model.graph.initializer.remove(tensor)
+        if kind == "subgraph":
+            body = helper.make_graph([node], "body", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, None)])
+            node = helper.make_node("If", ["condition"], ["w"], then_branch=body, else_branch=body)
+            model.graph.initializer.append(numpy_helper.from_array(np.array(True), "condition"))
+        model.graph.node.insert(0, node)
+        (inside / "x.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=r"x\.onnx wants weights from .*, which is not in its folder"):
+        OnnxEncoder(inside / "x.onnx", modality="imu")
+
+
+def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
+    with_external_weights(tmp_path / "x.onnx", "*/_ORT_MEM_ADDR_/*")  # onnxruntime's mark of a place in memory
+    with pytest.raises(FileNotFoundError, match=r"_ORT_MEM_ADDR_.* is missing"):
+        OnnxEncoder(tmp_path / "x.onnx", modality="imu")
+
+
+@pytest.mark.parametrize(
+    "providers", [[["CPUExecutionProvider", {"x": "y"}]], ["NoSuchProvider"], [], "CPUExecutionProvider"]
+)
+def test_providers_are_names_without_options(providers: object, tmp_path: Path) -> None:
+    """Options of some providers name a library that is loaded."""
+    save_graph(tmp_path / "x.onnx", "batch")
+    with pytest.raises(ValueError, match=r"allowed is a list of .*CPUExecutionProvider"):
+        OnnxEncoder(tmp_path / "x.onnx", modality="imu", providers=providers)  # type: ignore[arg-type]

@@ -1,10 +1,12 @@
 """PEFT's options: what reaches it, what is refused, and that each variant is saved and loaded as it was."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from omni.model import OmniModel
 from omni.samples.messages import Message, Text
@@ -92,3 +94,33 @@ def test_options_that_cannot_be_are_named(tiny_llm: Path, options: dict[str, Any
 def test_biases_need_one_shared_lora(tiny_llm: Path) -> None:
     with pytest.raises(ValueError, match=r"options.bias: biases belong to the LLM.*mode shared"):
         random_lora(tiny_llm, mode="per_modality", options={"bias": "all"})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"megatron_config": {"x": 1}, "megatron_core": "evil_module"}, "megatron_config names modules to import"),
+        ({"auto_mapping": {"base_model_class": "Evil", "parent_library": "evil_module"}}, "auto_mapping names modules"),
+        ({"peft_type": "XLORA", "adapters": {"a": "/elsewhere"}}, "describes no LoRA"),
+    ],
+)
+def test_peft_imports_nothing_for_a_folder(
+    change: dict[str, Any], message: str, tmp_path: Path, tiny_llm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random_lora(tiny_llm).save(tmp_path / "model")
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'attacked')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "model/lora/adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match=rf"adapter_config\.json.*{message}"):
+        OmniModel.load(tmp_path / "model")
+    assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize("names", [["../../elsewhere"], ["/elsewhere"], "default", [1]])
+def test_loras_of_a_folder_are_in_it(names: object, tmp_path: Path, tiny_llm: Path) -> None:
+    random_lora(tiny_llm).save(tmp_path / "model")
+    file = tmp_path / "model/config.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"loras": names}))
+    with pytest.raises(ValueError, match="must be a list of names of modalities"):
+        OmniModel.load(tmp_path / "model")

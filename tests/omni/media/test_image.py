@@ -1,6 +1,7 @@
 """Pictures of every kind become the RGB one would see; everything broken is a MediaError that says why."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from omni.media.errors import MediaError
-from omni.media.image import PIXEL_LIMIT_VARIABLE, load_image
+from omni.media.image import PICTURE_FORMATS, PIXEL_LIMIT_VARIABLE, load_image
 from omni.samples.messages import Media
 
 
@@ -382,3 +383,9 @@ def test_only_the_documented_formats_are_opened(head: bytes, tmp_path: Path) -> 
     icon = encode(Image.new("RGB", (16, 16)), "ICO")
     with pytest.raises(MediaError, match="not a picture that can be read"):
         load_image(icon)
+
+
+def test_the_formats_that_are_opened_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[3] / "docs/modalities/image.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| files |"))
+    assert {*re.findall(r"\b[A-Z]{3,4}\b", row.upper().partition(";")[0])} == {*PICTURE_FORMATS}

@@ -1,6 +1,7 @@
 """3D files as their formats define them: indices, polygons, strips, colours, digits, and what stands around them."""
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -377,3 +378,23 @@ def test_clouds_far_from_the_origin_keep_their_digits(tmp_path: Path) -> None:
             assert cloud.points.dtype == np.float32
             assert len(np.unique(cloud.points.round(4), axis=0)) == 900
             assert len(np.unique(load_points(source, 900, unit_sphere=False).points.round(2), axis=0)) == 900
+
+
+def test_textures_are_of_the_formats_of_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow, as trimesh calls it, would start Ghostscript for a texture that is an EPS in truth."""
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'attacked'}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # looked for again
+    (tmp_path / "x.mtl").write_text("newmtl wood\nKd 0 1 0\nmap_Kd wood.png\n")
+    (tmp_path / "wood.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    (tmp_path / "x.obj").write_text(
+        "mtllib x.mtl\nv 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nusemtl wood\nf 1/1 2/2 3/3\n"
+    )
+    assert np.allclose(load_mesh(tmp_path / "x.obj").colors, [0, 1, 0])  # of the material
+    assert not (tmp_path / "attacked").exists()
+    with pytest.raises(Exception, match=r".*"):  # and this is what would have run
+        Image.open(tmp_path / "wood.png").load()
+    assert (tmp_path / "attacked").exists()
