@@ -9,7 +9,7 @@ import torch
 from omni.config import ModalityConfig, ModelConfig
 from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
-from omni.model.checkpoint import ADAPTER_FILE, check_llm, llm_config_here
+from omni.model.checkpoint import ADAPTER_FILE, check_llm, check_weights, llm_config_here
 from omni.model.folder import ModelFolder
 from omni.model.trainable import LLM, Part, part_of
 from omni.model.trained_state import load_trained_state
@@ -26,7 +26,8 @@ def combine_models(
     """Load modalities from several folders into one `model_class`.
 
     Raises:
-        ValueError: different LLMs, layouts or system messages, or a folder that does not have the modality.
+        ValueError: different LLMs, layouts or system messages, a folder that does not have the modality, or damaged
+            weights.
     """
     if not directories:
         raise ValueError("combine needs at least one modality and its folder")
@@ -56,6 +57,8 @@ def combine_models(
             if lora.mode == "shared" or own.is_dir():
                 per_modality = replace(lora, mode="per_modality")
                 model.llm.load_lora(name, own if own.is_dir() else folder.lora_path, per_modality)
+    for path in {folder.path for folder in folders.values()}:
+        check_weights(path)
     return model.train(False)
 
 

@@ -200,7 +200,8 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
 
 
 def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
-    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.6"]))
+    by_answers = ["--data.held_out_by", "answers", "--data.held_out_share"]
+    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), [*by_answers, "0.6"]))
     sides = [
         {source.dataset[row].messages[-1].text for source in sources for row in source.rows}  # type: ignore[union-attr]
         for sources in (trainer.data.train, trainer.data.evaluation)
@@ -209,8 +210,8 @@ def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tin
     assert sides[1]
     assert not sides[0] & sides[1]
     assert sum(source.size for source in trainer.data.train + trainer.data.evaluation) == 16
-    with pytest.raises(ValueError, match=r"held_out_share 1e-09 leaves nothing for evaluation"):
-        Trainer(load_recipe(tmp_path / "a/recipe.yaml", ["--data.held_out_share", "1.e-9"]))
+    with pytest.raises(ValueError, match=r"held_out_share 1e-09 by answers leaves nothing for evaluation"):
+        Trainer(load_recipe(tmp_path / "a/recipe.yaml", [*by_answers, "1.e-9"]))
 
 
 def test_nan_in_a_recording_stops_the_run_naming_the_samples(tmp_path: Path, tiny_llm: Path) -> None:
