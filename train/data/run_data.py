@@ -1,6 +1,6 @@
 """The data of a run: what is trained on, what is held out, and the plan of draws over it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +26,22 @@ class RunData:
 
         Media are named in it, not read. It takes a pass over manifests, so one process does it, once.
         """
-        parts = {"data.train": self.train, "data.evaluation": self.evaluation}
-        return {
-            key: [
-                {"name": source.name, "rows": source.size, "sha256": source.dataset.fingerprint(source.rows)}
-                for source in sources
-            ]
-            for key, sources in parts.items()
-        }
+        return data_fingerprints(self.train, self.evaluation)
 
     def streams_state(self) -> dict[str, dict[str, Any]]:
         """Return what a checkpoint keeps of the streams among the data that is trained on."""
         return streams_state(self.train, self.plan.streams)
+
+
+def data_fingerprints(train: Sequence[Source], evaluation: Sequence[Source]) -> dict[str, list[dict[str, Any]]]:
+    """Return `RunData.fingerprints` of these data sets."""
+    return {
+        key: [
+            {"name": source.name, "rows": source.size, "sha256": source.dataset.fingerprint(source.rows)}
+            for source in sources
+        ]
+        for key, sources in (("data.train", train), ("data.evaluation", evaluation))
+    }
 
 
 def open_run_data(

@@ -139,7 +139,7 @@ class Trainer:
                 self.progress.line(f"data.held_out_share: {self.data.held_out}")
             self._has_said_left_out = False
             self.updates = Updates(self.learner, self.runner, self.config, lambda: interrupts.signal_number)
-            self.input_meter = InputMeter(self.config.num_workers)
+            self.input_meter = InputMeter(self.config.num_workers, bool(self.config.feature_cache))
             batches = self._batches()
             self._evaluate_if_due()
             while state.step < num_steps:
