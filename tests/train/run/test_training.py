@@ -88,7 +88,22 @@ def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(
     assert set(weights(trainer.output_dir / "last")) == trained
 
 
-@pytest.mark.parametrize("modalities", [[], ["image"], ["sound"], ["image", "sound"]])
+def test_a_run_of_which_no_step_trains_anything_ends_with_an_error(tmp_path: Path, tiny_llm: Path) -> None:
+    texts = write_manifest(tmp_path / "texts", [row(str(i), [], "a frog", "what is this") for i in range(4)])
+    recipe = write_recipe(tmp_path / "a", tiny_llm, texts, steps=2, save_every=1, evaluation=[{"path": str(texts)}])
+    for _ in range(2):  # the second goes on from the checkpoint of the first step, to the same end
+        with pytest.raises(ValueError, match=r"none of the 2 steps changed a weight.* does not depend on .*image"):
+            train(recipe)
+    assert not (tmp_path / "a/run/best").exists()
+    media = write_manifest(tmp_path / "media", [row(str(i), ["image:0.npy"], "a frog") for i in range(4)])
+    broken = recording(0)
+    broken[:] = np.nan
+    np.save(media.parent / "0.npy", broken)
+    with pytest.raises(ValueError, match=r"nothing was trained.* 2 steps were skipped"):
+        train(write_recipe(tmp_path / "b", tiny_llm, media, steps=2, non_finite="skip"))
+
+
+@pytest.mark.parametrize("modalities", [["image"], ["sound"], ["image", "sound"]])
 def test_every_subset_of_modalities_trains(tmp_path: Path, tiny_llm: Path, modalities: list[str]) -> None:
     rows = [row(str(i), [f"{name}:{i}.npy" for name in modalities], "a frog", "what is this") for i in range(4)]
     data = write_manifest(tmp_path / "data", rows)
