@@ -25,7 +25,7 @@ def give_file_mode(file: int, folder: Path) -> None:
     os.fchmod(file, stat.S_IMODE(folder.stat().st_mode) & 0o666)
 
 
-def explain_denied(path: Path, error: PermissionError) -> str:
+def explain_denied(path: Path, error: OSError) -> str:
     """Say whose file or folder it is that may not be read or written, and which command lets users share a cache."""
     place = next((one for one in (path, *path.parents) if _exists(one)), path)
     cache = next((one for one in (place, *place.parents) if one.name.rpartition("-")[2] in _DTYPES), place)
