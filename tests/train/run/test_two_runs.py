@@ -1,10 +1,14 @@
 """Two runs in one output folder do not meet: the second ends in words before it touches anything."""
 
+import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
+from omni.runtime.folder_lock import FolderLock
 from tests.train.runs import REPOSITORY, command, environment, mixed_rows, run, write_manifest, write_recipe
 
 
@@ -34,6 +38,21 @@ def test_a_second_run_is_told_who_writes_there_and_a_killed_one_holds_nothing(tm
     assert third.returncode == 1
     assert "train.steps: 100000 before" in third.stderr
     assert len(rows) == len({row.partition(",")[0] for row in rows})
+
+
+@pytest.mark.distributed
+def test_all_processes_of_a_second_run_end_with_the_same_words(tmp_path: Path, tiny_llm: Path) -> None:
+    data = write_manifest(tmp_path / "data", mixed_rows())
+    lock = FolderLock(tmp_path / "a/run")
+    lock.acquire()
+    try:
+        second = run(write_recipe(tmp_path / "a", tiny_llm, data), processes=2)
+    finally:
+        held = [file.name for file in (tmp_path / "a/run").iterdir()]
+        lock.release()
+    assert second.returncode == 1
+    assert f"is in use: process {os.getpid()} of " in second.stderr
+    assert held == [".lock"]
 
 
 def test_a_run_that_fails_before_it_writes_leaves_no_folder(tmp_path: Path, tiny_llm: Path) -> None:
