@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _SHOWN_DAMAGED = 10
+_WIDTH_OF_A_FILE = 140  # columns where the output is no terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +110,11 @@ def _stats(directory: Path) -> int:
 
     shards = list_shards(directory)
     table = Table(title=f"Features in {directory}", title_justify="left")
-    for name in ("encoder", "fingerprint", "dtype", "entries", "shards", "on disk", "last used"):
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_OF_A_FILE)
+    table.add_column("encoder", overflow="fold")
+    for name in ("fingerprint", "dtype", "entries", "shards", "on disk", "last used"):
         table.add_column(name, justify="right" if name in ("entries", "shards", "on disk") else "left", no_wrap=True)
     num_entries, denied = 0, []
     for folder in sorted({shard.index_path.parent for shard in shards}):
@@ -124,7 +129,7 @@ def _stats(directory: Path) -> int:
         used = datetime.fromtimestamp(max(shard.last_used for shard in own)).strftime("%Y-%m-%d %H:%M")
         size = megabytes(sum(shard.num_bytes for shard in own))
         table.add_row(_name_in(folder), fingerprint[:16], dtype, f"{entries:,}", str(len(own)), size, used)
-    Console().print(table)
+    console.print(table)
     for line in denied:
         print(f"not counted: {line}", file=sys.stderr)
     print(f"{num_entries:,} entries, {megabytes(sum(shard.num_bytes for shard in shards))}")

@@ -241,7 +241,7 @@ def test_rows_that_cannot_be_bound_say_why() -> None:
 
 def test_rows_with_a_single_item_are_left_out_uncounted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     recipe = write_bind(tmp_path, steps=None, epochs=1, batch_size=10)
-    single = [row(f"single-{i}", [], f"a {WORDS[i]}") for i in range(6)]  # texts alone
+    single = [row(f"single-{i}", [], f"a {WORDS[i]}", "what is this") for i in range(6)]  # texts alone
     write_manifest(tmp_path / "data", [*rows(24), *single])
     trainer = train(recipe, "--data.max_bad_share", "0")
     assert trainer.state.samples == 24
@@ -258,7 +258,7 @@ def test_rows_with_a_single_item_are_left_out_uncounted(tmp_path: Path, capfd: p
 
 def test_a_run_over_rows_with_single_items_alone_trains_nothing_and_ends_with_an_error(tmp_path: Path) -> None:
     recipe = write_bind(tmp_path, steps=2)
-    write_manifest(tmp_path / "data", [row(f"single-{i}", [], f"a {WORDS[i]}") for i in range(8)])
+    write_manifest(tmp_path / "data", [row(f"single-{i}", [], f"a {WORDS[i]}", "what is this") for i in range(8)])
     with pytest.raises(ValueError, match=r"nothing was trained: none of the 2 steps .* 24 samples were left out"):
         train(recipe)
     assert not (tmp_path / "run/best").exists()
