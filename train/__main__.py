@@ -33,13 +33,12 @@ def main(arguments: Sequence[str]) -> int:
 
     # Imported late, so that a mistake in the recipe shows at once and not after seconds of imports.
     from train.data.bad_samples import TooManyBadSamplesError
-    from train.run.loop import Trainer
     from train.run.run_state import NonFiniteLossError, RunInterruptedError
+    from train.run.stages import run_stages
     from train.runtime.save_errors import SaveError
 
     try:
-        for recipe in recipes:  # the stages; each trainer, with its model, is gone before the next is made
-            Trainer(recipe).run()
+        run_stages(recipes)
     except RunInterruptedError as interrupted:
         if os.environ.get("RANK", "0") == "0":  # all processes stopped after the same step
             print(interrupted, file=sys.stderr)

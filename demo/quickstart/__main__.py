@@ -21,6 +21,7 @@ from rich.console import Console
 
 from demo.quickstart.plan import Plan, Training, folder_plan, starter_plan
 from omni import starter
+from omni.runtime.folder_lock import hold_folder
 
 RUN = "runs/quickstart"
 console = Console(highlight=False, soft_wrap=True)
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        run(options.output or default_output(options.data), options.data, options.seed)
+        output = options.output or default_output(options.data)
+        with hold_folder(output, "Wait until it ends, or choose another --output"):
+            run(output, options.data, options.seed)
     except KeyboardInterrupt:
         console.print("\nstopped; the same command goes on from here")
         return 130

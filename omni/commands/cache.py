@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _SHOWN_DAMAGED = 10
+_WIDTH_OF_A_FILE = 140  # columns where the output is no terminal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,23 +106,43 @@ def parse_size(text: str) -> int:
 
 def _stats(directory: Path) -> int:
     from omni.feature_cache.retention import list_shards
+    from omni.feature_cache.sharing import explain_denied
 
     shards = list_shards(directory)
     table = Table(title=f"Features in {directory}", title_justify="left")
-    for name in ("encoder", "dtype", "entries", "shards", "on disk", "last used"):
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_WIDTH_OF_A_FILE)
+    table.add_column("encoder", overflow="fold")
+    for name in ("fingerprint", "dtype", "entries", "shards", "on disk", "last used"):
         table.add_column(name, justify="right" if name in ("entries", "shards", "on disk") else "left", no_wrap=True)
-    num_entries = 0
+    num_entries, denied = 0, []
     for folder in sorted({shard.index_path.parent for shard in shards}):
         own = [shard for shard in shards if shard.index_path.parent == folder]
         fingerprint, _, dtype = folder.name.rpartition("-")
-        entries = sum(shard.num_entries() for shard in own)
+        try:
+            entries = sum(shard.num_entries() for shard in own)
+        except PermissionError as error:
+            denied.append(explain_denied(Path(error.filename), error))
+            entries = 0
         num_entries += entries
         used = datetime.fromtimestamp(max(shard.last_used for shard in own)).strftime("%Y-%m-%d %H:%M")
         size = megabytes(sum(shard.num_bytes for shard in own))
-        table.add_row(fingerprint[:16], dtype, f"{entries:,}", str(len(own)), size, used)
-    Console().print(table)
+        table.add_row(_name_in(folder), fingerprint[:16], dtype, f"{entries:,}", str(len(own)), size, used)
+    console.print(table)
+    for line in denied:
+        print(f"not counted: {line}", file=sys.stderr)
     print(f"{num_entries:,} entries, {megabytes(sum(shard.num_bytes for shard in shards))}")
     return 0
+
+
+def _name_in(folder: Path) -> str:
+    from omni.feature_cache.writer import NAME_FILE
+
+    try:
+        return (folder / NAME_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return "(of an earlier version)"
 
 
 def _prune(directory: Path, max_bytes: int | None, days: float | None) -> int:
@@ -132,6 +153,8 @@ def _prune(directory: Path, max_bytes: int | None, days: float | None) -> int:
     print(f"deleted {pruned.num_shards} shards, {megabytes(pruned.num_bytes) if pruned.num_bytes else '0 MB'}")
     if pruned.num_in_use:
         print(f"{pruned.num_in_use} shards stay because a process is writing to them")
+    if pruned.num_denied:
+        print(f"{pruned.num_denied} shards stay, since they belong to another user, who can delete them")
     print(f"{megabytes(left) if left else '0 MB'} are left in {directory}")
     return 0
 

@@ -40,6 +40,7 @@ class BuildReport:
     num_encoded: int = 0
     num_there: int = 0  # were cached already
     damaged: list[str] = field(default_factory=list)  # "SAMPLE ID (DATA SET): REASON"
+    write_error: str = ""  # why features could not be kept
 
     @property
     def num_found(self) -> int:
@@ -119,6 +120,7 @@ def build_cache(stage: CacheStage, *, batch_size: int, num_workers: int) -> tupl
 
     Raises:
         FileNotFoundError, ValueError: a data set or the weights of an encoder cannot be read.
+        OSError: the cache cannot be written to.
     """
     state = _processes()
     cache = open_cache(stage.train)
@@ -140,7 +142,10 @@ def build_cache(stage: CacheStage, *, batch_size: int, num_workers: int) -> tupl
     for name, items in waiting.items():
         _encode(cache, encoders[name], items, report)
     cache.close()
+    report.write_error = cache.write_error
     reports = [report] if state.num_processes == 1 else gather_object([report])
+    if errors := [one.write_error for one in reports if one.write_error]:
+        raise OSError(f"not all features could be kept: {errors[0]}")
     total = BuildReport(
         sum(one.num_encoded for one in reports),
         sum(one.num_there for one in reports),
@@ -212,6 +217,7 @@ def _load(rows: _Rows, places: Sequence[tuple[int, int]], num_workers: int) -> D
 @torch.no_grad()
 def _encode(cache: FeatureCache, one: _CachedEncoder, items: list[MediaInput], report: BuildReport) -> None:
     distinct = list({item.content_hash: item for item in items}.values())
-    encode_with_cache(cache, one.fingerprint, lambda found: encode_items(one.encoder, found), distinct)
+    name = f"{one.encoder.class_name} of {items[0].modality}"
+    encode_with_cache(cache, one.fingerprint, lambda found: encode_items(one.encoder, found), distinct, name)
     report.num_encoded += len(distinct)
     report.num_there += len(items) - len(distinct)

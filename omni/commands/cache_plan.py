@@ -8,7 +8,8 @@ from pathlib import Path
 from omni.config import JointSpaceConfig, ModalityConfig, SpaceModalityConfig
 from omni.config.trust import opening
 from omni.feature_cache.opening import cache_folder
-from omni.readers.sources import Source, hold_out, open_source
+from omni.readers.held_out import hold_out
+from omni.readers.sources import Source, open_source
 from omni.recipe.schema import DataConfig, Recipe, SourceConfig, TrainConfig
 
 
@@ -46,9 +47,10 @@ class CacheStage:
         Raises:
             FileNotFoundError, ValueError: a data set is missing or unreadable, or nothing of it is left to train on.
         """
-        trained, held_out = hold_out([open_source(config) for config in self.data.train], self.data.held_out_share)
-        evaluated = [*(open_source(config) for config in self.data.evaluation), *held_out]
-        return [(source, True) for source in trained] + [(source, False) for source in evaluated]
+        data = self.data
+        split = hold_out([open_source(config) for config in data.train], data.held_out_share, data.held_out_by)
+        evaluated = [*(open_source(config) for config in data.evaluation), *split.held_out]
+        return [(source, True) for source in split.train] + [(source, False) for source in evaluated]
 
     def asks_the_same_as(self, other: "CacheStage") -> bool:
         """Return whether both stages ask for the same features of one cache."""
@@ -61,7 +63,7 @@ class CacheStage:
             self.space is not None,
             self.unfrozen,
             [[_rows_of(source) for source in part] for part in (self.data.train, self.data.evaluation)],
-            self.data.held_out_share,
+            (self.data.held_out_share, self.data.held_out_by),
             (cache_folder(train), train.feature_cache_dtype, train.feature_cache_views, train.seed),
         )
 

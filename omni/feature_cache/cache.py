@@ -13,6 +13,7 @@ from omni.encoders.fingerprint import accepted, tensor_bytes
 from omni.encoders.weights import DTYPES
 from omni.feature_cache.record import ALIGNMENT, RECORD_BYTES
 from omni.feature_cache.retention import list_shards, prune
+from omni.feature_cache.sharing import explain_denied
 from omni.feature_cache.store import FeatureStore
 
 logger = logging.getLogger("omni.feature_cache")
@@ -55,7 +56,7 @@ class FeatureCache:
         limited = _SHARD_BYTES if max_bytes is None else min(_SHARD_BYTES, max_bytes // _SHARDS_OF_A_LIMITED_CACHE)
         self.shard_bytes = max(1, limited if shard_bytes is None else shard_bytes)
         self.keeps_all = True  # False once features of its encoders found no room or had to make room
-        self._cannot_write = False
+        self.write_error = ""  # why nothing is written any more; "" = it is
         self._has_refused = False
         self._stores: dict[str, FeatureStore] = {}
         self._total_bytes: int | None = None  # of the folder, as far as known
@@ -89,7 +90,7 @@ class FeatureCache:
             ValueError: values do not fit into the cache's dtype.
         """
         rounded = self.rounded(features)
-        if self._cannot_write or self._store(fingerprint).get(media_hash) is not None:
+        if self.write_error or self._store(fingerprint).get(media_hash) is not None:
             return rounded
         values = rounded.values.detach().cpu().contiguous()
         mask = rounded.mask.detach().cpu().contiguous()
@@ -101,11 +102,17 @@ class FeatureCache:
                 media_hash, tensor_bytes(values), tensor_bytes(mask), (clips, positions, dim)
             )
         except OSError as error:
-            self._cannot_write, self.keeps_all = True, False
-            logger.warning("features are no longer cached: %s", error)
+            denied = isinstance(error, PermissionError) and error.filename
+            self.write_error = explain_denied(Path(error.filename), error) if denied else str(error)
+            self.keeps_all = False
+            logger.warning("features are no longer cached: %s", self.write_error)
         else:
             self._unseen_bytes += grown
         return rounded
+
+    def name_encoder(self, fingerprint: str, name: str) -> None:
+        """Say what people call an encoder, for `python -m omni cache --stats`."""
+        self._store(fingerprint).name_encoder(name)
 
     def rounded(self, features: Features) -> Features:
         """Return the features in the cache's number format.

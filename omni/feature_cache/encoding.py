@@ -48,12 +48,14 @@ def encode_with_cache(
     fingerprint: str,
     encode: Callable[[Sequence[MediaInput]], list[Features]],
     items: Sequence[MediaInput],
+    encoder_name: str = "",
 ) -> list[Features]:
     """Return the features of media items of one encoder, in the cache's number format.
 
     An item without features is looked up once more, because it may have been encoded since it was prepared: by another
-    process, or by this one, which may prepare far ahead.
+    process, or by this one, which may prepare far ahead. `encoder_name` is what people read of the encoder.
     """
+    cache.name_encoder(fingerprint, encoder_name)
     looked_up = [_look_up(cache, fingerprint, item) for item in items]
     found = encode(looked_up)
     for index, (item, features) in enumerate(zip(looked_up, found, strict=True)):

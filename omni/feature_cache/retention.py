@@ -1,5 +1,6 @@
 """Measure a cache and keep its size limit: whole shards are deleted, the least recently used ones first."""
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Pruned:
     num_bytes: int
     num_in_use: int  # shards that should have been deleted but are being written
     folders: frozenset[str] = frozenset()  # names of the encoders' folders that lost shards
+    num_denied: int = 0  # shards that should have been deleted but are another user's
 
 
 def list_shards(directory: Path) -> list[ShardFiles]:
@@ -45,7 +47,7 @@ def list_shards(directory: Path) -> list[ShardFiles]:
         try:
             status = index_path.stat()
             num_data_bytes = _size(index_path.with_suffix(DATA_SUFFIX))
-        except FileNotFoundError:  # deleted in this moment
+        except (FileNotFoundError, PermissionError):  # deleted in this moment, or in a folder of another user's
             continue
         shards.append(ShardFiles(index_path, status.st_size + num_data_bytes, status.st_mtime))
     return sorted(shards, key=lambda shard: (shard.last_used, shard.index_path.name))
@@ -59,20 +61,25 @@ def prune(directory: Path, max_bytes: int | None = None, unused_since: float | N
     _delete_data_without_index(directory)
     shards = list_shards(directory)
     total = sum(shard.num_bytes for shard in shards)
-    num_shards = num_bytes = num_in_use = 0
+    num_shards = num_bytes = num_in_use = num_denied = 0
     folders: set[str] = set()
     for shard in shards:
         too_much = max_bytes is not None and total - num_bytes > max_bytes
         too_old = unused_since is not None and shard.last_used < unused_since
         if not (too_much or too_old):
             continue
-        if _delete(shard):
+        try:
+            is_gone = _delete(shard)
+        except PermissionError:
+            num_denied += 1
+            continue
+        if is_gone:
             num_shards += 1
             num_bytes += shard.num_bytes
             folders.add(shard.index_path.parent.name)
         else:
             num_in_use += 1
-    return Pruned(num_shards, num_bytes, num_in_use, frozenset(folders))
+    return Pruned(num_shards, num_bytes, num_in_use, frozenset(folders), num_denied)
 
 
 def _delete(shard: ShardFiles) -> bool:
@@ -97,8 +104,9 @@ def _delete(shard: ShardFiles) -> bool:
 def _delete_data_without_index(directory: Path) -> None:
     """Delete what an interrupted deletion left: a new shard's index is made before its data, so no writer owns them."""
     for data_path in directory.glob(f"*/*{DATA_SUFFIX}"):
-        if not data_path.with_suffix(INDEX_SUFFIX).exists():
-            data_path.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # another user's
+            if not data_path.with_suffix(INDEX_SUFFIX).exists():
+                data_path.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:

@@ -9,7 +9,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 from omni.feature_cache.record import KEY_BYTES, Record
-from omni.feature_cache.shard import DamagedEntryError, Shard, ShardDeletedError, list_indexes
+from omni.feature_cache.shard import INDEX_SUFFIX, DamagedEntryError, Shard, ShardDeletedError, list_indexes
+from omni.feature_cache.sharing import explain_denied
 from omni.feature_cache.writer import Buffer, ShardWriter
 
 logger = logging.getLogger("omni.feature_cache")
@@ -32,6 +33,7 @@ class FeatureStore:
         self._open: OrderedDict[str, Shard] = OrderedDict()  # the last used comes last
         self._places: dict[bytes, tuple[Shard, int]] = {}
         self._copies: dict[bytes, list[tuple[Shard, int]]] = {}  # further places of entries written more than once
+        self._denied: set[str] = set()  # shards of other users which this one may not read
 
     def get(self, name: str) -> tuple[Record, bytearray, bytearray] | None:
         """Read record, values [C, N, D] and mask [C, N] as bytes, or return None; damage is logged and forgotten."""
@@ -57,13 +59,21 @@ class FeatureStore:
             self.refresh()
         return key in self._places
 
+    def name_encoder(self, name: str) -> None:
+        """Call the encoder `name` in what people read, from the next shard on that is begun."""
+        self._writer.encoder_name = name
+
     def append(self, name: str, values: Buffer, mask: Buffer, shape: tuple[int, int, int]) -> int:
         """Write values [C, N, D] and mask [C, N]; return how many bytes the folder grew."""
         return self._writer.append(key_of(name), values, mask, shape)
 
     def refresh(self) -> None:
         """Look for entries that were written, and shards that were deleted, since the last time."""
-        sizes = list_indexes(self.folder)
+        try:
+            sizes = list_indexes(self.folder)
+        except PermissionError as error:
+            self._report_denied(self.folder, error)
+            return
         for gone in self._shards.keys() - sizes.keys():
             self._drop(gone)
         for shard_name in sorted(sizes):
@@ -72,8 +82,14 @@ class FeatureStore:
                 shard = self._shards[shard_name] = Shard(self.folder / shard_name, self._itemsize)
             if shard.is_sealed or sizes[shard_name] <= shard.first_byte_not_read:
                 continue
+            if shard_name in self._denied:
+                continue
             self._touch(shard)
-            entries, damaged = shard.read_new_entries(sizes[shard_name])
+            try:
+                entries, damaged = shard.read_new_entries(sizes[shard_name])
+            except PermissionError as error:
+                self._report_denied(shard.index_path, error)
+                continue
             for key, number in entries:
                 if key in self._places:
                     self._copies.setdefault(key, []).append(self._places[key])
@@ -98,6 +114,9 @@ class FeatureStore:
             return shard.read(key, number)
         except ShardDeletedError:
             return None
+        except PermissionError as error:
+            self._report_denied(shard.data_path, error)
+            return None
         except DamagedEntryError as error:
             shard.mark_damaged(number, key)
             shard.num_reports += 1
@@ -105,6 +124,12 @@ class FeatureStore:
                 last = " (further damage in this shard is not listed)" if shard.num_reports == _MAX_REPORTS else ""
                 logger.warning("features of item %s are damaged and will be computed again: %s%s", name, error, last)
             return None
+
+    def _report_denied(self, path: Path, error: PermissionError) -> None:
+        """Say once for a folder that features of another user cannot be read."""
+        if not self._denied:
+            logger.warning("features cannot be read, and will be computed again: %s", explain_denied(path, error))
+        self._denied.add(path.with_suffix(INDEX_SUFFIX).name)
 
     def _forget(self, key: bytes) -> None:
         copies = self._copies.get(key)

@@ -1,5 +1,6 @@
 """Write entries: each process appends to a shard of its own."""
 
+import contextlib
 import fcntl
 import os
 import time
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from omni.feature_cache.record import ENTRY, RECORD_BYTES, SEALED, Record, aligned, read_record
 from omni.feature_cache.shard import DATA_SUFFIX, INDEX_SUFFIX, list_indexes
+from omni.feature_cache.sharing import give_file_mode, make_folder
 
+NAME_FILE = "encoder.txt"
 Buffer = bytes | bytearray | memoryview
 
 
@@ -22,6 +25,7 @@ class ShardWriter:
     def __init__(self, folder: Path, shard_bytes: int) -> None:
         self.folder = folder
         self.shard_bytes = shard_bytes
+        self.encoder_name = ""  # as people read it
         self._process = os.getpid()
         self._index_file: int | None = None
         self._data_file: int | None = None
@@ -66,7 +70,9 @@ class ShardWriter:
         self._close_files()
 
     def _open(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
+        if self.encoder_name:
+            self._write_name()
         for name in sorted(list_indexes(self.folder)):
             if self._adopt(self.folder / name):
                 return
@@ -76,11 +82,21 @@ class ShardWriter:
         self._index_file = os.open(index_path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             fcntl.flock(self._index_file, fcntl.LOCK_EX)
+            give_file_mode(self._index_file, self.folder)
             self._data_file = os.open(index_path.with_suffix(DATA_SUFFIX), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            give_file_mode(self._data_file, self.folder)
         except OSError:
             self._close_files()
             raise
         self._index_end = self._data_end = 0
+
+    def _write_name(self) -> None:
+        """Write what the encoder is called, for people; a name that is there stays."""
+        with contextlib.suppress(OSError):
+            file = os.open(self.folder / NAME_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            give_file_mode(file, self.folder)
+            os.write(file, f"{self.encoder_name}\n".encode())
+            os.close(file)
 
     def _adopt(self, index_path: Path) -> bool:
         """Continue a shard of a process that has ended; return False if it is in use, full or gone."""

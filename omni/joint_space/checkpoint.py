@@ -1,7 +1,7 @@
 """The files of a joint space's folder: what was trained, how to build the rest again, a model card, and indexes.
 
 `joint_space.safetensors` (heads, the logit scale, and what else was trained), `config.yaml`, `README.md`,
-`indexes/NAME/`, and `centers.safetensors` where centres were measured.
+`indexes/NAME/`, `centers.safetensors` where centres were measured, and `SHA256SUMS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,13 @@ from torch import Tensor
 from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex
 from omni.model.folder import CONFIG_FILE
+from omni.runtime.checksums import CHECKSUMS, check_files, warn_if_changed, write_checksums
 from omni.runtime.files import refuse_foreign, replace_directory
 
 SPACE_FILE = "joint_space.safetensors"
 _INDEXES = "indexes"
 _CENTERS = "centers.safetensors"
-_FILES = {SPACE_FILE, CONFIG_FILE, "README.md", _INDEXES, _CENTERS}
+_FILES = {SPACE_FILE, CONFIG_FILE, "README.md", _INDEXES, _CENTERS, CHECKSUMS}
 
 
 def write_space(
@@ -65,6 +66,17 @@ def replace_space(directory: Path, write: Callable[[Path], None]) -> None:
     refuse_foreign(directory, _FILES)
     with replace_directory(directory) as temporary:
         write(temporary)
+        write_checksums(temporary)
+
+
+def check_space_files(directory: Path) -> None:
+    """Check what training wrote; indexes, which may be huge and are read a piece at a time, are not read for it.
+
+    Raises:
+        ValueError: it is not what was saved.
+    """
+    check_files(directory, SPACE_FILE, _CENTERS)
+    warn_if_changed(directory, CONFIG_FILE)
 
 
 def read_centers(folder: SpaceFolder) -> dict[str, Tensor]:

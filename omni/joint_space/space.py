@@ -21,7 +21,14 @@ from omni.config.trust import opening
 from omni.encoders.base import Features
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.joint_space.card import render_space_card
-from omni.joint_space.checkpoint import SPACE_FILE, read_centers, read_indexes, replace_space, write_space
+from omni.joint_space.checkpoint import (
+    SPACE_FILE,
+    check_space_files,
+    read_centers,
+    read_indexes,
+    replace_space,
+    write_space,
+)
 from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex, Hit
 from omni.joint_space.inputs import TEXT, as_media, is_single
@@ -326,7 +333,8 @@ class JointSpace(EncoderStack):
 
         Raises:
             FileNotFoundError: there is no space.
-            ValueError: a class that may not run, keys that do not fit, or a modality that the space does not have.
+            ValueError: a class that may not run, keys that do not fit, damaged weights, or a modality that the space does
+                not have.
         """
         folder = SpaceFolder.read(Path(directory))
         if modalities is not None:
@@ -339,6 +347,7 @@ class JointSpace(EncoderStack):
         load_trained_state(space, folder.path / SPACE_FILE, ignored=folder.parts_left_out)
         space.centers = read_centers(folder)
         space.indexes = read_indexes(folder)
+        check_space_files(folder.path)
         return space.train(False)
 
     @classmethod

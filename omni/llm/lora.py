@@ -127,6 +127,11 @@ def load_lora(model: nn.Module, name: str, folder: Path) -> nn.Module:
                 model = PeftModel.from_pretrained(cast(Any, model), str(folder), adapter_name=name, is_trainable=True)
     except RuntimeError as error:  # PEFT's error for weights of another shape
         raise ValueError(f"{weights} does not fit the LLM: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # PEFT's errors for a config that is none
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{folder / 'adapter_config.json'} is damaged, or of another version of PEFT: {reason}"
+        ) from error
     expected = set(get_peft_model_state_dict(cast(Any, model), adapter_name=name))  # PEFT lets missing keys pass
     if expected != found:
         raise ValueError(

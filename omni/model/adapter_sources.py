@@ -16,6 +16,7 @@ from adapters.qformer_names import PARTS
 from omni.config import AdapterSourceConfig
 from omni.model.checkpoint import ADAPTER_FILE
 from omni.model.folder import ModelFolder
+from omni.runtime.checksums import check_files
 from omni.runtime.parameter_names import matches, select
 from omni.starter import resolve
 
@@ -94,6 +95,7 @@ def _read(adapter: Adapter, name: str, source: AdapterSourceConfig, key: str) ->
         with ExitStack() as files:
             weights = _Weights(_open(path / ADAPTER_FILE, files))
             found = {item.removeprefix(prefix): weights[item] for item in weights if item.startswith(prefix)}
+        check_files(path, ADAPTER_FILE)
         return found, f"{modality} of {source.path}", False
     with ExitStack() as files:
         weights = _Weights(_open(_weights_file(path, key), files))

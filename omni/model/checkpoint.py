@@ -1,7 +1,7 @@
 """Model folders: only what was trained, how to build the rest again, and a model card.
 
 `adapter.safetensors` (adapters, and what else was trained: encoders, unfrozen weights), `config.yaml`, `README.md`,
-`lora/` in PEFT's format.
+`lora/` in PEFT's format, and `SHA256SUMS`.
 """
 
 import logging
@@ -18,15 +18,16 @@ from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
 from omni.model.card_rendering import render_card
 from omni.model.core import ModelCore
-from omni.model.folder import CONFIG_FILE, ModelFolder
+from omni.model.folder import CONFIG_FILE, LORA_FOLDER, ModelFolder
 from omni.model.modality import admit_modality
 from omni.model.trained_state import load_trained_state, trained_state
+from omni.runtime.checksums import CHECKSUMS, check_files, warn_if_changed, write_checksums
 from omni.runtime.files import refuse_foreign, replace_directory
 
 logger = logging.getLogger(__name__)
 
 ADAPTER_FILE = "adapter.safetensors"
-_FILES = {ADAPTER_FILE, CONFIG_FILE, "README.md", "lora"}
+_FILES = {ADAPTER_FILE, CONFIG_FILE, "README.md", LORA_FOLDER, CHECKSUMS}
 
 
 def write_model(model: ModelCore, directory: Path, card: ModelCard | None = None) -> None:
@@ -60,6 +61,7 @@ def save_model(model: ModelCore, directory: Path, card: ModelCard | None = None)
     refuse_foreign(directory, _FILES)
     with replace_directory(directory) as temporary:
         write_model(model, temporary, card)
+        write_checksums(temporary)
 
 
 def load_model(
@@ -76,7 +78,8 @@ def load_model(
 
     Raises:
         FileNotFoundError: no model there.
-        ValueError: a class that may not run, keys that do not fit, or an LLM other than the one it was trained with.
+        ValueError: a class that may not run, keys that do not fit, weights that are not those that were saved, or an LLM
+            other than the one it was trained with.
     """
     folder = ModelFolder.read(directory)
     config = folder.config
@@ -91,7 +94,14 @@ def load_model(
     load_trained_state(model, directory / ADAPTER_FILE)
     if config.llm.lora is not None:
         _load_loras(model.llm, folder, config.llm.lora)
+    check_weights(directory)
+    warn_if_changed(directory, CONFIG_FILE)
     return model.train(False)
+
+
+def check_weights(directory: Path) -> None:
+    """Raise ValueError if the weights in a model's folder are not those that were saved; old folders cannot tell."""
+    check_files(directory, ADAPTER_FILE, LORA_FOLDER)
 
 
 def llm_config_here(config: LLMConfig, dtype: str | None) -> LLMConfig:

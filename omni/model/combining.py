@@ -10,7 +10,7 @@ from omni.config import ModalityConfig, ModelConfig
 from omni.config.trust import opening
 from omni.model.building import ModelT, build_from_config
 from omni.model.card import ModelCard
-from omni.model.checkpoint import ADAPTER_FILE, check_llm, llm_config_here
+from omni.model.checkpoint import ADAPTER_FILE, check_llm, check_weights, llm_config_here
 from omni.model.folder import CONFIG_FILE, ModelFolder
 from omni.model.modality import admit_modality
 from omni.model.trainable import LLM, Part, part_of
@@ -31,8 +31,8 @@ def combine_models(
     trust_code: whether classes that the folders name may be from outside of omni; see `omni.config.trust`.
 
     Raises:
-        ValueError: a class that may not run, different LLMs, layouts or system messages, or a folder that does not
-            have the modality.
+        ValueError: a class that may not run, different LLMs, layouts or system messages, a folder that does not have the
+            modality, or damaged weights.
     """
     if not directories:
         raise ValueError("combine needs at least one modality and its folder")
@@ -66,6 +66,8 @@ def combine_models(
             if lora.mode == "shared" or own.is_dir():
                 per_modality = replace(lora, mode="per_modality")
                 model.llm.load_lora(name, own if own.is_dir() else folder.lora_path, per_modality)
+    for path in {folder.path for folder in folders.values()}:
+        check_weights(path)
     return model.train(False)
 
 

@@ -114,7 +114,8 @@ class EncoderStack(nn.Module):
         if self.feature_cache is None or modality.encoder.is_trained:
             return modality.encode(items)
         fingerprint = self.encoder_fingerprints.of(modality.encoder)
-        return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items)
+        encoder_name = f"{modality.encoder.class_name} of {name}"
+        return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items, encoder_name)
 
     def prepare_to_unfreeze(self, names: Collection[str]) -> None:
         """Take down what has to be known of frozen weights before they change; called with the plain names of those

@@ -15,7 +15,7 @@ from omni.runtime.files import recover_directory
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.yaml"
-_LORA = "lora"
+LORA_FOLDER = "lora"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ModelFolder:
     @property
     def lora_path(self) -> Path:
         """Where its LoRAs are, in PEFT's layout."""
-        return self.path / _LORA
+        return self.path / LORA_FOLDER
 
     def path_of_lora(self, name: str) -> Path:
         """Where one of its LoRAs is: PEFT keeps the one that serves everything outside of the others' subfolders."""

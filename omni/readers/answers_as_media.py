@@ -1,6 +1,6 @@
 """Rows whose media give way to their own text, so that a model of embeddings can be trained on texts alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from omni.media.item import Media
@@ -24,6 +24,9 @@ class AnswersAsMedia(SampleDataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        return self.dataset.fingerprint(rows)
 
     def _read(self, index: int) -> Sample:
         sample = self.dataset[index]

@@ -1,10 +1,14 @@
 """The contract of readers: random access to samples, with the rows that cannot be used kept in their places."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from omni.readers.row_digest import bytes_of_row, bytes_of_sample, evenly_spread, hash_of
 from omni.samples.messages import Sample, SampleError, check_unicode
+
+_ROWS_LOOKED_AT = 1000
 
 
 class SampleDataset(ABC):
@@ -37,6 +41,14 @@ class SampleDataset(ABC):
         """This data set as a stream, if its rows come fast only one after another; None if any row does."""
         return None
 
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        """Return 64 hex digits that change with what `rows` say, their number and their order; media are not read.
+
+        Here it looks at a thousand rows at most, evenly spread over all; readers that can do it fast look at each.
+        """
+        seen = (bytes_of_sample(self[row]) for row in evenly_spread(rows, _ROWS_LOOKED_AT))
+        return hash_of([str(len(rows)).encode(), *seen])
+
 
 class StreamDataset(SampleDataset):
     """A data set of shards that are best read from front to back; training reads them in the order of a stream.
@@ -56,6 +68,12 @@ class StreamDataset(SampleDataset):
     @property
     def stream(self) -> "StreamDataset":
         return self
+
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        """Return 64 hex digits that change with the shards' names, numbers of samples and, of files, sizes in bytes."""
+        used = [(shard, size) for shard, size in zip(self.shards, self.sizes, strict=True) if size]
+        sizes = [os.path.getsize(shard) if os.path.isfile(shard) else None for shard, _ in used]
+        return hash_of([bytes_of_row([[(os.path.basename(shard), size) for shard, size in used], sizes])])
 
     @property
     def can_reread(self) -> bool:
@@ -92,6 +110,9 @@ class InMemoryDataset(SampleDataset):
     def _read(self, index: int) -> Sample:
         return self.parse(self.rows[index], f"{self.name}:{index + 1}")
 
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        return hash_of(bytes_of_row(self.rows[row]) for row in rows)
+
 
 class PreparedDataset(SampleDataset):
     """Samples and errors that were made before."""
@@ -107,3 +128,6 @@ class PreparedDataset(SampleDataset):
         if isinstance(entry, SampleError):
             raise entry
         return entry
+
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        return hash_of(bytes_of_sample(self.entries[row]) for row in rows)

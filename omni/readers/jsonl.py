@@ -1,14 +1,15 @@
 """JSON lines (one sample per line) and JSON arrays, in the messages form."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from omni.readers.dataset import InMemoryDataset, SampleDataset
+from omni.readers.row_digest import hash_of
 from omni.samples.messages import Sample, SampleError, parse_sample
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -28,11 +29,18 @@ class JsonlDataset(SampleDataset):
     def __len__(self) -> int:
         return len(self._starts)
 
+    def fingerprint(self, rows: Sequence[int]) -> str:
+        with open(self.path, "rb") as file:
+            return hash_of(self._line(file, row).strip() for row in rows)
+
+    def _line(self, file: BinaryIO, index: int) -> bytes:
+        file.seek(int(self._starts[index]))
+        return file.read(int(self._sizes[index]))
+
     def _read(self, index: int) -> Sample:
         line_id = f"{self.path.name}:{self._line_numbers[index]}"
         with open(self.path, "rb") as file:
-            file.seek(int(self._starts[index]))
-            line = file.read(int(self._sizes[index]))
+            line = self._line(file, index)
         try:
             row = json.loads(line.decode("utf-8"))
         except UnicodeDecodeError as error:

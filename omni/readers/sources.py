@@ -1,8 +1,7 @@
-"""The data sets that a recipe names: opened, with the rows that are trained on and those that are held out."""
+"""The data sets that a recipe names, opened, with the rows that are used."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from omni.readers.answers_as_media import AnswersAsMedia
@@ -50,34 +49,6 @@ def open_source(config: SourceConfig, options: Mapping[str, Any] | None = None) 
     return Source(config.name, dataset, rows, config.weight, instructions, config.train_on_questions)
 
 
-def hold_out(sources: Sequence[Source], share: float) -> tuple[list[Source], list[Source]]:
-    """Split data sets in two by the hash of the answer, so that no answer is on both sides; `share` goes to the second.
-
-    Raises:
-        ValueError: nothing is left on one side.
-    """
-    if share == 0:
-        return [*sources], []
-    for source in sources:
-        if source.dataset.stream is not None:
-            raise ValueError(
-                f"data.held_out_share cannot be taken from {source.name}, whose rows are read in order; set it to 0 "
-                "and give shards of their own as data.evaluation"
-            )
-    kept, held_out = [], []
-    for source in sources:
-        is_held_out = [_hash_as_number(_answer(source.dataset[row])) < share for row in source.rows]
-        for target, wanted in ((kept, False), (held_out, True)):
-            rows = [row for row, found in zip(source.rows, is_held_out, strict=True) if found is wanted]
-            if rows:
-                questions = source.train_on_questions and not wanted  # what is held out measures answers
-                target.append(replace(source, rows=rows, train_on_questions=questions))
-    if not kept or not held_out:
-        side = "training" if not kept else "evaluation"
-        raise ValueError(f"data.held_out_share {share} leaves nothing for {side}: there are too few different answers")
-    return kept, held_out
-
-
 def _rows_without(dataset: SampleDataset, rows: Sequence[int], config: SourceConfig) -> list[int]:
     """Return those of `rows` whose answer occurs in none of the data sets that `config.without_answers_of` names."""
     if dataset.stream is not None:
@@ -85,8 +56,8 @@ def _rows_without(dataset: SampleDataset, rows: Sequence[int], config: SourceCon
             f"data: without_answers_of cannot look into the tar shards of {config.name}; filter them first"
         )
     others = [sample for path in config.without_answers_of for sample in open_dataset(path)]
-    taboo = {_plain(_answer(sample)) for sample in others} - {""}
-    kept = [row for row in rows if _plain(_answer(dataset[row])) not in taboo]
+    taboo = {_plain(answer_of(sample)) for sample in others} - {""}
+    kept = [row for row in rows if _plain(answer_of(dataset[row])) not in taboo]
     if not kept:
         raise ValueError(f"data: {config.name} has no rows but those that without_answers_of leaves out")
     return kept
@@ -96,7 +67,8 @@ def _plain(answer: str | None) -> str:
     return " ".join((answer or "").lower().split()).rstrip(".")
 
 
-def _answer(sample: Sample | SampleError) -> str | None:
+def answer_of(sample: Sample | SampleError) -> str | None:
+    """Return the text of the last answer, or of the chosen one of a preference; None if the sample cannot be used."""
     if isinstance(sample, SampleError):
         return None
     if sample.meta.get("chosen") is not None and sample.messages[-1].role == "user":
@@ -105,14 +77,3 @@ def _answer(sample: Sample | SampleError) -> str | None:
         except SampleError:
             return None
     return sample.last_answer
-
-
-def _hash_as_number(text: str | None) -> float:
-    """Return a number in [0, 1) that depends on the text alone; 1 for None: such rows stay, and are counted as bad.
-
-    It is salted, because starter manifests are themselves one side of a split by the hash of the caption.
-    """
-    if text is None:
-        return 1.0
-    digest = hashlib.sha256(f"held out: {text.strip().lower()}".encode()).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

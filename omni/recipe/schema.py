@@ -33,6 +33,9 @@ FLOAT16_LLM_REFUSED = (
 )
 
 
+HeldOutBy = Literal["rows", "answers"]
+
+
 @dataclass
 class SourceConfig:
     """One data set."""
@@ -87,8 +90,10 @@ class DataConfig:
     train: list[SourceConfig]
     # held-out data sets for the evaluation loss during training; empty = no evaluation
     evaluation: list[SourceConfig] = field(default_factory=list)
-    # share of the answers in data.train that is kept out of training and added to the evaluation instead
+    # share of data.train that is kept out of training and added to the evaluation instead
     held_out_share: float = 0.0
+    # what it is a share of: rows, so that every answer stays in training as far as it can; answers, with all their rows
+    held_out_by: HeldOutBy = "rows"
     # stop when more than this share of the samples seen could not be used
     max_bad_share: float = 0.05
 

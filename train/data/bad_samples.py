@@ -17,7 +17,12 @@ class BadSampleKind(Enum):
     """Why a sample cannot be used, where something depends on it."""
 
     TOO_LONG = "too long"
+    LEFT_OUT = "left out"  # there is nothing wrong with it: it is not counted, neither as seen nor as bad
     OTHER = "other"
+
+
+class LeftOutError(SampleError):
+    """There is nothing wrong with a sample, but the objective has nothing to learn from it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class BadSample:
     def from_error(cls, error: SampleError, source: str, sample_id: str | None = None) -> "BadSample":
         """Make it from what was raised; `sample_id` (default: that of the error) is what the data set calls it."""
         kind = BadSampleKind.TOO_LONG if isinstance(error, TooLongError) else BadSampleKind.OTHER
+        kind = BadSampleKind.LEFT_OUT if isinstance(error, LeftOutError) else kind
         return cls(error.sample_id if sample_id is None else sample_id, source, error.reason, kind)
 
     def as_row(self) -> dict[str, str]:
@@ -53,17 +59,21 @@ class BadSampleLog:
         self.max_share = max_share
         self.num_seen = 0
         self.num_bad = 0
+        self.num_left_out = 0
         self.distinct: dict[tuple[str, str], BadSample] = {}
 
     def record(self, num_seen: int, bad: Iterable[BadSample], step: int) -> list[BadSample]:
         """Count one step's samples of all processes; returns those that are bad and new.
 
+        Those that were left out are among `bad` and `num_seen`, and count for neither.
+
         Raises:
             TooManyBadSamplesError: the share is above the limit.
             SaveError: the file cannot be written.
         """
-        bad = list(bad)
-        self.num_seen += num_seen
+        num_given, bad = len(found := list(bad)), [one for one in found if one.kind is not BadSampleKind.LEFT_OUT]
+        self.num_left_out += num_given - len(bad)
+        self.num_seen += num_seen - (num_given - len(bad))
         self.num_bad += len(bad)
         new = [sample for sample in bad if self._is_new(sample)]
         if self.file is not None and new:
@@ -91,12 +101,14 @@ class BadSampleLog:
         return {
             "num_seen": self.num_seen,
             "num_bad": self.num_bad,
+            "num_left_out": self.num_left_out,
             "distinct": [sample.as_row() for sample in self.distinct.values()],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from what `state_dict` gave."""
         self.num_seen, self.num_bad = state["num_seen"], state["num_bad"]
+        self.num_left_out = state.get("num_left_out", 0)
         samples = [BadSample(**values) for values in state["distinct"]]
         self.distinct = {(sample.source, sample.id): sample for sample in samples}
 

@@ -24,7 +24,9 @@ class PreparedBatch(list):
 class InputMeter:
     """Adds up the times of the steps between two lines of metrics."""
 
-    def __init__(self, num_workers: int) -> None:
+    def __init__(self, num_workers: int, has_feature_cache: bool = False) -> None:
+        """has_feature_cache: whether the run keeps features, so that there is no use in advising it."""
+        self._has_feature_cache = has_feature_cache
         self._num_readers = max(1, num_workers)
         self._first = True
         self._hinted = False
@@ -61,10 +63,10 @@ class InputMeter:
             return None
         self._hinted = True
         share = self._hint_waited / self._hint_seconds
-        return (
-            f"the steps wait {share:.0%} of their time for data: raise train.num_workers, or set train.feature_cache "
-            "so that media are encoded only once"
-        )
+        waits = f"the steps wait {share:.0%} of their time for data: raise train.num_workers"
+        if self._has_feature_cache:
+            return waits
+        return f"{waits}, or set train.feature_cache so that media are encoded only once"
 
     def _clear(self) -> None:
         self._waited, self._seconds, self._steps, self._rate = 0.0, 0.0, 0, 0.0

@@ -18,6 +18,7 @@ from omni.joint_space.rows import items_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
 from omni.model.batch import Example
 from omni.samples.messages import Sample, SampleError
+from train.data.bad_samples import LeftOutError
 from train.objectives.base import ModelKind
 from train.objectives.embedded_rows import EmbeddedRows
 from train.objectives.whole_batch import FEWEST_ROWS, WholeBatchObjective
@@ -27,7 +28,8 @@ class BindObjective(WholeBatchObjective):
     """A contrastive loss between the items of a row, over all rows of a step.
 
     A row's items are its media, and its text where the space has the modality `text`: the assistant's answer, or the
-    user's text if there is none. Rows that lack modalities take part with those they have. The temperature is the
+    user's text if there is none. Rows that lack modalities take part with those they have; a row with a single item has
+    nothing to be bound to, and is left out without being counted as bad. The temperature is the
     space's, learned unless `train.freeze` names `log_logit_scale`.
 
     Args:
@@ -72,7 +74,8 @@ class BindObjective(WholeBatchObjective):
         """Return the items of a row that the space has modalities for, preprocessed.
 
         Raises:
-            SampleError: there are fewer than two, none of an anchor, or several of one modality.
+            LeftOutError: there is only one, which has nothing to be bound to.
+            SampleError: there is none, none of an anchor, or several of one modality.
             MediaError: an item cannot be read.
         """
         items = items_of(model, sample)
@@ -81,8 +84,8 @@ class BindObjective(WholeBatchObjective):
         if len(set(names)) < len(names):
             raise SampleError(sample.id, f"has several items of one modality ({names}); a row to bind has one of each")
         if len(names) < 2:
-            have = names[0] if names else "nothing"
-            raise SampleError(
+            have, error = (names[0], LeftOutError) if names else ("nothing", SampleError)
+            raise error(
                 sample.id, f"holds {have} of the space's {sorted(model.modalities)}; binding needs at least two"
             )
         if self.anchors is not None and not set(self.anchors) & set(names):

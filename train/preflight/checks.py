@@ -9,25 +9,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import torch
 from rich.console import Console
 
 from omni.config.components import build
 from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
+from omni.readers.held_out import hold_out
 from omni.readers.sources import Source
 from omni.recipe.schema import Recipe, SourceConfig, TrainConfig
 from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.mixing import Draw, MixingPlan, mixing_shares
 from train.data.packing import describe_global_batch, global_batch_size
 from train.data.prepared import PreparedSamples, split_bad
+from train.data.run_data import data_fingerprints
 from train.data.sources import open_sources
 from train.data.streams import refuse_packs_of_streams
 from train.objectives.contract import ObjectiveContract
 from train.preflight.memory_estimate import activation_bytes, estimate_memory
+from train.preflight.rows import check_rows
 from train.preflight.view import Report, render_prompt
 from train.run import checkpoints
 from train.run.initialisation import make_model
+from train.run.resuming import find_checkpoint
+from train.run.saved_run import SavedRun, read_saved_run
 from train.run.step import TrainingStep
 
 _SAMPLES = 16  # of each data set
@@ -56,11 +62,14 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = recipe.train
     batch_size = global_batch_size(config, processes)
-    _check_output(recipe, batch_size, report)
+    saved = _check_output(recipe, batch_size, report)
     train = [_open(source, "data.train", report) for source in recipe.data.train]
     evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
+    train, evaluation = _hold_out(recipe, train, evaluation, report)
     _show_data(recipe, train, evaluation, batch_size, report)
-    model = _make_model(recipe, report, from_stage)
+    if saved is not None:
+        _check_same_data(saved, train, evaluation, report)
+    model = _make_model(recipe, report, from_stage, None if saved is None else saved.folder)
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
         return model
@@ -74,13 +83,16 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
     examples: list[Example] = []
     for source in [*train, *evaluation]:
         if source is not None:
+            modalities = [] if model.language_model is None else [*model.modalities]
+            check_rows(source, modalities, _SAMPLES, recipe.data.max_bad_share, report)
             examples += _check_samples(source, model, objective, recipe, report)
     if examples and model.language_model is not None:
         _show_memory(model, objective, examples, config, processes, report)
     return model
 
 
-def _check_output(recipe: Recipe, batch_size: int, report: Report) -> None:
+def _check_output(recipe: Recipe, batch_size: int, report: Report) -> SavedRun | None:
+    """Return the run that is continued, if there is one."""
     folder = Path(recipe.train.output_dir)
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     try:
@@ -88,21 +100,50 @@ def _check_output(recipe: Recipe, batch_size: int, report: Report) -> None:
             pass
     except OSError as error:
         report.problem("output", f"train.output_dir {folder}: {existing} cannot be written to ({error})")
-        return
-    last = folder / checkpoints.LAST
-    if recipe.train.resume == "never" or not last.exists():
-        if recipe.train.resume == "must":
-            report.problem("output", f"train.resume is must, but there is no {last}; use auto to begin a new run")
-            return
-        deletes = " after DELETING the run that is there" if last.exists() else ""
-        report.good("output", f"{folder}: a new run begins{deletes}")
-        return
+        return None
     try:
-        state = checkpoints.read_state(last)
-        checkpoints.check_same_run(recipe, batch_size, state, last)
-        report.good("output", f"{folder}: continues after step {state['run']['step']}")
+        found = find_checkpoint(folder, recipe.train.resume)
+        if found is None:
+            deletes = " after DELETING the run that is there" if (folder / checkpoints.LAST).exists() else ""
+            report.good("output", f"{folder}: a new run begins{deletes}")
+            return None
+        for note in found.notes:
+            report.warning("output", note)
+        saved = read_saved_run(recipe, batch_size, found.folder)
+        report.good("output", f"{folder}: continues after step {saved.state.step}")
+        return saved
     except _REFUSALS as error:
         report.problem("output", str(error))
+        return None
+
+
+_Sources = list[Source | None]
+
+
+def _hold_out(recipe: Recipe, train: _Sources, evaluation: _Sources, report: Report) -> tuple[_Sources, _Sources]:
+    """Return the data sets as `data.held_out_share` divides them; None stands for one that cannot be opened."""
+    data = recipe.data
+    opened = [source for source in train if source is not None]
+    if len(opened) < len(train):
+        return train, evaluation
+    try:
+        split = hold_out(opened, data.held_out_share, data.held_out_by)
+    except ValueError as error:
+        report.problem("held out", str(error))
+        return train, evaluation
+    if split.held_out:
+        report.good("held out", split.describe())
+    return [*split.train], [*evaluation, *split.held_out]
+
+
+def _check_same_data(saved: SavedRun, train: _Sources, evaluation: _Sources, report: Report) -> None:
+    opened = [[source for source in part if source is not None] for part in (train, evaluation)]
+    if [len(part) for part in opened] != [len(train), len(evaluation)]:
+        return
+    try:
+        saved.check_data(data_fingerprints(*opened))
+    except ValueError as error:
+        report.problem("data", str(error))
 
 
 def _open(config: SourceConfig, key: str, report: Report) -> Source | None:
@@ -148,12 +189,13 @@ def _describe_plan(config: TrainConfig, batch_size: int, epoch_length: int) -> s
     return f"{steps:,} steps of {batch}: {steps * batch_size / epoch_length:.2f} epochs"
 
 
-def _make_model(recipe: Recipe, report: Report, from_stage: EncoderStack | None) -> EncoderStack | None:
+def _make_model(
+    recipe: Recipe, report: Report, from_stage: EncoderStack | None, checkpoint: Path | None
+) -> EncoderStack | None:
     device = torch.device("cpu")
-    last = Path(recipe.train.output_dir) / checkpoints.LAST
     try:
-        if recipe.train.resume != "never" and last.exists():
-            return make_model(recipe, last, device)[0]
+        if checkpoint is not None:
+            return make_model(recipe, checkpoint, device)[0]
         if from_stage is not None and recipe.init_from is not None and not Path(recipe.init_from).exists():
             report.good("model", f"begins with {recipe.init_from}, which the stage before will write")
             return _go_on_with(from_stage, recipe, device)
@@ -213,6 +255,12 @@ def _check_samples(
         BadSample(item.id, source.name, f"{max(item.lengths)} tokens; {limit} are allowed", BadSampleKind.TOO_LONG)
         for item in too_long
     ]
+    left_out = [item for item in bad if item.kind is BadSampleKind.LEFT_OUT]
+    bad = [item for item in bad if item.kind is not BadSampleKind.LEFT_OUT]
+    if left_out:
+        what = f"{source.name}: {len(left_out)} of {count} samples are left out, and not counted as bad"
+        line = f"{what}, such as {left_out[0].id}: {left_out[0].reason}"
+        (report.problem if len(left_out) == count else report.warning)("samples", line)
     too_long_share = sum(item.kind is BadSampleKind.TOO_LONG for item in bad) / count
     if bad:
         what = f"{source.name}: {len(bad)} of {count} samples cannot be used"
@@ -263,7 +311,8 @@ def _show_memory(
         what = f"{batch} x layers x {kept} numbers, and the logits of the answers"
     else:
         activations, what = 0.0, "none of the LLM, which this objective does not run"
-    counts = [processes] if processes > 1 else [1, 8]
+    num_here = max(1, torch.accelerator.device_count()) if torch.accelerator.is_available() else 1
+    counts = [processes] if processes > 1 or num_here == 1 else [1, num_here]
     estimates = [estimate_memory(model, count, activations) for count in counts]
     rows = []
     for index, first in enumerate(estimates[0]):
@@ -275,6 +324,17 @@ def _show_memory(
     parts = ("weights", "gradients", "optimizer", "activations", "on the host")
     report.table("memory of each device, estimated", ("", *names, *parts), rows)
     report.note(f"Parts are for {names[-1]}. Activations: {what}; encoders, adapters and the allocator come on top.")
+    report.note(_this_machine(num_here))
+
+
+def _this_machine(num_devices: int) -> str:
+    memory = _size(psutil.virtual_memory().total)
+    if not torch.cuda.is_available():
+        return f"This machine has {memory} of memory for {num_devices} device{'s' if num_devices > 1 else ''}."
+    devices = " and ".join(
+        _size(torch.cuda.get_device_properties(index).total_memory) for index in range(torch.cuda.device_count())
+    )
+    return f"This machine has {memory} of memory, and on its devices {devices}."
 
 
 def _size(number: float) -> str:

@@ -1,5 +1,7 @@
 """Checkpoints of a run: a model folder with the state of training in it, written as one atomic step.
 
+The checksums of all files are written last (`omni.runtime.checksums`), so that `train.run.resuming` finds damage.
+
 No state of random generators is kept: every forward pass is seeded by its place in the run
 (see `train.runtime.seeding`).
 """
@@ -15,15 +17,18 @@ from typing import Any
 import safetensors
 import torch
 
+from omni.config import from_dict
 from omni.model.encoder_stack import EncoderStack
 from omni.recipe.schema import Recipe
-from omni.runtime.files import recover_directory, replace_directory
+from omni.runtime.checksums import write_checksums
+from omni.runtime.files import replace_directory
 from train.data.packing import PACKS
 from train.run.step import TrainingStep
 from train.runtime.save_errors import SaveError, explain_failure
 
 LAST, BEST = "last", "best"
 _STATE = "trainer_state"
+STATE_FILE, WEIGHTS_FILE = f"{_STATE}/state.json", f"{_STATE}/weights.pt"
 
 # What may differ between a run and its continuation, because it does not change what is computed.
 _FREE_TO_CHANGE = {
@@ -60,13 +65,13 @@ def save_checkpoint(
     try:
         with replace_directory(folder) as temporary:
             training_step.model.write(temporary)
-            trainer_state = temporary / _STATE
-            trainer_state.mkdir()
+            (temporary / _STATE).mkdir()
             # Serialised in memory first: torch's own file writer turns a full disk into an obscure RuntimeError.
             buffer = io.BytesIO()
             torch.save([optimizer_state, training_step.objective_state()], buffer)
-            (trainer_state / "weights.pt").write_bytes(buffer.getvalue())
-            (trainer_state / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+            (temporary / WEIGHTS_FILE).write_bytes(buffer.getvalue())
+            (temporary / STATE_FILE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+            write_checksums(temporary)
     except (OSError, safetensors.SafetensorError) as error:
         raise _save_error(folder, error) from error
 
@@ -76,40 +81,32 @@ def save_model_only(folder: Path, model: EncoderStack) -> None:
     try:
         with replace_directory(folder) as temporary:
             model.write(temporary)
+            write_checksums(temporary)
     except (OSError, safetensors.SafetensorError) as error:
         raise _save_error(folder, error) from error
 
 
-def find_checkpoint(output_dir: Path, resume: str) -> Path | None:
-    """Return the checkpoint that a run continues from, or None to begin anew.
-
-    Raises:
-        FileNotFoundError: `resume` is "must" and there is none.
-        ValueError: what is there is no checkpoint of a run.
-    """
-    folder = output_dir / LAST
-    recover_directory(folder)
-    if resume == "never" or not folder.exists():
-        if resume == "must":
-            raise FileNotFoundError(f"train.resume is must, but there is no {folder}; use auto to begin a new run")
-        return None
-    if not (folder / _STATE / "state.json").is_file():
-        raise ValueError(f"{folder} has no {_STATE}, so it cannot be continued; use it as init_from of another run")
-    return folder
-
-
 def read_state(folder: Path) -> dict[str, Any]:
-    """Return the JSON values that `save_checkpoint` was given."""
-    path = folder / _STATE / "state.json"
+    """Return the JSON values that `save_checkpoint` was given. Raises ValueError if they are damaged."""
+    path = folder / STATE_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no text
         raise ValueError(f"{path} is damaged ({error}); begin anew with --train.resume never") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} is damaged (it holds a {type(state).__name__}); begin anew with --train.resume never")
+    return state
 
 
 def load_training_state(folder: Path, training_step: TrainingStep, optimizer: torch.optim.Optimizer) -> None:
-    """Load the state of the optimiser and the weights of the objective."""
-    optimizer_state, objective_state = torch.load(folder / _STATE / "weights.pt", map_location="cpu", weights_only=True)
+    """Load the state of the optimiser and the weights of the objective. Raises ValueError if they are damaged."""
+    try:
+        optimizer_state, objective_state = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load's errors for a damaged file are of a dozen types
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"{folder / WEIGHTS_FILE} is damaged ({reason}); begin anew with --train.resume never"
+        ) from error
     optimizer.load_state_dict(optimizer_state)
     training_step.load_objective_state(objective_state)
 
@@ -120,7 +117,9 @@ def check_same_run(recipe: Recipe, global_batch_size: int, state: dict[str, Any]
     Raises:
         ValueError: naming every key that differs.
     """
-    before, now = _flatten(state["recipe"]), _flatten(asdict(recipe))
+    before, now = _flatten(_in_full(state["recipe"])), _flatten(asdict(recipe))
+    if before.get("data.held_out_share") == now["data.held_out_share"] == 0:
+        before["data.held_out_by"] = now["data.held_out_by"]  # says how to do nothing
     problems = [
         f"{key}: {before.get(key)!r} before, {now.get(key)!r} now"
         for key in sorted(before.keys() | now.keys())
@@ -133,6 +132,15 @@ def check_same_run(recipe: Recipe, global_batch_size: int, state: dict[str, Any]
             f"{folder} holds a run with other settings:\n  " + "\n  ".join(problems) + "\nChoose another "
             "--train.output_dir, or begin anew in this one with --train.resume never (which deletes that run)"
         )
+
+
+def _in_full(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return a saved recipe with the keys that did not exist yet when it was saved."""
+    data = {"held_out_by": "answers", **recipe["data"]}  # the only way that there was
+    try:
+        return asdict(from_dict(Recipe, {**recipe, "data": data}, "recipe"))
+    except ValueError:  # it has keys that do not exist any more, which are named as a difference
+        return {**recipe, "data": data}
 
 
 def _global_batch(recipe: Recipe) -> str:
@@ -158,11 +166,12 @@ def keep_step(output_dir: Path, step: int, keep: int) -> None:
     folder = output_dir / f"step-{step:07d}"
     with explain_failure(folder), replace_directory(folder) as temporary:
         shutil.copytree(output_dir / LAST, temporary, dirs_exist_ok=True)
-    for older in _step_folders(output_dir)[:-keep]:
+    for older in step_folders(output_dir)[:-keep]:
         shutil.rmtree(older, ignore_errors=True)
 
 
-def _step_folders(output_dir: Path) -> Sequence[Path]:
+def step_folders(output_dir: Path) -> Sequence[Path]:
+    """Return the copies of earlier checkpoints, the oldest first."""
     return sorted(folder for folder in output_dir.glob("step-*") if folder.is_dir())
 
 

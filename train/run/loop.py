@@ -5,7 +5,7 @@ The loss of a step is the mean over all answer tokens of the global batch, howev
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from omni.model.batch import Example
 from omni.model.encoder_stack import EncoderStack
 from omni.model.expert_balance import with_shares
 from omni.recipe.schema import Recipe
+from omni.runtime.files import recover_directory
+from omni.runtime.folder_lock import FolderLock
+from train.data.bad_samples import BadSample, BadSampleKind
 from train.data.input_meter import InputMeter, InputTimes
 from train.data.loading import load_batches
 from train.data.packing import global_batch_size
@@ -21,23 +24,25 @@ from train.data.run_data import open_run_data
 from train.data.sources import check_questions
 from train.objectives.context import RunContext
 from train.run import messages
+from train.run.checkpoints import LAST
 from train.run.evaluation import Evaluation
 from train.run.learner import make_learner, make_runner
 from train.run.metrics import MetricsLog
 from train.run.optimizer import set_learning_rate
 from train.run.progress import TrainingProgress
 from train.run.records import RunRecords
+from train.run.resuming import FoundCheckpoint, find_checkpoint, log_notes
 from train.run.run_state import RunInterruptedError, RunState
-from train.run.saved_run import find_saved_run
+from train.run.saved_run import read_saved_run
 from train.run.saving import RunFolder
 from train.run.schedule import learning_rate, schedule_share
 from train.run.setup import SamplePreparation, plan_run, start_feature_cache
 from train.run.step import TrainingStep
 from train.run.updates import Update, Updates
 from train.runtime.interrupts import Interrupts
-from train.runtime.processes import from_all
+from train.runtime.processes import from_all, from_main
 from train.runtime.save_errors import prepare_output
-from train.strategies import make_accelerator, read_strategy
+from train.strategies import Strategy, make_accelerator, read_strategy
 
 
 class Trainer:
@@ -54,12 +59,24 @@ class Trainer:
         strategy = read_strategy()
         self.accelerator = accelerator = make_accelerator(config.precision)
         batch_size = global_batch_size(config, accelerator.num_processes)
-        if accelerator.is_main_process:
-            prepare_output(self.output_dir)
-        saved = find_saved_run(recipe, batch_size)
+        self._lock: FolderLock | None = None  # of the main process
+        from_main(accelerator, self._lock_output)
+        try:
+            self._set_up(recipe, strategy, batch_size)
+        except BaseException:
+            self._unlock_output()
+            raise
+
+    def _set_up(self, recipe: Recipe, strategy: Strategy, batch_size: int) -> None:
+        config, accelerator = self.config, self.accelerator
+        found = from_main(accelerator, self._find_checkpoint)
+        saved = None if found is None else read_saved_run(recipe, batch_size, found.folder)
         self.data = open_run_data(
             recipe.data, config, accelerator.num_processes, {} if saved is None else saved.streams
         )
+        fingerprints = from_main(accelerator, self.data.fingerprints)
+        if saved is not None:
+            saved.check_data(fingerprints)
         self.learner = make_learner(recipe, saved, strategy, accelerator, batch_size)
         self.prepared = SamplePreparation(self.learner, config)
         own = self.training_step.sample_objective
@@ -75,7 +92,9 @@ class Trainer:
             self.learner, self.data, self.steps, config, self.state.step, warn=accelerator.is_main_process
         )
         self.runner = make_runner(self.learner, recipe, saved, strategy, accelerator)
-        self.folder = RunFolder(self.output_dir, recipe, accelerator, self.data, self.steps, self.learner, self.runner)
+        self.folder = RunFolder(
+            self.output_dir, recipe, accelerator, self.data, fingerprints, self.steps, self.learner, self.runner
+        )
         self.folder.begin(self.state.step, is_new=saved is None)
         self.encoder_release.before_training(self.data.train)
         self.metrics = MetricsLog(self.output_dir, self.state.step) if accelerator.is_main_process else None
@@ -96,23 +115,33 @@ class Trainer:
         return self.records.state
 
     def run(self) -> RunState:
-        """Train to the end.
+        """Train to the end. The output folder is this run's until then, and after an error no longer.
 
         Raises:
             RunInterruptedError: SIGINT or SIGTERM came, the step was finished and saved.
             TooManyBadSamplesError, NonFiniteLossError, SaveError: it cannot go on; last/ holds the latest checkpoint.
         """
+        try:
+            return self._run()
+        finally:
+            self._unlock_output()
+
+    def _run(self) -> RunState:
         num_steps, state = self.steps.num_steps, self.state
         progress = TrainingProgress(num_steps, state.step, shown=self.accelerator.is_main_process)
         # an encoder that was released opens its folders again
         with self.recipe.opens_folders(), Interrupts() as interrupts, progress as self.progress:
             if state.step == num_steps:
+                self._refuse_untrained()
                 self.progress.line(f"this run is already done: {self._summary()}")
                 return state
             processes = self.accelerator.num_processes
             self.progress.line(messages.greeting(self.learner, self.steps, state.step, processes))
+            if self.data.held_out is not None:
+                self.progress.line(f"data.held_out_share: {self.data.held_out}")
+            self._has_said_left_out = False
             self.updates = Updates(self.learner, self.runner, self.config, lambda: interrupts.signal_number)
-            self.input_meter = InputMeter(self.config.num_workers)
+            self.input_meter = InputMeter(self.config.num_workers, bool(self.config.feature_cache))
             batches = self._batches()
             self._evaluate_if_due()
             while state.step < num_steps:
@@ -122,6 +151,8 @@ class Trainer:
                     self._save()
                     message = messages.how_to_resume(state, self.steps, self.folder.last)
                     raise RunInterruptedError(signal_number, message)
+                if state.step == num_steps:
+                    self._refuse_untrained()
                 self._evaluate_if_due()
                 self._save_if_due()
                 done = self.steps.num_draws_until(state.step)
@@ -129,6 +160,22 @@ class Trainer:
                     batches = self._batches()  # with workers that do not hold the weights either
             self._finish()
         return state
+
+    def _lock_output(self) -> None:
+        """Make the output folder this run's alone; for the main process."""
+        self._lock = prepare_output(self.output_dir)
+
+    def _unlock_output(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _find_checkpoint(self) -> FoundCheckpoint | None:
+        """Find what the run goes on from; for the main process."""
+        recover_directory(self.output_dir / LAST)
+        found = find_checkpoint(self.output_dir, self.config.resume)
+        log_notes(found)
+        return found
 
     def _context(self) -> RunContext:
         return RunContext(
@@ -165,7 +212,16 @@ class Trainer:
         for sample in self.records.bad_samples.record(num_seen, all_bad, self.state.step + 1):
             self.progress.line(f"skipped {sample.id} of {sample.source}: {sample.reason}")
         self.state.samples += num_seen - len(all_bad)
+        self._say_what_is_left_out(all_bad)
         return micro_batches
+
+    def _say_what_is_left_out(self, found: Sequence[BadSample]) -> None:
+        """Say once why samples are left out, and which the first is."""
+        first = next((sample for sample in found if sample.kind is BadSampleKind.LEFT_OUT), None)
+        if first is not None and not self._has_said_left_out:
+            self._has_said_left_out = True
+            what = f"left out, and rows like it: {first.id} of {first.source}: {first.reason}"
+            self.progress.line(f"{what}. They are not counted as bad")
 
     def _train_step(self, micro_batches: list[list[Example]], started: float) -> int:
         """Make one update of the weights; return the number of the signal that asks to stop, or 0."""
@@ -181,6 +237,7 @@ class Trainer:
             self._skip_or_stop(update)
         elif num_tokens:
             state.add_loss(update.loss, num_tokens)
+            state.trained_steps += update.gradient_norm > 0
         state.step += 1
         seconds = time.perf_counter() - started
         self.input_meter.add(self.input_times, seconds)
@@ -244,10 +301,14 @@ class Trainer:
         if every is not None and step % every == 0 and step < self.steps.num_steps:
             self._save()
 
+    def _refuse_untrained(self) -> None:
+        """Raise ValueError at the end of a run of which no step trained anything, with the reasons."""
+        if self.state.trained_steps == 0:
+            trained = self.learner.training_step.model.trainable_parameters()
+            raise ValueError(messages.nothing_trained(self.state, self.records.bad_samples, [*trained]))
+
     def _finish(self) -> None:
         bad_samples = self.records.bad_samples
-        if bad_samples.num_seen == bad_samples.num_bad:
-            raise ValueError(f"nothing was trained. {bad_samples.summary()}")
         self._save()
         if self.state.best_loss is None:
             self.folder.save_best(self.records)  # nothing to choose by: the last one it is

@@ -1,8 +1,10 @@
 """The sentences that a run says to the person who waits for it, and the figures of packing in them."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from train.data.bad_samples import BadSampleLog
 from train.data.step_plan import StepPlan
 from train.run.learner import Learner
 from train.run.run_state import RunState
@@ -33,6 +35,25 @@ def summary(state: RunState, steps: StepPlan, packing: bool, best: Path) -> str:
     loss = "" if state.best_loss is None else f", best evaluation loss {state.best_loss:.4f}"
     packed = f", {_packed(state, steps)}" if packing and state.padded_positions else ""
     return f"{state.step} steps, {state.samples:,} samples{packed}{loss}; the model is in {best}"
+
+
+def nothing_trained(state: RunState, bad_samples: BadSampleLog, trained: Sequence[str]) -> str:
+    """Say why none of the steps of a run trained anything; `trained` are the names of the weights that should be."""
+    reasons: list[str] = []
+    if bad_samples.num_left_out:
+        reasons.append(f"{bad_samples.num_left_out:,} samples were left out, for the reason above")
+    if bad_samples.num_bad:
+        reasons.append(bad_samples.summary())
+    if state.skipped_steps:
+        reasons.append(f"{state.skipped_steps:,} steps were skipped, since their loss or gradient was not finite")
+    if bad_samples.num_seen > bad_samples.num_bad and state.skipped_steps < state.step:
+        parts = sorted({".".join(name.split(".")[:3]) for name in trained})
+        shown = ", ".join(parts[:5]) + (" and others" if len(parts) > 5 else "")
+        reasons.append(
+            f"the loss does not depend on what is trained ({shown}): its gradient was zero in every step. Do the rows "
+            "hold the media that these parts read (--dry_run shows), and are there at least two to compare in a step?"
+        )
+    return f"nothing was trained: none of the {state.step:,} steps changed a weight. " + "\n".join(reasons)
 
 
 def how_to_resume(state: RunState, steps: StepPlan, last: Path) -> str:

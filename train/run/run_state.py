@@ -28,6 +28,7 @@ class RunState:
     loss_sum: float = 0.0  # nats, over the answer tokens since the last line of metrics
     token_sum: int = 0
     skipped_steps: int = 0  # because their loss or gradient was not finite
+    trained_steps: int = 0  # that changed weights: with answers to learn from, and a gradient that is not zero
     # of all forward passes so far; see train.data.packing.positions_taken
     tokens: int = 0
     padded_positions: int = 0

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from accelerate import Accelerator
 
@@ -30,6 +31,7 @@ class RunFolder:
     recipe: Recipe
     accelerator: Accelerator
     data: RunData
+    fingerprints: dict[str, Any]  # of the data; see `RunData.fingerprints`
     steps: StepPlan
     learner: Learner
     runner: StepRunner
@@ -76,6 +78,7 @@ class RunFolder:
                 "global_batch_size": self.steps.global_batch_size,
                 "card_before": to_dict(self.learner.card_before),
                 "streams": self.data.streams_state(),
+                "data": self.fingerprints,
                 **records.as_json(),
             }
             checkpoints.save_checkpoint(self.last, self.learner.training_step, optimizer_state, state)

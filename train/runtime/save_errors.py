@@ -7,6 +7,7 @@ from pathlib import Path
 import safetensors
 
 from omni.runtime.files import remove_abandoned
+from omni.runtime.folder_lock import FolderInUseError, FolderLock
 
 
 class SaveError(RuntimeError):
@@ -36,19 +37,28 @@ def append_line(path: Path, line: str) -> None:
         stream.write(line + "\n")
 
 
-def prepare_output(folder: Path) -> None:
-    """Make the output folder, without what killed processes left, and try to write in it: better now than after hours.
+def prepare_output(folder: Path) -> FolderLock:
+    """Make the output folder, lock it and try to write in it: better now than after hours.
+
+    What killed processes left half-written there goes. The lock is the caller's to release.
 
     Raises:
-        ValueError: it cannot be made, or nothing can be written there.
+        ValueError: another run writes there, the folder cannot be made, or nothing can be written to it.
     """
-    probe = folder / ".writable"
+    lock, probe = FolderLock(folder), folder / ".writable"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
         remove_abandoned(folder)
         probe.write_text("x", encoding="utf-8")
         probe.unlink()
+        return lock
+    except FolderInUseError as error:
+        raise FolderInUseError(
+            f"train.output_dir: {error}. Nothing was changed. Wait until it ends, stop it, or choose another "
+            "--train.output_dir"
+        ) from None
     except OSError as error:
+        lock.release()
         raise ValueError(
             f"train.output_dir: nothing can be written to {folder} ({error.strerror or error}); choose another folder, "
             "or fix its permissions or the room on its disk"

@@ -43,6 +43,19 @@ def num_entries(tmp_path: Path) -> int:
     return sum(shard.num_entries() for shard in list_shards(tmp_path / "cache"))
 
 
+def test_stats_name_the_encoders(tmp_path: Path, tiny_llm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Trainer(load_recipe(recipe(tmp_path, tiny_llm), ["--data.max_bad_share", "0.5"])).run()
+    capsys.readouterr()
+    assert main(["cache", "--stats", "--dir", str(tmp_path / "cache")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if "SensorEncoder of image" in line]) == 1
+    assert len([line for line in lines if "SensorEncoder of sound" in line]) == 1
+    for name in (tmp_path / "cache").glob("*/encoder.txt"):
+        name.unlink()  # as in caches of earlier versions
+    assert main(["cache", "--stats", "--dir", str(tmp_path / "cache")]) == 0
+    assert "(of an earlier version)" in capsys.readouterr().out
+
+
 @pytest.mark.distributed
 def test_two_processes_build_what_training_then_finds(tmp_path: Path, tiny_llm: Path) -> None:
     path = recipe(tmp_path, tiny_llm)

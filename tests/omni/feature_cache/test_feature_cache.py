@@ -4,9 +4,12 @@ import logging
 import multiprocessing
 import os
 import random
+import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -398,3 +401,94 @@ def test_a_place_that_cannot_be_written_is_said_once(tmp_path: Path, caplog: pyt
     for number in range(2):
         cache.put(name_of(number), FINGERPRINT, make_features(number))
     assert caplog.text.count("no longer cached") == 1
+
+
+# --- several users ---
+
+ALICE, BOB = 54321, 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes other users")
+
+
+@contextmanager
+def user(number: int, umask: int) -> Iterator[None]:
+    """Be another user, without the rights of root, for a moment."""
+    before = os.umask(umask)
+    os.seteuid(number)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.umask(before)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that all users may write to, outside of pytest's own, which only one may read."""
+    folder = Path(tempfile.mkdtemp(prefix="omni-shared-", dir="/tmp"))
+    folder.chmod(0o2777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@needs_root
+def test_users_with_different_umasks_share_a_folder_that_both_may_write_to(shared: Path) -> None:
+    with user(ALICE, 0o077):
+        fill(shared, range(4))
+    with user(BOB, 0o022):
+        cache = FeatureCache(shared)
+        assert all(is_right(cache, number) for number in range(4))
+        fill(shared, range(4, 8))
+    with user(ALICE, 0o077):
+        assert all(is_right(FeatureCache(shared), number) for number in range(8))
+        assert prune(shared, 0).num_denied == 0
+    assert list_shards(shared) == []
+
+
+@needs_root
+def test_features_that_another_user_keeps_to_himself_are_computed_again_with_the_command_to_share_them(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with user(ALICE, 0o022):
+        fill(shared, range(4))
+    for file in shared.rglob("*"):
+        file.chmod(0o755 if file.is_dir() else 0o600)
+    with user(BOB, 0o022):
+        cache = FeatureCache(shared)
+        assert not any(is_right(cache, number) for number in range(4))
+        cache.put(name_of(9), FINGERPRINT, make_features(9, dim=64))
+        pruned = prune(shared, 0)
+    assert pruned.num_denied == 1
+    read, written = (record.getMessage() for record in caplog.records)
+    assert "features cannot be read, and will be computed again: Permission denied" in read
+    assert f"belongs to {ALICE} and has mode 600" in read
+    assert "features are no longer cached: Permission denied" in written
+    for message in (read, written):
+        assert f"chgrp -R GROUP {shared} && chmod -R g+rwX {shared}" in message
+    assert cache.write_error
+
+
+@needs_root
+def test_a_folder_that_may_not_be_listed_is_said_and_holds_nothing(
+    shared: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared.chmod(0o777)
+    with user(ALICE, 0o022):
+        fill(shared, range(2))
+    next(shared.iterdir()).chmod(0o700)
+    with user(BOB, 0o022):
+        cache = FeatureCache(shared)
+        assert not cache.contains(name_of(0), FINGERPRINT)
+        assert cache.get(name_of(0), FINGERPRINT) is None
+        assert list_shards(shared) == []
+    assert len(caplog.records) == 1
+    assert "has mode 700" in caplog.text
+
+
+def test_a_cache_that_one_user_has_alone_keeps_its_modes(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        fill(tmp_path / "cache", range(2))
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "cache").rglob("*.*")}
+    assert modes <= {0o600, 0o700}

@@ -102,7 +102,7 @@ def test_a_folder_tells_what_is_in_it_without_the_model(tiny_llm: Path, tmp_path
 
 
 def test_a_folder_holds_only_what_was_trained(saved: Path) -> None:
-    assert files(saved) == ["README.md", "adapter.safetensors", "config.yaml"]
+    assert files(saved) == ["README.md", "SHA256SUMS", "adapter.safetensors", "config.yaml"]
     assert all(".adapter." in name for name in load_file(saved / "adapter.safetensors"))
 
 
@@ -162,6 +162,44 @@ def test_a_damaged_weights_file_is_named(saved: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ValueError, match=r"adapter\.safetensors is damaged"):
         OmniModel.load(saved)
+
+
+def flip_a_bit(file: Path) -> None:
+    """In the middle, where the numbers of a file of weights are."""
+    content = bytearray(file.read_bytes())
+    content[len(content) * 2 // 3] ^= 1
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_in_any_weights_is_found_and_one_in_what_people_edit_is_said(
+    tiny_llm: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    random_model(tiny_llm, lora="shared").save(tmp_path / "model")
+    whole = {file: file.read_bytes() for file in (tmp_path / "model").rglob("*") if file.is_file()}
+    weights = {"adapter.safetensors", "adapter_model.safetensors", "adapter_config.json", "SHA256SUMS"}
+    assert {file.name for file in whole} == weights | {"config.yaml", "README.md"}
+    for file, content in whole.items():
+        if file.name in weights:
+            flip_a_bit(file)
+            with pytest.raises(ValueError, match=rf"damaged.*|{file.name}"):
+                OmniModel.load(tmp_path / "model")
+            file.write_bytes(content)
+    assert not caplog.records
+    config = tmp_path / "model" / "config.yaml"
+    config.write_text(config.read_text().replace("'image: '", "'picture: '"))
+    OmniModel.load(tmp_path / "model")
+    assert "config.yaml is not as it was written" in caplog.text
+
+
+def test_combining_finds_a_flipped_bit(saved: Path) -> None:
+    flip_a_bit(saved / "adapter.safetensors")
+    with pytest.raises(ValueError, match=r"model is damaged: adapter\.safetensors is not what was written"):
+        OmniModel.combine({"image": saved})
+
+
+def test_a_folder_of_an_earlier_version_has_no_checksums_and_loads(saved: Path) -> None:
+    (saved / "SHA256SUMS").unlink()
+    OmniModel.load(saved)
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,12 @@ def test_an_imported_model_generates_scores_and_says_how_it_is_to_be_asked(every
 
 
 def test_nothing_of_encoders_or_llm_is_in_the_folder(files: Files, everything: Path) -> None:
-    assert sorted(file.name for file in everything.iterdir()) == ["README.md", "adapter.safetensors", "config.yaml"]
+    assert sorted(file.name for file in everything.iterdir()) == [
+        "README.md",
+        "SHA256SUMS",
+        "adapter.safetensors",
+        "config.yaml",
+    ]
     assert all(".adapter." in name for name in load_file(everything / "adapter.safetensors"))
     config = (everything / "config.yaml").read_text()
     assert all(str(path.resolve()) in config for path in files.encoders.values())

@@ -150,6 +150,7 @@ def test_the_command_says_what_it_took_and_the_folder_stays_where_it_is(
     assert f"left out: {num_llm} of the LLM, which is loaded by itself" in said
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == [
         "README.md",
+        "SHA256SUMS",
         "adapter.safetensors",
         "config.yaml",
     ]

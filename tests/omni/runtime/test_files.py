@@ -100,3 +100,29 @@ def test_a_file_is_replaced_in_one_step_and_readable_by_others(tmp_path: Path) -
 def test_recovering_a_folder_that_was_never_there_does_nothing(tmp_path: Path) -> None:
     recover_directory(tmp_path / "model")
     assert not os.listdir(tmp_path)
+
+
+SAVER = """
+import sys, time
+from pathlib import Path
+from omni.runtime.files import recover_directory, replace_directory
+name, folder = sys.argv[1], Path(sys.argv[2])
+for _ in range(40):
+    with replace_directory(folder) as temporary:
+        for number in range(5):
+            (temporary / str(number)).write_text(name)
+    recover_directory(folder)  # as a reader does
+"""
+
+
+def test_processes_that_save_to_one_folder_wait_for_each_other(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", SAVER]
+    savers = [
+        subprocess.Popen([*words, name, str(tmp_path / "model")], stderr=subprocess.PIPE, text=True) for name in "abc"
+    ]
+    for saver in savers:
+        assert saver.wait(120) == 0, saver.communicate()[1]
+    texts = [file.read_text() for file in (tmp_path / "model").iterdir()]
+    assert len(texts) == 5
+    assert len(set(texts)) == 1
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]

@@ -36,6 +36,16 @@ def test_hint_comes_once_and_only_when_waiting_dominates() -> None:
     assert meter.hint() is None
 
 
+@pytest.mark.parametrize("has_feature_cache", [False, True])
+def test_the_hint_advises_a_feature_cache_only_where_there_is_none(has_feature_cache: bool) -> None:
+    meter = InputMeter(1, has_feature_cache)
+    for _ in range(7):
+        meter.add([InputTimes(0.9, 1.0, 1)], 1.0)
+    hint = str(meter.hint())
+    assert "raise train.num_workers" in hint
+    assert ("set train.feature_cache" in hint) is not has_feature_cache
+
+
 def test_metrics_of_a_run_show_the_wait(tmp_path, tiny_llm, capsys) -> None:  # type: ignore[no-untyped-def]
     data = write_manifest(tmp_path / "data", mixed_rows())
     trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data, steps=2, num_workers=1)))

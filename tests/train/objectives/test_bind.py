@@ -1,5 +1,6 @@
 """Binding modalities in a joint space: the whole batch whatever its pieces, frozen anchors, folders, and refusals."""
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from safetensors.numpy import load_file
 from torch import Tensor
 
@@ -17,8 +19,10 @@ from omni.readers import open_dataset
 from omni.samples.messages import parse_sample
 from tests.tiny_space import tiny_space
 from tests.train.runs import metrics, row, run, write_manifest
+from train.data.bad_samples import LeftOutError
 from train.objectives import BindObjective, EmbeddedRows
-from train.recipe import load_recipe
+from train.preflight.checks import preflight
+from train.recipe import load_recipe, load_recipes
 from train.run.loop import Trainer
 
 WORDS = ["frog", "dog", "drum", "bell", "cat", "cow", "car", "bird"]
@@ -222,13 +226,43 @@ def test_rows_that_cannot_be_bound_say_why() -> None:
     space, objective = tiny_space(), BindObjective(anchors=["text"])
     alone = parse_sample(row("alone", ["image:0.npy"], "a frog"))
     silent = parse_sample({"id": "silent", "messages": [{"role": "user", "content": [{"type": "image", "path": "0"}]}]})
-    with pytest.raises(ValueError, match=r"sample 'silent': holds image of the space's"):
+    with pytest.raises(LeftOutError, match=r"sample 'silent': holds image of the space's"):
         objective.prepare(space, silent)
+    empty = parse_sample({"id": "empty", "messages": [{"role": "user", "content": [{"type": "depth", "path": "0"}]}]})
+    with pytest.raises(ValueError, match=r"sample 'empty': holds nothing of the space's") as error:
+        objective.prepare(space, empty)
+    assert not isinstance(error.value, LeftOutError)
     two = parse_sample(row("two", ["image:0.npy", "image:1.npy"], "a frog"))
     with pytest.raises(ValueError, match="several items of one modality"):
         objective.prepare(space, two)
     with pytest.raises(ValueError, match=r"none of which is an anchor \(\['sound'\]\)"):
         BindObjective(anchors=["sound"]).prepare(space, alone)
+
+
+def test_rows_with_a_single_item_are_left_out_uncounted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    recipe = write_bind(tmp_path, steps=None, epochs=1, batch_size=10)
+    single = [row(f"single-{i}", [], f"a {WORDS[i]}", "what is this") for i in range(6)]  # texts alone
+    write_manifest(tmp_path / "data", [*rows(24), *single])
+    trainer = train(recipe, "--data.max_bad_share", "0")
+    assert trainer.state.samples == 24
+    logs = trainer.records.bad_samples, trainer.records.bad_evaluation_samples
+    assert [(log.num_seen, log.num_bad, log.num_left_out) for log in logs] == [(24, 0, 6)] * 2
+    assert not (tmp_path / "run/bad_samples.jsonl").exists()
+    said = capfd.readouterr().err
+    assert said.count("left out, and rows like it: single-") == 1
+    assert "binding needs at least two" in said
+    good = preflight(load_recipes(recipe), Console(file=(output := io.StringIO())))
+    assert good, output.getvalue()
+    assert "samples are left out, and not counted as bad, such as single-" in output.getvalue()
+
+
+def test_a_run_over_rows_with_single_items_alone_trains_nothing_and_ends_with_an_error(tmp_path: Path) -> None:
+    recipe = write_bind(tmp_path, steps=2)
+    write_manifest(tmp_path / "data", [row(f"single-{i}", [], f"a {WORDS[i]}", "what is this") for i in range(8)])
+    with pytest.raises(ValueError, match=r"nothing was trained: none of the 2 steps .* 24 samples were left out"):
+        train(recipe)
+    assert not (tmp_path / "run/best").exists()
+    assert not preflight(load_recipes(recipe), Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(

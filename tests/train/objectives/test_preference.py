@@ -317,7 +317,7 @@ def test_answers_are_held_out_by_the_chosen_one(tmp_path: Path, tiny_llm: Path) 
     rows = [pair_row(str(i), [], f"answer {i % 10}", "no", "what is this") for i in range(40)]
     data = write_manifest(tmp_path / "data", rows)
     recipe = write_recipe(tmp_path / "a", tiny_llm, data, objective=PREFERENCE)
-    trainer = Trainer(load_recipe(recipe, ["--data.held_out_share", "0.4"]))
+    trainer = Trainer(load_recipe(recipe, ["--data.held_out_share", "0.4", "--data.held_out_by", "answers"]))
     sides = [
         {source.dataset[row].meta["chosen"] for source in sources for row in source.rows}  # type: ignore[union-attr]
         for sources in (trainer.data.train, trainer.data.evaluation)

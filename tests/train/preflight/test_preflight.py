@@ -181,3 +181,70 @@ def test_an_objective_that_does_not_run_the_llm_needs_no_memory_of_its_layers(tm
         good, output = checked(write_recipe(tmp_path / str(number), tiny_llm, data, objective=objective))
         assert good, output
         assert ("Activations: none of the LLM" in " ".join(output.split())) == without
+
+
+def test_rows_that_should_have_media_are_named_and_stop_nothing(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(f"row-{i}", [], "a frog", "what is this") for i in range(40)]
+    rows[7]["messages"][0]["content"][0]["text"] = "what is in <image_1> here"
+    rows[9]["photo_file"] = "frog.png"
+    data = write_manifest(tmp_path / "data", rows)
+    good, output = checked(write_recipe(tmp_path / "a", tiny_llm, data))
+    found = " ".join(output.split())
+    assert good, output
+    assert "none of the 40 rows holds any media, such as row-0, though the model has image, sound" in found
+    assert "row-7: its text has '<image_1>', but it has no medium" in found
+    assert "row-9: its key 'photo_file' names 'frog.png', which is not read" in found
+    some = write_manifest(tmp_path / "some", [*rows[:3], row("seen", ["image:0.npy"], "a frog")])
+    assert "3 of 4 rows hold no media" in checked(write_recipe(tmp_path / "b", tiny_llm, some))[1]
+    all_of_them = write_manifest(tmp_path / "all", [row("seen", ["image:0.npy"], "a frog")])
+    assert "media," not in checked(write_recipe(tmp_path / "c", tiny_llm, all_of_them))[1]
+
+
+def test_a_mark_without_medium_is_found_in_any_row_with_both_named(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(f"row-{i}", ["image:0.npy"], "a frog") for i in range(100)]
+    turns = [{"role": "user", "content": "<image>\nWhat?"}, {"role": "assistant", "content": "a frog"}]
+    rows[51] = {"id": "odd", "messages": turns, "images": ["0.npy", "1.npy"]}
+    good, output = checked(write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows)))
+    assert good, output
+    assert "1 of 100 rows cannot be read" in output
+    assert "odd: the text has 1 place(s) for image items, but the row has 2 (in the text: <image>" in output
+    assert "1.npy" in output
+
+
+def test_memory_is_that_of_the_devices_here(tmp_path: Path, tiny_llm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_manifest(tmp_path / "data", [row("a", ["image:0.npy"], "a frog")])
+    recipe = write_recipe(tmp_path / "a", tiny_llm, data)
+    output = checked(recipe)[1]
+    if not torch.accelerator.is_available():
+        assert "1 device " in output
+        assert "8 devices" not in output
+    assert "This machine has" in output
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert "3 devices" in checked(recipe)[1]
+
+
+def test_what_is_held_out_is_said_with_the_answers_that_remain(tmp_path: Path, tiny_llm: Path) -> None:
+    rows = [row(f"row-{i}", ["image:0.npy"], ["a frog", "a dog", "a bell", "a drum"][i % 4]) for i in range(16)]
+    recipe = write_recipe(tmp_path / "a", tiny_llm, write_manifest(tmp_path / "data", rows))
+    good, output = checked(recipe, "--data.held_out_share", "0.25")
+    assert good, output
+    found = " ".join(output.split())
+    assert "by rows, 4 of 16 rows (25.0%) are held out; all 4 different answers remain in training" in found
+    assert "4 steps of 2 samples: 0.67 epochs" in found  # of the 12 rows that are left
+    good, output = checked(recipe, "--data.held_out_share", "0.25", "--data.held_out_by", "answers")
+    assert ("answers are in none of its rows any more" in output) if good else ("leaves nothing for" in output)
+
+
+def test_changed_data_and_damaged_checkpoints_are_found_before_a_run_goes_on(tmp_path: Path, tiny_llm: Path) -> None:
+    data = write_manifest(tmp_path / "data", mixed_rows(8))
+    recipe = write_recipe(tmp_path / "a", tiny_llm, data, steps=2, save_every=1, keep=2)
+    Trainer(load_recipe(recipe)).run()
+    state = tmp_path / "a/run/last/trainer_state/state.json"
+    state.write_text(state.read_text().replace('"step": 2', '"step": 1'))
+    good, output = checked(recipe)
+    assert good, output
+    assert "the run goes on from step-0000002/" in " ".join(output.split())
+    write_manifest(tmp_path / "data", mixed_rows(9))
+    good, output = checked(recipe)
+    assert not good
+    assert "8 rows before, 9 now" in " ".join(output.split())

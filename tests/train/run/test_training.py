@@ -88,7 +88,22 @@ def test_training_lowers_the_loss_and_leaves_frozen_weights_bit_identical(
     assert set(weights(trainer.output_dir / "last")) == trained
 
 
-@pytest.mark.parametrize("modalities", [[], ["image"], ["sound"], ["image", "sound"]])
+def test_a_run_of_which_no_step_trains_anything_ends_with_an_error(tmp_path: Path, tiny_llm: Path) -> None:
+    texts = write_manifest(tmp_path / "texts", [row(str(i), [], "a frog", "what is this") for i in range(4)])
+    recipe = write_recipe(tmp_path / "a", tiny_llm, texts, steps=2, save_every=1, evaluation=[{"path": str(texts)}])
+    for _ in range(2):  # the second goes on from the checkpoint of the first step, to the same end
+        with pytest.raises(ValueError, match=r"none of the 2 steps changed a weight.* does not depend on .*image"):
+            train(recipe)
+    assert not (tmp_path / "a/run/best").exists()
+    media = write_manifest(tmp_path / "media", [row(str(i), ["image:0.npy"], "a frog") for i in range(4)])
+    broken = recording(0)
+    broken[:] = np.nan
+    np.save(media.parent / "0.npy", broken)
+    with pytest.raises(ValueError, match=r"nothing was trained.* 2 steps were skipped"):
+        train(write_recipe(tmp_path / "b", tiny_llm, media, steps=2, non_finite="skip"))
+
+
+@pytest.mark.parametrize("modalities", [["image"], ["sound"], ["image", "sound"]])
 def test_every_subset_of_modalities_trains(tmp_path: Path, tiny_llm: Path, modalities: list[str]) -> None:
     rows = [row(str(i), [f"{name}:{i}.npy" for name in modalities], "a frog", "what is this") for i in range(4)]
     data = write_manifest(tmp_path / "data", rows)
@@ -200,7 +215,8 @@ def test_best_is_the_model_of_the_lowest_evaluation_loss(tmp_path: Path, tiny_ll
 
 
 def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tiny_llm: Path, data: Path) -> None:
-    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), ["--data.held_out_share", "0.6"]))
+    by_answers = ["--data.held_out_by", "answers", "--data.held_out_share"]
+    trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data), [*by_answers, "0.6"]))
     sides = [
         {source.dataset[row].messages[-1].text for source in sources for row in source.rows}  # type: ignore[union-attr]
         for sources in (trainer.data.train, trainer.data.evaluation)
@@ -209,8 +225,8 @@ def test_held_out_answers_are_evaluated_and_never_trained_on(tmp_path: Path, tin
     assert sides[1]
     assert not sides[0] & sides[1]
     assert sum(source.size for source in trainer.data.train + trainer.data.evaluation) == 16
-    with pytest.raises(ValueError, match=r"held_out_share 1e-09 leaves nothing for evaluation"):
-        Trainer(load_recipe(tmp_path / "a/recipe.yaml", ["--data.held_out_share", "1.e-9"]))
+    with pytest.raises(ValueError, match=r"held_out_share 1e-09 by answers leaves nothing for evaluation"):
+        Trainer(load_recipe(tmp_path / "a/recipe.yaml", [*by_answers, "1.e-9"]))
 
 
 def test_nan_in_a_recording_stops_the_run_naming_the_samples(tmp_path: Path, tiny_llm: Path) -> None:
