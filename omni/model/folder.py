@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from omni.config import ModelConfig, from_dict, to_dict
+from omni.config.yaml_text import load_yaml
 from omni.llm.language_model import SHARED_LORA
 from omni.model.card import ModelCard
 from omni.runtime.files import recover_directory
@@ -90,7 +91,7 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
             f"{path} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
         )
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = load_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:

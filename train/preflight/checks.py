@@ -56,10 +56,7 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = recipe.train
     batch_size = global_batch_size(config, processes)
-    _check_output(recipe, batch_size, report)
-    train = [_open(source, "data.train", report) for source in recipe.data.train]
-    evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
-    _show_data(recipe, train, evaluation, batch_size, report)
+    sources = check_data(recipe, report)
     model = _make_model(recipe, report, from_stage)
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
@@ -72,12 +69,22 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
         return model
     _show_parameters(model, report)
     examples: list[Example] = []
-    for source in [*train, *evaluation]:
-        if source is not None:
-            examples += _check_samples(source, model, objective, recipe, report)
+    for source in sources:
+        examples += _check_samples(source, model, objective, recipe, report)
     if examples and model.language_model is not None:
         _show_memory(model, objective, examples, config, processes, report)
     return model
+
+
+def check_data(recipe: Recipe, report: Report) -> list[Source]:
+    """Check the output folder, the data sets and the plan of a stage, all that needs no model; return the data sets
+    that can be opened, those of training first."""
+    batch_size = global_batch_size(recipe.train, int(os.environ.get("WORLD_SIZE", "1")))
+    _check_output(recipe, batch_size, report)
+    train = [_open(source, "data.train", report) for source in recipe.data.train]
+    evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
+    _show_data(recipe, train, evaluation, batch_size, report)
+    return [source for source in [*train, *evaluation] if source is not None]
 
 
 def _check_output(recipe: Recipe, batch_size: int, report: Report) -> None:

@@ -26,6 +26,16 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     Raises:
         FileNotFoundError, ValueError: naming the key of the recipe that does not fit.
     """
+    try:
+        return _make_model(recipe, checkpoint, device)
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # of transformers, PEFT or a class of the user's: no common class, and no key
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the model cannot be made as the recipe says ({reason})") from error
+
+
+def _make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[EncoderStack, list[str]]:
     begins_with = checkpoint or recipe.init_from
     if recipe.joint_space is not None or (begins_with is not None and is_space(begins_with)):
         return _make_space(recipe, begins_with, device)
