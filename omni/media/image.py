@@ -52,7 +52,7 @@ def load_image(source: Source, *, item_range: Range | None = None) -> Image.Imag
         return to_rgb(content, name, item_range)
     stored = _stored(content, name)
     if stored is not None:
-        return to_rgb(_image_from_stored(stored, name, item_range), name)
+        return to_rgb(image_from_stored(stored, name, item_range), name)
     with open_image(content, name) as image:
         return to_rgb(image, name, item_range)
 
@@ -260,7 +260,8 @@ def _stored(content: str | bytes, name: str) -> StoredNumbers | None:
     return read_stored(content, name)
 
 
-def _image_from_stored(stored: StoredNumbers, name: str, item_range: Range | None) -> Image.Image:
+def image_from_stored(stored: StoredNumbers, name: str, item_range: Range | None) -> Image.Image:
+    """Return stored numbers as 8-bit grey or colour; see `to_rgb` for the arguments and errors."""
     values = stored.values
     if stored.white is not None:
         return Image.fromarray(to_bytes(values, name, white=stored.white))
