@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from omni.media.errors import MediaError
+from omni.media.loading import loader
 from omni.media.plane import load_plane
 from omni.media.source import (
     Source,
@@ -50,6 +51,7 @@ SENSORS = {
 DEFAULT_SENSOR = "kv1"  # the first Kinect, with which NYU Depth v2 was taken
 
 
+@loader
 def load_depth(
     source: Source,
     *,
@@ -97,6 +99,7 @@ def load_depth(
     return (metres if farthest is None else metres.clip(max=farthest)).astype(np.float32)
 
 
+@loader
 def load_disparity(
     source: Source,
     *,

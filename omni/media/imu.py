@@ -15,6 +15,7 @@ from omni.media.imu_columns import CHANNELS
 from omni.media.imu_table import Table, read_table
 from omni.media.imu_units import ACCELERATION_UNITS, ROTATION_UNITS, TIME_UNITS
 from omni.media.item import Media
+from omni.media.loading import loader
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
 
 IMU_EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".parquet")
@@ -50,6 +51,7 @@ class Inertial:
         return self.samples.shape[1] / self.sampling_rate
 
 
+@loader
 def load_imu(
     source: Source, sampling_rate: float = SAMPLING_RATE, *, start: float | None = None, end: float | None = None
 ) -> Inertial:
