@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from omni.media.errors import MediaError
+from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.plane import load_plane
 from omni.media.source import (
@@ -52,6 +53,7 @@ DEFAULT_SENSOR = "kv1"  # the first Kinect, with which NYU Depth v2 was taken
 
 
 @loader
+@one_by_one
 def load_depth(
     source: Source,
     *,
@@ -100,6 +102,7 @@ def load_depth(
 
 
 @loader
+@one_by_one
 def load_disparity(
     source: Source,
     *,

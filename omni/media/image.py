@@ -13,6 +13,7 @@ from omni.media.brightness import Range, joint_range, range_of, sixteen_to_eight
 from omni.media.colour_profile import to_srgb
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.pixel_limit import PIXEL_LIMIT_VARIABLE, check_pixels, pixel_limit
 from omni.media.source import Source, content_of, describe_source, what_it_looks_like
@@ -26,6 +27,7 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 @loader
+@one_by_one
 def load_image(source: Source, *, item_range: Range | None = None) -> Image.Image:
     """Load a picture as 8-bit sRGB, upright (EXIF orientation applied) and without transparency (laid on white).
 

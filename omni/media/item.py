@@ -17,6 +17,8 @@ from PIL import Image
 
 from omni.media.spelling import content_in_base64, find_spelling
 
+_HIGHEST_RATE = 10**12  # Hz; loaders have limits of their own
+
 MediaData = bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
 
 
@@ -202,8 +204,8 @@ def as_array(value: Any) -> np.ndarray:
 def as_sampling_rate(value: Any) -> int:
     """Return a sampling rate in Hz as int; raise ValueError if it is not a positive whole number."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not float(value).is_integer() or value <= 0:
-        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {value!r}")
+    if not is_number or not 0 < value <= _HIGHEST_RATE or not float(value).is_integer():
+        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {shorten(value)}")
     return int(value)
 
 

@@ -14,6 +14,7 @@ from trimesh.exchange.stl import load_stl
 from omni.media.errors import MediaError
 from omni.media.gltf import read_gltf
 from omni.media.item import Media
+from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.mesh_files import files_beside
 from omni.media.npy import read_npy
@@ -39,6 +40,7 @@ class PointCloud:
 
 
 @loader
+@one_by_one
 def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
     """Load a mesh or a point cloud. Colours come from vertices, materials or textures, if there are any.
 
@@ -112,6 +114,7 @@ def sample_points(mesh: Mesh, num_points: int, seed: int = 0) -> PointCloud:
 
 
 @loader
+@one_by_one
 def load_points(
     source: Media | str | Path | bytes | np.ndarray, num_points: int = 8192, *, seed: int = 0, unit_sphere: bool = True
 ) -> PointCloud:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.image import open_image, upright
+from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.npy import read_npy
 from omni.media.pixel_limit import check_pixels
@@ -26,6 +27,7 @@ _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @loader
+@one_by_one
 def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     """Load a picture of one channel as `[H, W]` with the numbers and the type of the file.
 
@@ -35,6 +37,7 @@ def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
 
 
 @loader
+@one_by_one
 def load_stored_plane(source: Source, *, colour: bool = False) -> StoredNumbers:
     """Load a picture of one channel as `[H, W]` with the numbers and the type of the file, and what is white.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from omni.media.errors import MediaError
-from omni.media.item import Media, as_sampling_rate
+from omni.media.item import Media, as_sampling_rate, shorten
 from omni.media.loading import loader
 from omni.media.resampling import resampled
 from omni.media.sound_files import file_blocks
@@ -116,7 +116,7 @@ def _window(start: Any, end: Any, name: str) -> tuple[float, float | None]:
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9
         ):
-            raise MediaError(name, f"start and end must be seconds from 0 on, got {value!r}")
+            raise MediaError(name, f"start and end must be seconds from 0 on, got {shorten(value)}")
     if end is not None and end <= first:
         raise MediaError(name, f"the window's end ({end:g} s) must come after its start ({first:g} s)")
     return float(first), None if end is None else float(end)

@@ -10,6 +10,7 @@ import numpy as np
 
 from omni.media.brightness import is_unit_range
 from omni.media.errors import MediaError
+from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.plane import load_plane, load_stored_plane
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
@@ -25,6 +26,7 @@ _OPTIONS = ("scaling", "percentiles", "kelvin_per_count", "unit", "temperatures"
 
 
 @loader
+@one_by_one
 def load_thermal(
     source: Source, *, scaling: str | None = None, temperatures: Sequence[float] | None = None
 ) -> np.ndarray:
@@ -71,6 +73,7 @@ def load_thermal(
 
 
 @loader
+@one_by_one
 def load_celsius(source: Source) -> np.ndarray:
     """Load a radiometric picture as degrees Celsius, float32 `[H, W]`; NaN where it holds no number.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from omni.media.errors import MediaError
@@ -71,6 +72,9 @@ def read_tiff(file: BinaryIO, name: str, page: int = 0) -> tuple[np.ndarray, boo
     struct.pack_into(tags.order + form, data, place, tags.start)  # the page becomes the first one
     try:
         rows = np.asarray(TiffImageFile(io.BytesIO(bytes(data)))).reshape(height, padded * scale)
+    except Image.DecompressionBombError as error:
+        problem = f"takes {height * padded * scale} bytes of numbers, over the limit ({error})"
+        raise MediaError(name, f"{problem}; make it smaller, or store fewer bits") from error
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
     values = _numbers(rows, dtype, samples, tile_width or padded, tags.get(_PREDICTOR, 1))[:, :width]
