@@ -251,4 +251,6 @@ def run(count: int, seed: int = 0) -> dict[str, Any]:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print(json.dumps({"name": "recipes", **run(int(sys.argv[1]))}, indent=1))
+    result = run(int(sys.argv[1]))
+    print(json.dumps({"name": "recipes", **result}))
+    sys.exit(bool(result["failures"]))

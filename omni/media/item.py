@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -258,5 +259,8 @@ def _describe_array(array: np.ndarray) -> str:
 
 def shorten(value: Any) -> str:
     """Return a value as an error message shows it, cut short."""
-    text = f"a {type(value).__name__}" if isinstance(value, np.ndarray | bytes) else repr(value)
+    text = f"a {type(value).__name__}"
+    if not isinstance(value, np.ndarray | bytes):
+        with suppress(RecursionError, ValueError):  # of values in values in ..., and of numbers of 5000 digits
+            text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
