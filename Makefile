@@ -9,7 +9,7 @@ export VENV PYTHON
 # Threads that wait by spinning slow each other down tenfold when anything else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install quickstart demo test lint types check format clean
+.PHONY: help install quickstart demo test lint types check fuzz format clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -35,6 +35,13 @@ types: install
 check: install
 	@$(VENV)/bin/python -m omni fetch --quiet
 	@$(VENV)/bin/python -m pytest
+
+fuzz: install ## damaged media, rows, recipes and weights by the thousand; minutes to hours
+	@$(VENV)/bin/python -m tests.fuzz loaders 1000
+	@$(VENV)/bin/python -m tests.fuzz encoders 1000
+	@$(VENV)/bin/python -m tests.fuzz_rows all 1000
+	@$(VENV)/bin/python -m tests.fuzz_recipes 2000
+	@$(VENV)/bin/python -m tests.fuzz_weights
 
 format: install ## apply the formatter
 	@$(VENV)/bin/ruff check --fix .

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from omni.config.class_path import OWN_PACKAGES, ClassPath
+from omni.config.construction import construct
 from omni.config.trust import check_trusted, components_in, is_from_folder, note_built
 from omni.config.user_modules import load_file, load_module
 from omni.starter import resolve
@@ -30,7 +31,7 @@ class ComponentConfig:
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {value!r}")
         unknown = set(value) - {"class_path", "init_args"}
         if unknown or "class_path" not in value:
-            raise ValueError(f"{key}: expected the keys class_path and init_args, found {sorted(value)}")
+            raise ValueError(f"{key}: expected the keys class_path and init_args, found {sorted(map(str, value))}")
         class_path, init_args = value["class_path"], value.get("init_args") or {}
         if not isinstance(class_path, str):
             raise ValueError(f"{key}.class_path: expected package.module.Class or file.py:Class, found {class_path!r}")
@@ -143,7 +144,7 @@ def build(
     ]
     if missing:
         raise ValueError(f"{key}.init_args: {config.class_path} also needs {missing}")
-    return component(**arguments)
+    return construct(component, arguments, key, config.class_path)
 
 
 def _adapters_in(component: type, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

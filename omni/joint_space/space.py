@@ -333,8 +333,8 @@ class JointSpace(EncoderStack):
 
         Raises:
             FileNotFoundError: there is no space.
-            ValueError: a class that may not run, keys that do not fit, damaged weights, or a modality that the space does
-                not have.
+            ValueError: a class that may not run, keys that do not fit, damaged weights, or a modality that the space
+                does not have.
         """
         folder = SpaceFolder.read(Path(directory))
         if modalities is not None:

@@ -14,7 +14,8 @@ from PIL import Image
 from omni.media import png
 from omni.media.apng import Apng
 from omni.media.brightness import Range, joint_range, range_of
-from omni.media.image import on_white, open_image, to_rgb
+from omni.media.image import image_from_stored, on_white, open_image, to_rgb
+from omni.media.stored import StoredNumbers, read_stored
 
 _SHORTEST = 0.0101  # seconds; GIF counts hundredths
 _GIF_TABLE, _GIF_EXTENSION, _GIF_IMAGE, _GIF_CONTROL = 0x80, 0x21, 0x2C, 0xF9
@@ -30,7 +31,7 @@ class Animation:
         self._name = name
         self._apng: Apng | None = None
         self._skipped = 0  # hidden frames before the first
-        data = b"" if isinstance(content, Image.Image) else _whole(content)
+        self._data = data = b"" if isinstance(content, Image.Image) else _whole(content)
         if data.startswith(png.MAGIC) and b"acTL" in data:
             animated = Apng(data, name)
             self._apng = animated if animated.seconds else None
@@ -62,8 +63,16 @@ class Animation:
         for index in sorted(set(chosen)):  # some formats go forward only
             if len(self._seconds) > 1:
                 self._image.seek(index + self._skipped)
-            found[index] = to_rgb(self._image, self._name, scale)
+            stored = self._stored(index)
+            found[index] = to_rgb(
+                self._image if stored is None else image_from_stored(stored, self._name, scale), self._name, scale
+            )
         return found
+
+    def _stored(self, index: int) -> StoredNumbers | None:
+        """Return the numbers of a TIFF's page that Pillow changes, None of other pictures."""
+        is_tiff = self._image.format == "TIFF" and self._data
+        return read_stored(self._data, self._name, index) if is_tiff else None
 
     def _stated_seconds(self, data: bytes, count: int) -> list[float]:
         if count == 1:
@@ -85,7 +94,8 @@ class Animation:
         ranges = []
         for index in range(len(self._seconds)):
             self._image.seek(index)
-            ranges.append(range_of(np.asarray(self._image)))
+            stored = self._stored(index)
+            ranges.append(range_of(np.asarray(self._image) if stored is None else stored.values))
         return joint_range(ranges)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from omni.media.display import display_matrix, shown_frame
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.loading import loader
 from omni.media.pixel_limit import check_pixels
 from omni.media.source import content_of, what_it_looks_like
 
@@ -68,6 +69,7 @@ def first_shown_seconds(container: Any, pictures: Any) -> float:
     return start_seconds(pictures) if frame is None else frame.time
 
 
+@loader
 def sound_track(video: Media, modality: str = "sound") -> Media | None:
     """Return the sound of a video file as a media item of its own, over the same part (`start`, `end`) of it.
 

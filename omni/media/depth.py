@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from omni.media.errors import MediaError
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.plane import load_plane
 from omni.media.source import (
     Source,
@@ -50,6 +52,8 @@ SENSORS = {
 DEFAULT_SENSOR = "kv1"  # the first Kinect, with which NYU Depth v2 was taken
 
 
+@loader
+@one_by_one
 def load_depth(
     source: Source,
     *,
@@ -97,6 +101,8 @@ def load_depth(
     return (metres if farthest is None else metres.clip(max=farthest)).astype(np.float32)
 
 
+@loader
+@one_by_one
 def load_disparity(
     source: Source,
     *,

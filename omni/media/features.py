@@ -7,11 +7,13 @@ from safetensors import safe_open
 
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.loading import loader
 from omni.media.source import check_file, describe_source, option, what_it_looks_like
 
 FEATURE_EXTENSIONS = (".npy", ".safetensors")
 
 
+@loader
 def load_features(
     source: Media | str | Path | np.ndarray, row: int | None = None, key: str | None = None
 ) -> np.ndarray:

@@ -18,6 +18,8 @@ from omni.media.clips import spread_indices
 from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader
 from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_picture, shared_range
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
 
 VIDEO_EXTENSIONS = (
@@ -63,6 +65,8 @@ class _Wanted:
         return self.window[0] + (np.arange(self.num_frames) + 0.5) * length / self.num_frames
 
 
+@loader
+@one_by_one
 def load_frames(
     source: Source | Sequence[str | Path],
     num_frames: int | None = None,
@@ -111,6 +115,8 @@ def load_frames(
     return _load(source, _Wanted(name, window, rate, whole_count, limit, times_of, each_once=True))
 
 
+@loader
+@one_by_one
 def load_frames_at(source: Source | Sequence[str | Path], wanted: Callable[[float], Sequence[float]]) -> Frames:
     """Load the frames that are on the screen at certain times, one for each time, in the order of the times given.
 

@@ -13,6 +13,8 @@ from omni.media.brightness import Range, joint_range, range_of, sixteen_to_eight
 from omni.media.colour_profile import to_srgb
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.pixel_limit import PIXEL_LIMIT_VARIABLE, check_pixels, pixel_limit
 from omni.media.source import Source, content_of, describe_source, what_it_looks_like
 from omni.media.stored import StoredNumbers, read_stored
@@ -24,6 +26,8 @@ PICTURE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
+@loader
+@one_by_one
 def load_image(source: Source, *, item_range: Range | None = None) -> Image.Image:
     """Load a picture as 8-bit sRGB, upright (EXIF orientation applied) and without transparency (laid on white).
 
@@ -52,7 +56,7 @@ def load_image(source: Source, *, item_range: Range | None = None) -> Image.Imag
         return to_rgb(content, name, item_range)
     stored = _stored(content, name)
     if stored is not None:
-        return to_rgb(_image_from_stored(stored, name, item_range), name)
+        return to_rgb(image_from_stored(stored, name, item_range), name)
     with open_image(content, name) as image:
         return to_rgb(image, name, item_range)
 
@@ -260,7 +264,8 @@ def _stored(content: str | bytes, name: str) -> StoredNumbers | None:
     return read_stored(content, name)
 
 
-def _image_from_stored(stored: StoredNumbers, name: str, item_range: Range | None) -> Image.Image:
+def image_from_stored(stored: StoredNumbers, name: str, item_range: Range | None) -> Image.Image:
+    """Return stored numbers as 8-bit grey or colour; see `to_rgb` for the arguments and errors."""
     values = stored.values
     if stored.white is not None:
         return Image.fromarray(to_bytes(values, name, white=stored.white))

@@ -15,6 +15,7 @@ from omni.media.imu_columns import CHANNELS
 from omni.media.imu_table import Table, read_table
 from omni.media.imu_units import ACCELERATION_UNITS, ROTATION_UNITS, TIME_UNITS
 from omni.media.item import Media
+from omni.media.loading import loader
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
 
 IMU_EXTENSIONS = (".csv", ".tsv", ".txt", ".npy", ".parquet")
@@ -34,6 +35,7 @@ _MOST_SAMPLES = 4_000_000  # in a result: 2.8 hours at 400 Hz; two rows a year a
 _HIGHEST_RATE = 100_000.0  # Hz; sensors that are read go to some ten thousand
 _LOWEST_RATE = 1.0  # Hz: no slower recording of movements makes sense without a unit that says so
 _LARGEST = 1e12  # m/s2 or rad/s: no sensor reads as much; the squares of 1e20, which norms take, are no float32
+_NEAR_GRAVITY = 0.05  # share by which a resting sensor may differ from 1 g
 _FEWEST_KNOWN = 0.5  # share of a channel's samples that must be numbers, for the others to be filled in between
 
 
@@ -50,6 +52,7 @@ class Inertial:
         return self.samples.shape[1] / self.sampling_rate
 
 
+@loader
 def load_imu(
     source: Source, sampling_rate: float = SAMPLING_RATE, *, start: float | None = None, end: float | None = None
 ) -> Inertial:
@@ -59,8 +62,9 @@ def load_imu(
         source: a CSV or Parquet table, an NPY file, bytes of one of them, or an array `[T, 6]` or `[6, T]`, or with
             times in seconds `[T, 7]` or `[7, T]`, time first. Columns are found by their names (`acc_x`, `ax`,
             `a_RS_S_x [m s^-2]`, `gyro_x`, `gx`, `angular_velocity.x`, `timestamp`, `t_ms`, ...), or are those of the
-            item's option `columns` (six names, accelerometer first) and `time_column`. Without names they are time
-            (if there are seven), accelerometer, gyroscope.
+            item's option `columns` (six names, accelerometer first) and `time_column`. Without names they are
+            accelerometer, gyroscope, in front of which a seventh column must be times: it rises, no other one does at
+            the end, and it does not just count the rows (unless `time_unit` is given).
         sampling_rate: of the result, in Hz.
         start, end: take only this part, in seconds from the first sample (default: the item's options, or all).
 
@@ -81,6 +85,8 @@ def load_imu(
     table = read_table(source, option(source, "columns", None), option(source, "time_column", None))
     acceleration = _unit(source, "acceleration_unit", table.acceleration_unit, ACCELERATION_UNITS, name)
     rotation = _unit(source, "rotation_unit", table.rotation_unit, ROTATION_UNITS, name)
+    if acceleration is None and not table.has_names:
+        _check_metres(table.values[:3], name)
     scales = [ACCELERATION_UNITS[acceleration or "m/s2"]] * 3 + [ROTATION_UNITS[rotation or "rad/s"]] * 3
     times = _times(source, table, name)
     values = _filled(table.values * np.array(scales)[:, None], times, name)
@@ -91,6 +97,17 @@ def load_imu(
     native = 1 / SAMPLING_RATE if len(times) == 1 else times[-1] / (len(times) - 1)
     window = _window(source, start, end, times[-1] + native, name)  # the last sample, too, stands for its interval
     return Inertial(_resample(times, values, sampling_rate, window, name).astype(np.float32), sampling_rate)
+
+
+def _check_metres(values: np.ndarray, name: str) -> None:
+    """Raise MediaError where an accelerometer that says no unit reads gravity as 1 or 1000 rather than 9.8 m/s2."""
+    lengths = np.linalg.norm(values, axis=0)
+    for unit, one in (("g", 1.0), ("mg", 1000.0)):
+        if np.mean(np.abs(lengths / one - 1) < _NEAR_GRAVITY) > 0.5:
+            problem = (
+                f"reads an acceleration of about {one:g} most of the time and says no unit: it seems to be in {unit}"
+            )
+            raise MediaError(name, f"{problem}; give acceleration_unit ({unit}, or m/s2 if it is so)")
 
 
 def _window(source: Source, start: Any, end: Any, duration: float, name: str) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from omni.media.errors import MediaError
 from omni.media.imu_columns import CHANNELS, Chosen, choose_columns
 from omni.media.imu_units import parse_unit, unit_or_text
 from omni.media.npy import read_npy
-from omni.media.source import content_of, describe_source, what_it_looks_like
+from omni.media.source import content_of, describe_source, option, what_it_looks_like
 from omni.runtime.extras import import_extra
 
 MOST_ROWS = 4_000_000  # rows of a table: 2.8 hours at 400 Hz, 0.3 GB of memory
@@ -27,6 +27,7 @@ _DELIMITERS = (",", ";", "\t")
 _LONGEST_LINE = 1 << 16  # characters
 _MOST_PREAMBLE_LINES = 200  # before the names of the columns: what logger apps say of themselves
 _MOST_DOUBLED = 0.1  # share of rows with other numbers at a time that another row has
+_IN_ORDER = 0.9  # share of rows that times without a name rise in: some packets are late
 _RUN = 20  # rows: a shorter run of rising times is late packets, a longer one a recording
 
 
@@ -40,6 +41,7 @@ class Table:
     acceleration_unit: str | None = None
     rotation_unit: str | None = None
     time_unit: str | None = None
+    has_names: bool = True
 
 
 def read_table(source: Any, columns: Sequence[str] | None, time_column: str | None) -> Table:
@@ -55,17 +57,17 @@ def read_table(source: Any, columns: Sequence[str] | None, time_column: str | No
     if isinstance(content, list) and len(content) == 1:
         content = content[0]
     if isinstance(content, np.ndarray):
-        return _from_array(content, name)
+        return _from_array(content, source, name)
     if not isinstance(content, str | bytes) or (isinstance(content, str) and Path(content).is_dir()):
         raise MediaError(name, "expected a recording: a CSV, Parquet or NPY file, bytes or an array")
     head = _head(content)
     if head.startswith(b"\x93NUMPY"):
-        return _from_array(read_npy(content, name), name)
+        return _from_array(read_npy(content, name), source, name)
     if columns is not None and (not isinstance(columns, list | tuple) or len(columns) != len(CHANNELS)):
         raise MediaError(name, f"the option columns must be six names ({', '.join(CHANNELS)}), got {columns!r}")
     if head.startswith(b"PAR1"):
         return _from_parquet(content, columns, time_column, name)
-    return _from_csv(content, head, columns, time_column, name)
+    return _from_csv(content, head, source, columns, time_column, name)
 
 
 def _head(content: str | bytes) -> bytes:
@@ -75,7 +77,7 @@ def _head(content: str | bytes) -> bytes:
         return file.read(512)
 
 
-def _from_array(array: np.ndarray, name: str) -> Table:
+def _from_array(array: np.ndarray, source: Any, name: str) -> Table:
     if array.dtype.kind not in "iuf" or array.ndim != 2:
         problem = f"a recording must be an array of numbers [T, 6] or [6, T], got {array.dtype} {list(array.shape)}"
         raise MediaError(name, problem)
@@ -88,8 +90,29 @@ def _from_array(array: np.ndarray, name: str) -> Table:
     _check_rows(len(array), name)
     numbers = np.asarray(array, dtype=np.float64).T
     if len(numbers) == 6:
-        return Table(numbers, None)
-    return _ordered(Table(numbers[1:], numbers[0]), name)
+        return Table(numbers, None, has_names=False)
+    return _ordered(_unnamed(Table(numbers[1:], numbers[0], has_names=False), source, name), name)
+
+
+def _unnamed(table: Table, source: Any, name: str) -> Table:
+    """Return a table without names of columns; raise MediaError if it is not sure that the first of seven are times."""
+    times, last = table.times, table.values[-1]
+    if times is None or len(set(times[np.isfinite(times)].tolist())) < 2:  # one row, or an error that follows
+        return table
+    way_out = "name the columns, or give six of them and sampling_rate"
+    if not _rises(times):
+        raise MediaError(name, f"has seven columns without names, the first of which are no times; {way_out}")
+    if len(times) > 2 and _rises(last):
+        raise MediaError(name, f"has seven columns without names, of which two could be times; {way_out}")
+    if len(times) > 2 and np.all(np.diff(times) == 1) and option(source, "time_unit", None) is None:
+        problem = "has seven columns without names, the first of which counts: seconds, or rows"
+        raise MediaError(name, f"{problem}; give its unit as time_unit, or {way_out}")
+    return table
+
+
+def _rises(values: np.ndarray) -> bool:
+    known = values[np.isfinite(values)]
+    return len(known) > 1 and bool(np.mean(np.diff(known) >= 0) >= _IN_ORDER and known[-1] > known[0])
 
 
 def _from_parquet(content: str | bytes, columns: Any, time_column: Any, name: str) -> Table:
@@ -118,7 +141,7 @@ def _parquet_column(column: Any) -> tuple[np.ndarray, str | None]:
     return numbers.cast("float64", safe=False).to_numpy(), unit
 
 
-def _from_csv(content: str | bytes, head: bytes, columns: Any, time_column: Any, name: str) -> Table:
+def _from_csv(content: str | bytes, head: bytes, source: Any, columns: Any, time_column: Any, name: str) -> Table:
     is_wide = head[:2] in (b"\xff\xfe", b"\xfe\xff")
     if b"\0" in head and not is_wide:
         raise MediaError(name, f"is no table of text{what_it_looks_like(content)}")
@@ -126,7 +149,7 @@ def _from_csv(content: str | bytes, head: bytes, columns: Any, time_column: Any,
     for encoding in ("utf-16",) if is_wide else ("utf-8-sig", "cp1252"):  # units such as deg and s2 in Windows' letters
         try:
             with _text(content, encoding) as file:
-                return _read_text(file, columns, time_column, name)
+                return _read_text(file, source, columns, time_column, name)
         except UnicodeDecodeError as error:
             problem = error
         except (csv.Error, OSError) as error:
@@ -135,7 +158,7 @@ def _from_csv(content: str | bytes, head: bytes, columns: Any, time_column: Any,
     raise MediaError(name, f"cannot be read as a table of text ({problem}){what_it_looks_like(content)}")
 
 
-def _read_text(file: io.TextIOBase, columns: Any, time_column: Any, name: str) -> Table:
+def _read_text(file: io.TextIOBase, source: Any, columns: Any, time_column: Any, name: str) -> Table:
     names, delimiter, row = _find_header(file, columns, time_column, name)
     if names is None:
         if columns is not None or time_column is not None:
@@ -159,6 +182,10 @@ def _read_text(file: io.TextIOBase, columns: Any, time_column: Any, name: str) -
     if not rows:
         raise MediaError(name, "has no rows of numbers; it is empty or was cut off")
     numbers = dict(zip(wanted, np.stack(rows, axis=1), strict=True))
+    if names is None:
+        table = Table(np.stack([numbers[index] for index in chosen.channels]), None, has_names=False)
+        table = replace(table, times=numbers[0]) if chosen.times else table
+        return _ordered(_unnamed(table, source, name), name)
     return _assembled(numbers, chosen, units, name)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 from PIL import Image
 
 from omni.media.spelling import content_in_base64, find_spelling
+
+_HIGHEST_RATE = 10**12  # Hz; loaders have limits of their own
 
 MediaData = bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
 
@@ -202,8 +205,8 @@ def as_array(value: Any) -> np.ndarray:
 def as_sampling_rate(value: Any) -> int:
     """Return a sampling rate in Hz as int; raise ValueError if it is not a positive whole number."""
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not float(value).is_integer() or value <= 0:
-        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {value!r}")
+    if not is_number or not 0 < value <= _HIGHEST_RATE or not float(value).is_integer():
+        raise ValueError(f"'sampling_rate' must be a positive whole number in Hz, got {shorten(value)}")
     return int(value)
 
 
@@ -256,5 +259,8 @@ def _describe_array(array: np.ndarray) -> str:
 
 def shorten(value: Any) -> str:
     """Return a value as an error message shows it, cut short."""
-    text = f"a {type(value).__name__}" if isinstance(value, np.ndarray | bytes) else repr(value)
+    text = f"a {type(value).__name__}"
+    if not isinstance(value, np.ndarray | bytes):
+        with suppress(RecursionError, ValueError):  # of values in values in ..., and of numbers of 5000 digits
+            text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -1,6 +1,7 @@
 """JPEG files whose end mark is missing: whether their pixels are all there. Format: ITU-T T.81."""
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 
@@ -16,7 +17,8 @@ _END = b"\xff\xd9"
 _FILLERS = (b"\x5a" * 32, b"\x2f" * 32, b"\xd3" * 32, b"\x8c" * 32)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_SCAN = 0xDA
+_SCAN, _INTERVAL = 0xDA, 0xDD
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _WITHOUT_BODY = {0x01, *range(0xD0, 0xDA)}
 _COEFFICIENTS = 64
 
@@ -26,7 +28,7 @@ def with_end_mark(data: bytes) -> bytes | None:
 
     Raises whatever Pillow raises on broken bytes, which has no common class.
     """
-    if not _has_every_scan(data):
+    if not _has_every_scan(data) or not _has_every_restart(data):
         return None
     body = data.rstrip(b"\0")  # a mark that was never written, or the rest of a disk's block
     if body.endswith(b"\xff"):  # half of the mark, or of a 255 among the pixels, which is stored as 255, 0
@@ -62,7 +64,7 @@ def _has_every_scan(data: bytes) -> bool:
     components: set[int] = set()
     sent: set[tuple[int, int]] = set()
     is_progressive = False
-    for marker, body in _segments(data):
+    for marker, body, _ in _segments(data):
         if marker in _FRAMES and len(body) >= 6:
             is_progressive = marker in _PROGRESSIVE
             components = {body[place] for place in range(6, min(len(body), 6 + 3 * body[5]), 3)}
@@ -76,8 +78,36 @@ def _has_every_scan(data: bytes) -> bool:
     return bool(components) and len(sent) >= _COEFFICIENTS * len(components)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the markers that have a body, with it; what is between them is skipped."""
+def _has_every_restart(data: bytes) -> bool:
+    """Tell whether the last scan has all its restart marks: where one is due, decoders skip all that is no mark, so a
+    cut in front of one would go unnoticed (T.81, E.2.4)."""
+    width = height = interval = num_units = begin = 0
+    factors: dict[int, tuple[int, int]] = {}  # component -> horizontal and vertical samples in a unit
+    for marker, body, end in _segments(data):
+        if marker in _FRAMES and len(body) >= 6:
+            height, width = struct.unpack_from(">HH", body, 1)
+            parts = (body[place : place + 3] for place in range(6, 6 + 3 * body[5], 3))
+            factors = {part[0]: (max(part[1] >> 4, 1), max(part[1] & 15, 1)) for part in parts if len(part) == 3}
+        elif marker == _INTERVAL and len(body) >= 2:
+            (interval,) = struct.unpack_from(">H", body)
+        elif marker == _SCAN and body:
+            named = [factors.get(body[1 + 2 * index], (1, 1)) for index in range(min(body[0], (len(body) - 1) // 2))]
+            num_units, begin = _num_units(width, height, [*factors.values()], named), end
+    due = -(-num_units // interval) - 1 if interval else 0
+    return len(_RESTART.findall(data, begin)) >= due
+
+
+def _num_units(width: int, height: int, factors: list[tuple[int, int]], named: list[tuple[int, int]]) -> int:
+    """Return the coded units of a scan with the components of `named`: blocks of one, or groups of blocks of several
+    (T.81, A.2)."""
+    across, down = (max((pair[axis] for pair in factors), default=1) for axis in (0, 1))
+    if len(named) != 1:
+        return -(-width // (8 * across)) * -(-height // (8 * down))
+    return -(-width * named[0][0] // (8 * across)) * -(-height * named[0][1] // (8 * down))
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, int]]:
+    """Yield the markers that have a body, with it and where it ends; what is between them is skipped."""
     place = 2
     while True:
         place = data.find(b"\xff", place)
@@ -88,5 +118,5 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             place += 1 if marker == 0xFF else 2
             continue
         (length,) = struct.unpack_from(">H", data, place + 2)
-        yield marker, data[place + 4 : place + 2 + length]
+        yield marker, data[place + 4 : place + 2 + length], place + 2 + length
         place += 2 + max(length, 2)

@@ -14,6 +14,8 @@ from trimesh.exchange.stl import load_stl
 from omni.media.errors import MediaError
 from omni.media.gltf import read_gltf
 from omni.media.item import Media
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.mesh_files import files_beside
 from omni.media.npy import read_npy
 from omni.media.obj import read_obj
@@ -37,6 +39,8 @@ class PointCloud:
     colors: np.ndarray | None = None
 
 
+@loader
+@one_by_one
 def load_mesh(source: Media | str | Path | bytes | np.ndarray) -> Mesh:
     """Load a mesh or a point cloud. Colours come from vertices, materials or textures, if there are any.
 
@@ -109,6 +113,8 @@ def sample_points(mesh: Mesh, num_points: int, seed: int = 0) -> PointCloud:
     return PointCloud(points, colors)
 
 
+@loader
+@one_by_one
 def load_points(
     source: Media | str | Path | bytes | np.ndarray, num_points: int = 8192, *, seed: int = 0, unit_sphere: bool = True
 ) -> PointCloud:

@@ -5,17 +5,19 @@ import os
 from PIL import Image
 
 from omni.media.errors import MediaError
+from omni.media.large_pictures import wait_for_turn
 
 PIXEL_LIMIT_VARIABLE = "OMNI_MAX_IMAGE_PIXELS"
 
 
 def check_pixels(width: int, height: int, name: str) -> None:
     """Raise MediaError if a picture of this size has more pixels than the limit (Pillow's, 89 million, or the
-    environment variable's)."""
+    environment variable's); within a loader, wait for its turn if the picture is large."""
     limit = pixel_limit()
     if limit is not None and width * height > limit:
         size = f"{width} x {height} = {width * height} pixels"
         raise MediaError(name, f"has {size}, over the limit of {limit} pixels; {_how_to_raise(limit)}")
+    wait_for_turn(width * height)
 
 
 def pixel_limit() -> int | None:

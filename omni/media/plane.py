@@ -12,6 +12,8 @@ from PIL import Image
 
 from omni.media.errors import MediaError
 from omni.media.image import open_image, upright
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.npy import read_npy
 from omni.media.pixel_limit import check_pixels
 from omni.media.source import Source, content_of, describe_source, option
@@ -24,6 +26,8 @@ _EXR_CHANNELS = ("Z", "depth.Z", "Depth.Z", "ViewLayer.Depth.Z", "V", "Y", "R")
 _GREY_MODES = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
+@loader
+@one_by_one
 def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     """Load a picture of one channel as `[H, W]` with the numbers and the type of the file.
 
@@ -32,6 +36,8 @@ def load_plane(source: Source, *, colour: bool = False) -> np.ndarray:
     return load_stored_plane(source, colour=colour).values
 
 
+@loader
+@one_by_one
 def load_stored_plane(source: Source, *, colour: bool = False) -> StoredNumbers:
     """Load a picture of one channel as `[H, W]` with the numbers and the type of the file, and what is white.
 

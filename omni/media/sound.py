@@ -6,13 +6,15 @@ memory of its result only. Mixing to mono is the mean of the channels. T: time i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from omni.media.errors import MediaError
-from omni.media.item import Media, as_sampling_rate
+from omni.media.item import Media, as_sampling_rate, shorten
+from omni.media.loading import loader
 from omni.media.resampling import resampled
 from omni.media.sound_files import file_blocks
 from omni.media.source import content_of, describe_source, option
@@ -53,6 +55,7 @@ class Sound:
         return len(self.samples) / self.sampling_rate
 
 
+@loader
 def load_sound(
     source: Media | str | Path | bytes | np.ndarray | tuple[np.ndarray, int],
     sampling_rate: int | None = 16000,
@@ -91,7 +94,7 @@ def load_sound(
         rate = source.sampling_rate if isinstance(source, Media) else None
         native_rate, blocks = _array_blocks(content, rate, window, name)
     elif isinstance(content, str | bytes):
-        native_rate, blocks = file_blocks(content, window, name)
+        native_rate, blocks = file_blocks(content, window, name, partial(_check_length, sampling_rate, name))
     else:
         raise MediaError(name, "expected a sound: a file, bytes, or an array with its sampling rate")
     if not _LOWEST_RATE <= native_rate <= _HIGHEST_RATE:
@@ -113,7 +116,7 @@ def _window(start: Any, end: Any, name: str) -> tuple[float, float | None]:
         if value is not None and (
             isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9
         ):
-            raise MediaError(name, f"start and end must be seconds from 0 on, got {value!r}")
+            raise MediaError(name, f"start and end must be seconds from 0 on, got {shorten(value)}")
     if end is not None and end <= first:
         raise MediaError(name, f"the window's end ({end:g} s) must come after its start ({first:g} s)")
     return float(first), None if end is None else float(end)
@@ -163,14 +166,19 @@ def _check_scale(block: np.ndarray, name: str) -> None:
         raise MediaError(name, "holds float samples far outside -1..1; divide 16-bit values by 32768 before")
 
 
+def _check_length(sampling_rate: int | None, name: str, seconds: float, native_rate: int) -> None:
+    rate = sampling_rate or native_rate
+    if round(seconds * rate) > _MOST_SAMPLES:
+        limit = f"{_MOST_SAMPLES / rate / 3600:.1f} hours at {rate} Hz"
+        raise MediaError(name, f"is longer than {limit}; take a part of it with start and end, or cut it")
+
+
 def _join(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
     pieces, count = [], 0
     for block in blocks:
         pieces.append(block)
         count += len(block)
-        if count > _MOST_SAMPLES:
-            limit = f"{_MOST_SAMPLES / rate / 3600:.1f} hours at {rate} Hz"
-            raise MediaError(name, f"is longer than {limit}; take a part of it with start and end, or cut it")
+        _check_length(rate, name, count / rate, rate)
     joined = np.empty(count, np.float32)
     pieces.reverse()
     place = 0

@@ -21,7 +21,9 @@ from omni.media.source import what_it_looks_like
 
 Window = tuple[float, float | None]  # seconds; None is the end
 
-_BLOCK_SAMPLES = 1 << 19  # per block and channel: 2 MB of float32
+_BLOCK_SAMPLES = 1 << 19  # of all channels in a block: 2 MB of float32; files of a thousand channels exist
+_MOST_OF_FRAME = 1 << 26  # samples of one of FFmpeg's frames at the file's rate
+_UNKNOWN_FRAMES = 1 << 36  # FLAC counts samples in 36 bits; libsndfile says more where the header says nothing
 _JOINED_SAMPLES = 1 << 15  # of FFmpeg's frames of about 1000 samples
 # After a seek the first frames of AAC and Opus are not right yet: decoding begins this much before the window.
 _RUN_UP_SECONDS = 0.5
@@ -30,8 +32,13 @@ _INEXACT_SEEK_FORMATS = ("aac", "mp3", "flac")
 _SOUNDFILE_ERRORS = (soundfile.LibsndfileError, OSError, RuntimeError, TypeError)
 
 
-def file_blocks(content: str | bytes, window: Window, name: str) -> tuple[int, Iterator[np.ndarray]]:
+def file_blocks(
+    content: str | bytes, window: Window, name: str, check_length: Callable[[float, int], None]
+) -> tuple[int, Iterator[np.ndarray]]:
     """Return the file's sampling rate, and its samples within the window in blocks `[t, C]`.
+
+    `check_length` is given the seconds of the window and the rate where the header of a file can be believed before
+    all of it is decoded, and may raise MediaError.
 
     Raises:
         MediaError: it is no sound; while the blocks are read also: it is damaged.
@@ -46,19 +53,33 @@ def file_blocks(content: str | bytes, window: Window, name: str) -> tuple[int, I
     if is_short:
         return _container_blocks(content, window, name, None)
     try:
-        files = [_open(part) for part in parts or [content]]
+        rates = [_checked_rate(part, name) for part in parts]  # closed again: a chain can have thousands of links
+        file = _open(parts[0] if parts else content)
     except _SOUNDFILE_ERRORS as error:
         return _container_blocks(content, window, name, error)
-    for file in files:
-        if file.samplerate <= 0 or file.channels <= 0:
-            raise MediaError(name, f"claims {file.channels} channels at {file.samplerate} Hz; it is damaged")
-    if len(files) > 1:
-        return files[0].samplerate, _chained_blocks(files, window, name)
+    rate = _rate_of(file, name)
+    if file.format == "FLAC" and file.frames < _UNKNOWN_FRAMES:  # a megabyte holds ten hours of silence
+        end = file.frames / rate
+        check_length((end if window[1] is None else min(window[1], end)) - window[0], rate)
+    if parts:
+        file.close()
+        return rates[0], _chained_blocks(parts, rates[0], window, name)
 
     def go_on(position: int) -> Iterator[np.ndarray]:
-        return _container_blocks(content, (position / files[0].samplerate, window[1]), name, None)[1]
+        return _container_blocks(content, (position / rate, window[1]), name, None)[1]
 
-    return files[0].samplerate, _soundfile_blocks(files[0], window, name, go_on)
+    return rate, _soundfile_blocks(file, window, name, go_on)
+
+
+def _checked_rate(content: bytes, name: str) -> int:
+    with _open(content) as file:
+        return _rate_of(file, name)
+
+
+def _rate_of(file: soundfile.SoundFile, name: str) -> int:
+    if file.samplerate <= 0 or file.channels <= 0:
+        raise MediaError(name, f"claims {file.channels} channels at {file.samplerate} Hz; it is damaged")
+    return file.samplerate
 
 
 def _open(content: str | bytes) -> soundfile.SoundFile:
@@ -72,12 +93,12 @@ def _soundfile_blocks(
     with file:
         first = round(window[0] * file.samplerate)
         last = None if window[1] is None else round(window[1] * file.samplerate)
-        position = first
+        position, most = first, max(1, _BLOCK_SAMPLES // file.channels)
         try:
             if first:
                 file.seek(min(first, file.frames))
             while last is None or position < last:
-                size = _BLOCK_SAMPLES if last is None else min(last - position, _BLOCK_SAMPLES)
+                size = most if last is None else min(last - position, most)
                 block = file.read(size, dtype="float32", always_2d=True)
                 if len(block) == 0:
                     return
@@ -90,15 +111,17 @@ def _soundfile_blocks(
             yield from go_on(position)
 
 
-def _chained_blocks(files: list[soundfile.SoundFile], window: Window, name: str) -> Iterator[np.ndarray]:
+def _chained_blocks(parts: list[bytes], rate: int, window: Window, name: str) -> Iterator[np.ndarray]:
     """Yield the blocks of the links of a chained Ogg file, one after the other, all at the first one's rate."""
-    rate, begin = files[0].samplerate, 0.0
-    for file in files:
+    begin = 0.0
+    for content in parts:
+        file = _open(content)
         end = begin + file.frames / file.samplerate
         if window[0] < end and (window[1] is None or window[1] > begin):
             part = max(window[0] - begin, 0.0), None if window[1] is None else window[1] - begin
             mono = (block.mean(axis=1) for block in _soundfile_blocks(file, part, name))
             yield from (block[:, None] for block in resampled(mono, file.samplerate, rate))
+        file.close()
         begin = end
 
 
@@ -138,7 +161,7 @@ def _decoded_blocks(container: Any, stream: Any, window: Window, name: str) -> I
                 if position is None:
                     position = 0 if time is None else round((time - origin) * rate)
                     if pictures is not None and position > first:
-                        yield _silence(position - first if last is None else min(position, last) - first, rate)
+                        yield from _silence(position - first if last is None else min(position, last) - first, rate)
                 begin, stop = max(first - position, 0), None if last is None else max(last - position, 0)
                 position += len(block)
                 if len(block[begin:stop]):
@@ -174,6 +197,8 @@ def _at_one_rate(frames: Iterator[Any], rate: int) -> Iterator[Any]:
     """Yield frames as planes of floats at `rate`. Layout, type and rate may change in joined files."""
     resampler, form = None, None
     for frame in frames:
+        if not frame.sample_rate or frame.samples * rate > _MOST_OF_FRAME * frame.sample_rate:
+            raise ValueError(f"a part of it is at {frame.sample_rate} Hz, others at {rate} Hz")
         if resampler is None or form != (frame.sample_rate, frame.layout.name, frame.format.name):
             if resampler is not None:
                 yield from resampler.resample(None)
@@ -200,6 +225,9 @@ def _joined(frames: Iterator[Any]) -> Iterator[tuple[float | None, np.ndarray]]:
         yield time, np.concatenate(pieces, axis=1).T
 
 
-def _silence(count: int, rate: int) -> np.ndarray:
-    """Return silence before a sound that begins later than its pictures; at most 10 minutes, as time stamps can lie."""
-    return np.zeros((max(0, min(count, 600 * rate)), 1), np.float32)
+def _silence(count: int, rate: int) -> Iterator[np.ndarray]:
+    """Yield blocks of silence before a sound that begins later than its pictures; at most 10 minutes, as time stamps
+    can lie."""
+    count = min(count, 600 * rate)
+    for begin in range(0, count, _BLOCK_SAMPLES):
+        yield np.zeros((min(_BLOCK_SAMPLES, count - begin), 1), np.float32)

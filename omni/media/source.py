@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from omni.media.errors import MediaError
-from omni.media.item import Media
+from omni.media.item import Media, shorten
 
 Source = Media | str | Path | bytes | np.ndarray | Image.Image
 Content = str | list[str] | bytes | np.ndarray | Image.Image | tuple[Image.Image, ...]
@@ -136,7 +136,7 @@ def number_option(
         return default
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not least <= value <= most:
-        problem = f"the option {name} must be a number from {least:g} to {most:g}, got {value!r}"
+        problem = f"the option {name} must be a number from {least:g} to {most:g}, got {shorten(value)}"
         raise MediaError(describe_source(source), problem)
     return float(value)
 
@@ -151,7 +151,9 @@ def choice_option(source: Any, name: str, given: Any, allowed: Collection[str], 
     if value is None:
         return default
     if not isinstance(value, str) or value not in allowed:
-        raise MediaError(describe_source(source), f"the option {name} is {value!r}; allowed: {', '.join(allowed)}")
+        raise MediaError(
+            describe_source(source), f"the option {name} is {shorten(value)}; allowed: {', '.join(allowed)}"
+        )
     return value
 
 

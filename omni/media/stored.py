@@ -18,8 +18,10 @@ class StoredNumbers:
     zero_is_white: bool = False
 
 
-def read_stored(content: str | bytes, name: str) -> StoredNumbers | None:
+def read_stored(content: str | bytes, name: str, page: int = 0) -> StoredNumbers | None:
     """Return the numbers of PGM, and of TIFF that Pillow changes or refuses; None for anything else.
+
+    `page` is that of a TIFF of several.
 
     Raises:
         MediaError: it is damaged or cut off, or has too many pixels.
@@ -30,5 +32,5 @@ def read_stored(content: str | bytes, name: str) -> StoredNumbers | None:
         if magic.startswith(pgm.MAGIC):
             values, white = pgm.read_pgm(file, name)
             return StoredNumbers(values, white=white)
-        found = tiff.read_tiff(file, name) if magic.startswith(tiff.MAGIC) else None
+        found = tiff.read_tiff(file, name, page) if magic.startswith(tiff.MAGIC) else None
     return None if found is None else StoredNumbers(found[0], zero_is_white=found[1])

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.loading import loader
 from omni.media.source import content_of
 
 
+@loader
 def load_text(media: Media, max_characters: int) -> str:
     """Load the text of an item, or only the beginning of a long one.
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from omni.media.brightness import is_unit_range
 from omni.media.errors import MediaError
+from omni.media.large_pictures import one_by_one
+from omni.media.loading import loader
 from omni.media.plane import load_plane, load_stored_plane
 from omni.media.source import Source, check_options, choice_option, describe_source, number_option, option
 from omni.media.stored import StoredNumbers
@@ -23,6 +25,8 @@ DEFAULT_RANGE = (-20.0, 60.0)  # degrees Celsius: the outdoors in winter, people
 _OPTIONS = ("scaling", "percentiles", "kelvin_per_count", "unit", "temperatures", "channel")
 
 
+@loader
+@one_by_one
 def load_thermal(
     source: Source, *, scaling: str | None = None, temperatures: Sequence[float] | None = None
 ) -> np.ndarray:
@@ -68,6 +72,8 @@ def load_thermal(
     return np.where(known, brightness, 0).clip(0, 1).astype(np.float32)
 
 
+@loader
+@one_by_one
 def load_celsius(source: Source) -> np.ndarray:
     """Load a radiometric picture as degrees Celsius, float32 `[H, W]`; NaN where it holds no number.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from omni.media.errors import MediaError
@@ -30,20 +31,21 @@ _MOST_ENTRIES = 4096
 
 @dataclass
 class _Directory:
-    """The tags of the first picture: their numbers, and where their entries stand in the file."""
+    """The tags of a page: their numbers, and where they and their entries stand in the file."""
 
     order: str
     is_big: bool
     values: dict[int, tuple[int, ...]]
     places: dict[int, int]
+    start: int
 
     def get(self, tag: int, default: int) -> int:
         """Return the first number of a tag."""
         return self.values.get(tag, (default,))[0]
 
 
-def read_tiff(file: BinaryIO, name: str) -> tuple[np.ndarray, bool] | None:
-    """Return the stored numbers, `[H, W]` or `[H, W, 2 to 4]`, and whether 0 is white.
+def read_tiff(file: BinaryIO, name: str, page: int = 0) -> tuple[np.ndarray, bool] | None:
+    """Return the stored numbers of a page, `[H, W]` or `[H, W, 2 to 4]`, and whether 0 is white.
 
     Returns None for TIFF that Pillow reads as it is meant (8 bits, 16 bits of grey, palettes, CMYK, JPEG, ...), or that
     is damaged in a way that Pillow tells.
@@ -52,8 +54,8 @@ def read_tiff(file: BinaryIO, name: str) -> tuple[np.ndarray, bool] | None:
         MediaError: it is damaged or cut off, or has too many pixels.
     """
     try:
-        tags = _read_directory(file)
-    except (struct.error, KeyError, ValueError):
+        tags = _read_directory(file, page)
+    except (struct.error, KeyError, ValueError, OSError, OverflowError):  # of offsets beyond all files
         return None
     dtype, samples = _number_type(tags), tags.get(_SAMPLES, 1)
     if dtype is None:
@@ -66,8 +68,13 @@ def read_tiff(file: BinaryIO, name: str) -> tuple[np.ndarray, bool] | None:
     file.seek(0)
     data = bytearray(file.read())
     _declare_bytes(data, tags, padded * scale, tile_width * scale)
+    place, form = (8, "Q") if tags.is_big else (4, "I")
+    struct.pack_into(tags.order + form, data, place, tags.start)  # the page becomes the first one
     try:
         rows = np.asarray(TiffImageFile(io.BytesIO(bytes(data)))).reshape(height, padded * scale)
+    except Image.DecompressionBombError as error:
+        problem = f"takes {height * padded * scale} bytes of numbers, over the limit ({error})"
+        raise MediaError(name, f"{problem}; make it smaller, or store fewer bits") from error
     except Exception as error:  # decoders of broken bytes raise nearly anything
         raise MediaError(name, f"is damaged or cut off ({error}); fetch or export it again") from error
     values = _numbers(rows, dtype, samples, tile_width or padded, tags.get(_PREDICTOR, 1))[:, :width]
@@ -75,18 +82,22 @@ def read_tiff(file: BinaryIO, name: str) -> tuple[np.ndarray, bool] | None:
     return _oriented(values, tags.get(_ORIENTATION, 1)), tags.get(_PHOTOMETRIC, 1) == 0
 
 
-def _read_directory(file: BinaryIO) -> _Directory:
+def _read_directory(file: BinaryIO, page: int) -> _Directory:
     file.seek(0)
     head = file.read(16)
     order = "<" if head.startswith(b"II") else ">"
     is_big = b"+" in head[:4]
     (place,) = struct.unpack_from(order + ("Q" if is_big else "I"), head, 8 if is_big else 4)
-    file.seek(place)
-    (count,) = struct.unpack(order + ("Q" if is_big else "H"), file.read(8 if is_big else 2))
-    place += 8 if is_big else 2
     size, inline = (20, 8) if is_big else (12, 4)
+    for _ in range(page):
+        count = _num_entries(file, place, order, is_big)
+        file.seek(size * count, io.SEEK_CUR)
+        (place,) = struct.unpack(order + ("Q" if is_big else "I"), file.read(inline))
+    start = place
+    count = _num_entries(file, place, order, is_big)
+    place += 8 if is_big else 2
     entries = file.read(size * min(count, _MOST_ENTRIES))
-    tags = _Directory(order, is_big, {}, {})
+    tags = _Directory(order, is_big, {}, {}, start)
     for index in range(len(entries) // size):
         tag, kind, number = struct.unpack_from(order + ("HHQ" if is_big else "HHI"), entries, index * size)
         tags.places[tag] = place + index * size
@@ -100,6 +111,11 @@ def _read_directory(file: BinaryIO) -> _Directory:
             content = file.read(struct.calcsize(form))
         tags.values[tag] = struct.unpack_from(form, content)
     return tags
+
+
+def _num_entries(file: BinaryIO, place: int, order: str, is_big: bool) -> int:
+    file.seek(place)
+    return struct.unpack(order + ("Q" if is_big else "H"), file.read(8 if is_big else 2))[0]
 
 
 def _number_type(tags: _Directory) -> np.dtype | None:

@@ -78,8 +78,8 @@ def load_model(
 
     Raises:
         FileNotFoundError: no model there.
-        ValueError: a class that may not run, keys that do not fit, weights that are not those that were saved, or an LLM
-            other than the one it was trained with.
+        ValueError: a class that may not run, keys that do not fit, weights that are not those that were saved, or an
+            LLM other than the one it was trained with.
     """
     folder = ModelFolder.read(directory)
     config = folder.config

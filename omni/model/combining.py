@@ -31,8 +31,8 @@ def combine_models(
     trust_code: whether classes that the folders name may be from outside of omni; see `omni.config.trust`.
 
     Raises:
-        ValueError: a class that may not run, different LLMs, layouts or system messages, a folder that does not have the
-            modality, or damaged weights.
+        ValueError: a class that may not run, different LLMs, layouts or system messages, a folder that does not have
+            the modality, or damaged weights.
     """
     if not directories:
         raise ValueError("combine needs at least one modality and its folder")

@@ -1,6 +1,5 @@
 """What the `config.yaml` of a model's folder says, read once."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from omni.config import ModelConfig, from_dict, to_dict
+from omni.config.yaml_text import load_yaml
 from omni.llm.identity import LLMIdentity
 from omni.llm.language_model import SHARED_LORA
 from omni.model.card import ModelCard
@@ -110,9 +110,8 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
             f"{path} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
         )
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        json.dumps(values, default=str)  # by which a value within itself, which YAML allows, is found
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        values = load_yaml(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged: {error}") from error
     if not isinstance(values, dict) or values.get("format_version") != FORMAT_VERSION:
         found = values.get("format_version") if isinstance(values, dict) else None

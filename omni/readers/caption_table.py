@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omni.media.item import Media, media_from_value
+from omni.media.source import what_it_looks_like
 from omni.readers.captions import CaptionRow, TableFormat, read_table
 from omni.readers.dataset import PreparedDataset, SampleDataset
 from omni.readers.jsonl import existing_folder
+from omni.readers.modality_of_content import modality_of_content
 from omni.readers.modality_of_file import Modalities, modality_of
 from omni.samples.messages import Sample, SampleError, parse_sample
 
@@ -36,7 +38,8 @@ def read_captions(
 
     Args:
         table: the file, in UTF-8, with a first line that names the columns.
-        modality: the modality of all files, or extension -> modality; default: by extension.
+        modality: the modality of all files, or extension -> modality; default: by extension, or, where a cell holds
+            the file itself in base64, by its first bytes.
         file, caption, question: the names of the columns; default: by the names that are in use.
         separator: the character between the columns; default: what the first line shows.
         media_folder: the folder that relative paths start from; default: that of the table.
@@ -84,9 +87,7 @@ def category_of(sample_id: str) -> dict[str, str]:
 def _sample(row: CaptionRow, base: Path, sample_id: str, modality: Modalities) -> Sample:
     try:
         media = media_from_value("image", row.file, base)
-        known = modality if isinstance(modality, str) else "image" if media.data is not None else None
-        extension = os.path.splitext(row.file)[1].lower()
-        media = Media(known or modality_of(extension, modality), path=media.path, data=media.data)
+        media = Media(_modality(media, row.file, modality), path=media.path, data=media.data)
     except ValueError as error:
         raise SampleError(sample_id, str(error)) from error
     answer, *others = row.captions
@@ -98,3 +99,16 @@ def _sample(row: CaptionRow, base: Path, sample_id: str, modality: Modalities) -
     ]
     columns = {} if row.question is None else {media.modality: [media]}
     return parse_sample({"id": sample_id, "messages": turns, "meta": meta}, media_keys={}, media=columns, in_front=True)
+
+
+def _modality(media: Media, file: str, modality: Modalities) -> str:
+    """Return the modality of a table's cell: as given, by the file's ending, or by the content of base64 text."""
+    if isinstance(modality, str):
+        return modality
+    if not isinstance(media.data, bytes):
+        return modality_of(os.path.splitext(file)[1].lower(), modality)
+    found = modality_of_content(media.data)
+    if found is None:
+        looks = what_it_looks_like(media.data)
+        raise ValueError(f"the row holds a file in base64 whose modality is not known{looks}; give it as `modality`")
+    return found

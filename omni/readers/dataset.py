@@ -32,6 +32,8 @@ class SampleDataset(ABC):
             return check_unicode(self._read(index % size))
         except SampleError as error:
             return error.bare()
+        except Exception as error:  # whatever a damaged row makes a reader raise, it costs this row alone
+            return unreadable(f"row {index % size}", error)
 
     def __iter__(self) -> Iterator[Sample | SampleError]:
         return (self[index] for index in range(len(self)))
@@ -131,3 +133,9 @@ class PreparedDataset(SampleDataset):
 
     def fingerprint(self, rows: Sequence[int]) -> str:
         return hash_of(bytes_of_sample(self.entries[row]) for row in rows)
+
+
+def unreadable(sample_id: str, error: Exception) -> SampleError:
+    """Return the error of a row that made a reader raise what readers do not raise on purpose."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return SampleError(sample_id, f"the row cannot be read ({reason[:500]}); correct or remove it")

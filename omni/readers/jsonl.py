@@ -95,7 +95,7 @@ def load_json_list(path: Path) -> list[Any]:
     """Load the list that a JSON file holds. Raises ValueError if it holds anything else."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); a file of one object per line must end in .jsonl"
         ) from error

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from omni.config.reading import shown
 from omni.readers.answers_as_media import AnswersAsMedia
 from omni.readers.dataset import SampleDataset
 from omni.readers.opening import open_dataset
@@ -36,7 +37,14 @@ def open_source(config: SourceConfig, options: Mapping[str, Any] | None = None) 
     Raises:
         FileNotFoundError, ValueError: the data set is missing, unreadable or has no rows.
     """
-    dataset = open_dataset(config.path, **(config.options if options is None else options))
+    options = config.options if options is None else options
+    try:
+        dataset = open_dataset(config.path, **options)
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # options of another type than the reader takes, names too long for the system, ...
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"data: {shown(config.name)} cannot be opened with {shown(options)} ({reason})") from error
     if config.media_from_answer is not None:
         dataset = AnswersAsMedia(dataset, config.media_from_answer)
     if dataset.stream is not None and config.limit is not None:

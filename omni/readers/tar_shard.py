@@ -14,15 +14,14 @@ import signal
 import subprocess
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 from omni.readers.shard_names import PIPE_SCHEME, is_command
 
-_READ_ERRORS = (tarfile.TarError, EOFError, OSError, zlib.error)
+_MOST_BYTES = 2 << 30  # of a member: a small compressed archive, or one with holes, can claim what fills the memory
 _STDERR_SHOWN = 500  # characters of what a failed command said
 _DRAIN = 1 << 20
 
@@ -45,6 +44,7 @@ class RawSample:
 
     key: str  # the part that their names share
     members: dict[str, bytes]  # extension without the first dot, in lower case -> content, in the order of the archive
+    problem: str | None = None  # why the sample cannot be used, though the archive goes on behind it
 
 
 def read_samples(shard: str, start: int = 0) -> Iterator[RawSample]:
@@ -62,7 +62,11 @@ def read_samples(shard: str, start: int = 0) -> Iterator[RawSample]:
                 index += 1
                 sample = RawSample(key, {}) if index >= start else None
             if sample is not None:
-                sample.members[extension] = _content(archive, info)
+                problem = _why_not_read(info)
+                if problem is None:
+                    sample.members[extension] = _content(archive, info)
+                else:
+                    sample = replace(sample, problem=problem)
         if sample is not None:
             yield sample
 
@@ -93,8 +97,10 @@ def _open(shard: str) -> Iterator[tarfile.TarFile]:
         else:
             with tarfile.open(shard, "r:" if shard.lower().endswith(".tar") else "r|*") as archive:
                 yield archive
-    except _READ_ERRORS as error:
-        raise ShardError(shard, f"cannot be read further ({error})") from error
+    except ShardError:
+        raise
+    except Exception as error:  # of tarfile, zlib and lzma, MemoryError of a claimed size, ...
+        raise ShardError(shard, f"cannot be read further ({error or type(error).__name__})") from error
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def _output_of(shard: str) -> Iterator[IO[bytes]]:
             problem: BaseException | None = None
             try:
                 yield output
-            except _READ_ERRORS as error:
+            except Exception as error:  # see _open
                 problem = error
             while output.read(_DRAIN):  # after the end of the archive; else the command would die of a closed pipe
                 pass
@@ -151,6 +157,8 @@ def _headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     assert file is not None
     while info is not None:
         yield info
+        if info.size < 0 or archive.offset <= info.offset:  # else the same members would come for ever
+            raise tarfile.ReadError(f"the header of {info.name} is damaged: it claims {info.size} bytes")
         cast(Any, archive).members = []  # or it would keep the header of every member
         if file.tell() != archive.offset:
             file.seek(archive.offset - 1)
@@ -167,10 +175,22 @@ def _headers(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError(f"the header of a file is damaged: {error}") from error
 
 
+def _why_not_read(info: tarfile.TarInfo) -> str | None:
+    """Return why the content of a member is not read, or None."""
+    if info.issparse():
+        return f"its member {info.name} is stored with holes (sparse), which are not read; pack it without --sparse"
+    if info.size > _MOST_BYTES:
+        return f"its member {info.name} claims {info.size} bytes; at most {_MOST_BYTES} are read"
+    return None
+
+
 def _content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     file = archive.extractfile(info)
     assert file is not None
-    content = file.read()
-    if len(content) != info.size:
+    pieces, count = [], 0
+    while count < info.size and (piece := file.read(min(_DRAIN, info.size - count))):  # not what a header claims
+        pieces.append(piece)
+        count += len(piece)
+    if count != info.size:
         raise tarfile.ReadError(f"it is cut off within {info.name}")
-    return content
+    return b"".join(pieces)

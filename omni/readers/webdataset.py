@@ -16,7 +16,7 @@ from omni.media.image import open_image
 from omni.media.item import Media, shorten
 from omni.media.npy import read_npy
 from omni.readers.columns import CAPTION_COLUMNS, texts_in
-from omni.readers.dataset import StreamDataset
+from omni.readers.dataset import StreamDataset, unreadable
 from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
@@ -93,6 +93,8 @@ class ShardDataset(StreamDataset):
             return decode_sample(entry, f"{name}/{entry.key}", self.media, self.caption)
         except SampleError as error:
             return error.bare()
+        except Exception as error:  # as in SampleDataset
+            return unreadable(f"{name}/{entry.key}", error)
 
     def limited(self, limit: int) -> "ShardDataset":
         """Return the same data set with its first `limit` rows only."""
@@ -157,6 +159,8 @@ def decode_sample(
     Raises:
         SampleError: it has neither, or a file cannot be used.
     """
+    if raw.problem is not None:
+        raise SampleError(sample_id, raw.problem)
     row = _json(raw, sample_id)
     if turns_of(row) is not None:
         return _conversation(raw, row, sample_id, media)
@@ -218,7 +222,7 @@ def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
         return {}
     try:
         row = json.loads(raw.members["json"])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SampleError(sample_id, f"its json member is not valid JSON ({error})") from error
     if not isinstance(row, dict):
         raise SampleError(sample_id, f"its json member must be an object, got {shorten(row)}")

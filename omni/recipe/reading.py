@@ -9,7 +9,7 @@ import yaml
 
 from omni.config import from_dict
 from omni.config.overrides import with_value
-from omni.config.reading import read_value, read_yaml
+from omni.config.reading import read_value, read_yaml, shown
 from omni.recipe.schema import OBJECTIVES, Recipe
 from omni.recipe.stages import expand_stages, refuse_overridden
 from omni.runtime.files import write_atomically
@@ -33,9 +33,13 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = (), shipped: Path 
     if not path.is_file():
         names = [] if shipped is None else sorted(recipe.name for recipe in shipped.glob("*.yaml"))
         raise FileNotFoundError(f"there is no recipe {path}" + (f"; those in {shipped} are {names}" if names else ""))
-    values = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no recipe: it is not UTF-8 text ({error})") from error
+    values = read_yaml(text, str(path))
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {values!r}")
+        raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {shown(values)}")
     for key, value in parse_overrides(overrides):
         refuse_overridden(values, key)
         values = with_value(values, key, value, f"--{key}")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from omni.config.reading import shown
+
 STAGES = "stages"  # the key of a recipe
 
 
@@ -27,7 +29,8 @@ class StageConfig:
 
 
 STAGE_KEYS = tuple(one.name for one in dataclasses.fields(StageConfig))
-_REPLACED_WHOLE = ("objective", "add_lora")  # the others are laid over those of the recipe key by key
+_REPLACED_WHOLE = ("objective", "add_lora")
+_LAID_OVER = ("data", "train", "add_modalities")  # key by key
 
 
 def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
@@ -42,7 +45,8 @@ def refuse_overridden(values: Mapping[str, Any], key: str) -> None:
     found = []
     for index, stage in enumerate(stages if isinstance(stages, list) else []):
         part = stage.get(section) if isinstance(stage, Mapping) else None
-        if part is not None and section in STAGE_KEYS and (section in _REPLACED_WHOLE or name in part):
+        is_set = section in _REPLACED_WHOLE or (isinstance(part, Mapping) and name in part)
+        if part is not None and section in STAGE_KEYS and is_set:
             found.append(f"--stages.{index}.{key}")
     if found:
         raise ValueError(f"--{key} would have no effect: the stages set it themselves. Use {', '.join(found)}")
@@ -62,17 +66,24 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     if stages is None:
         return [values]
     if not isinstance(stages, list) or not stages or not all(isinstance(stage, Mapping) for stage in stages):
-        raise ValueError(f"recipe.stages: expected a list of stages with the keys {list(STAGE_KEYS)}, found {stages!r}")
+        found = shown(stages)
+        raise ValueError(f"recipe.stages: expected a list of stages with the keys {list(STAGE_KEYS)}, found {found}")
+    _check_laid_over(values, "recipe")
     names = [stage.get("name") for stage in stages]
     for index, (stage, name) in enumerate(zip(stages, names, strict=True)):
-        unknown = sorted(set(stage) - set(STAGE_KEYS))
+        unknown = [name for name in stage if name not in STAGE_KEYS]
         if unknown:
             raise ValueError(f"recipe.stages[{index}]: unknown key {unknown[0]!r}. Allowed: {list(STAGE_KEYS)}")
         if not isinstance(name, str) or not name.isidentifier() or names.count(name) > 1:
-            raise ValueError(f"recipe.stages[{index}].name: {name!r} must be a word of its own, such as align")
+            raise ValueError(f"recipe.stages[{index}].name: {shown(name)} must be a word of its own, such as align")
+        _check_laid_over(stage, f"recipe.stages[{index}]")
         if "output_dir" in (stage.get("train") or {}):
             raise ValueError(f"recipe.stages[{index}].train.output_dir: set it once, in train.output_dir")
-    output_dir = (values.get("train") or {}).get("output_dir", "")
+    if len(stages) > 1 and "model" not in values and "init_from" not in values:
+        raise ValueError("recipe.stages: later stages go on with the LLM of model or init_from; neither is set")
+    output_dir = (values.get("train") or {}).get("output_dir")
+    if not isinstance(output_dir, str):
+        raise ValueError(f"recipe.train.output_dir: stages need a folder here, found {shown(output_dir)}")
     recipes: list[dict[str, Any]] = []
     for index, stage in enumerate(stages):
         recipe = dict(values)
@@ -92,3 +103,10 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
             recipe["init_from"] = f"{recipes[-1]['train']['output_dir']}/best"
         recipes.append(recipe)
     return recipes
+
+
+def _check_laid_over(values: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError unless what stages lay over each other key by key has keys."""
+    for key in _LAID_OVER:
+        if values.get(key) is not None and not isinstance(values[key], Mapping):
+            raise ValueError(f"{where}.{key}: expected keys and values, found {shown(values[key])}")

@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _SOURCE_KEYS = ("path", "bytes", "data", "features", "url", "base64")
+_MOST_CHARACTERS = 4_000_000  # of a conversation: about a million tokens, the longest context of an LLM
 _DETAIL_KEYS = ("sampling_rate", "row", "options")
 
 
@@ -76,6 +77,28 @@ def parse_sample(
     Raises:
         SampleError: the row cannot be used, with the reason and the way out.
     """
+    try:
+        return _parse_row(row, base, modalities, default_id, media_keys, media, in_front)
+    except SampleError:
+        raise
+    except Exception as error:  # RecursionError of a value in a value in ..., OverflowError of an absurd number, ...
+        raise _unexpected(default_id or "(no id)", error) from error
+
+
+def _unexpected(sample_id: str, error: Exception) -> SampleError:
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return SampleError(sample_id, f"the row cannot be read ({reason[:500]}); correct or remove it")
+
+
+def _parse_row(
+    row: Mapping[str, Any],
+    base: Path | str | None,
+    modalities: Collection[str] | None,
+    default_id: str | None,
+    media_keys: Mapping[str, str] | None,
+    media: Mapping[str, Sequence[Media]] | None,
+    in_front: bool,
+) -> Sample:
     if not isinstance(row, Mapping):
         raise SampleError(default_id or "(no id)", f"expected an object with 'messages', got {shorten(row)}")
     sample_id = default_id if row.get("id") is None else row["id"]
@@ -178,7 +201,18 @@ def parse_messages(
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Sequence | np.ndarray):
         raise SampleError(sample_id, f"'messages' must be a list of turns, got {shorten(messages)}")
     parser = _Parser(sample_id, None if base is None else Path(base), modalities, allow_paths)
-    parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
+    try:
+        parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
+    except SampleError:
+        raise
+    except Exception as error:  # see parse_sample
+        raise _unexpected(sample_id, error) from error
+    length = sum(len(message.text) for message in parsed)
+    if length > _MOST_CHARACTERS:
+        reason = (
+            f"its text has {length:,} characters, over the limit of {_MOST_CHARACTERS:,}; cut it, or remove the row"
+        )
+        raise SampleError(sample_id, reason)
     if not any(message.role == "user" for message in parsed):
         raise SampleError(
             sample_id, "there is no user turn; a conversation needs at least one message with role 'user'"

@@ -62,13 +62,7 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     config = recipe.train
     batch_size = global_batch_size(config, processes)
-    saved = _check_output(recipe, batch_size, report)
-    train = [_open(source, "data.train", report) for source in recipe.data.train]
-    evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
-    train, evaluation = _hold_out(recipe, train, evaluation, report)
-    _show_data(recipe, train, evaluation, batch_size, report)
-    if saved is not None:
-        _check_same_data(saved, train, evaluation, report)
+    sources, saved = check_data(recipe, report)
     model = _make_model(recipe, report, from_stage, None if saved is None else saved.folder)
     objective = _make_objective(recipe, report)
     if model is None or objective is None:
@@ -81,14 +75,30 @@ def _check_stage(recipe: Recipe, report: Report, from_stage: EncoderStack | None
         return model
     _show_parameters(model, report)
     examples: list[Example] = []
-    for source in [*train, *evaluation]:
-        if source is not None:
-            modalities = [] if model.language_model is None else [*model.modalities]
-            check_rows(source, modalities, _SAMPLES, recipe.data.max_bad_share, report)
-            examples += _check_samples(source, model, objective, recipe, report)
+    for source in sources:
+        modalities = [] if model.language_model is None else [*model.modalities]
+        check_rows(source, modalities, _SAMPLES, recipe.data.max_bad_share, report)
+        examples += _check_samples(source, model, objective, recipe, report)
     if examples and model.language_model is not None:
         _show_memory(model, objective, examples, config, processes, report)
     return model
+
+
+def check_data(recipe: Recipe, report: Report) -> tuple[list[Source], SavedRun | None]:
+    """Check the output folder, the data sets and the plan of a stage, all that needs no model.
+
+    Returns:
+        The data sets that can be opened, those of training first, and the run that is continued, if there is one.
+    """
+    batch_size = global_batch_size(recipe.train, int(os.environ.get("WORLD_SIZE", "1")))
+    saved = _check_output(recipe, batch_size, report)
+    train = [_open(source, "data.train", report) for source in recipe.data.train]
+    evaluation = [_open(source, "data.evaluation", report) for source in recipe.data.evaluation]
+    train, evaluation = _hold_out(recipe, train, evaluation, report)
+    _show_data(recipe, train, evaluation, batch_size, report)
+    if saved is not None:
+        _check_same_data(saved, train, evaluation, report)
+    return [source for source in [*train, *evaluation] if source is not None], saved
 
 
 def _check_output(recipe: Recipe, batch_size: int, report: Report) -> SavedRun | None:

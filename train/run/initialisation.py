@@ -26,8 +26,14 @@ def make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) ->
     Raises:
         FileNotFoundError, ValueError: naming the key of the recipe that does not fit.
     """
-    with recipe.opens_folders():
-        return _make_model(recipe, checkpoint, device)
+    try:
+        with recipe.opens_folders():
+            return _make_model(recipe, checkpoint, device)
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # of transformers, PEFT or a class of the user's: no common class, and no key
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"the model cannot be made as the recipe says ({reason})") from error
 
 
 def _make_model(recipe: Recipe, checkpoint: Path | None, device: torch.device) -> tuple[EncoderStack, list[str]]:

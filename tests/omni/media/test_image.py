@@ -262,6 +262,21 @@ def test_a_jpeg_without_some_pixels_is_cut_off(options: dict) -> None:
                 load_image(cut)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}])
+@pytest.mark.parametrize("restarts", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 3}])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_cut_in_front_of_a_restart_mark_is_cut_off(options: dict, restarts: dict, mode: str) -> None:
+    data = encode(Image.effect_noise((70, 45), 60).convert(mode), "JPEG", **options, **restarts)
+    scan = data.rindex(b"\xff\xda")
+    marks = [place for place in range(scan, len(data)) if data[place] == 255 and data[place + 1] & 0xF8 == 0xD0]
+    assert len(marks) >= 2
+    for place in (marks[0], marks[-1]):
+        for filler in (b"", b"\0", bytes(4096)):
+            with pytest.raises(MediaError, match="damaged or cut off"):
+                load_image(data[:place] + filler)
+    np.testing.assert_array_equal(np.asarray(load_image(data[:-2] + bytes(400))), np.asarray(load_image(data)))
+
+
 def test_other_missing_end_marks_cost_no_pixels() -> None:
     assert pixel(encode(Image.new("RGB", (2, 2), "red"), "GIF")[:-1]) == (255, 0, 0)
     assert pixel(png(TWO, 8, 2)[:-12]) == (255, 0, 255)

@@ -80,7 +80,8 @@ def test_what_is_too_fast_for_the_rate_is_filtered_out_and_gravity_stays() -> No
 def test_uneven_times_out_of_order_with_repeats_are_put_right() -> None:
     generator = np.random.default_rng(0)
     times = np.sort(np.r_[0, generator.uniform(0, 5, 1500), 5])
-    rows = np.column_stack([times, movement(times).T])[generator.permutation(len(times))]
+    late = np.arange(len(times)) + 20.0 * (generator.random(len(times)) < 0.05)
+    rows = np.column_stack([times, movement(times).T])[np.argsort(late, kind="stable")]
     rows = np.concatenate([rows, rows[:50]])
     expect(load_imu(rows).samples[:, :1990], 400, tolerance=0.03)
 
@@ -179,3 +180,47 @@ def test_bytes_of_arrays_are_read_too() -> None:
     file = io.BytesIO()
     np.save(file, np.ones((2000, 6)))
     assert load_imu(file.getvalue()).samples.shape == (6, 2000)
+
+
+def seven(first: np.ndarray, last: np.ndarray | None = None) -> np.ndarray:
+    """Return `[T, 7]` of gravity and rotation behind a first column, the last one replaced by `last`."""
+    rows = np.column_stack([first, movement(np.arange(len(first)) / 100).T])
+    if last is not None:
+        rows[:, 6] = last
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (seven(9.8 + np.sin(np.arange(300))), "the first of which are no times"),
+        (seven(9.8 + np.sin(np.arange(300)), np.arange(300) / 100), "the first of which are no times"),
+        (seven(np.arange(300) / 100, np.arange(300) / 50), "two could be times"),
+        (seven(np.arange(300)), "counts: seconds, or rows"),
+    ],
+)
+def test_seven_columns_without_names_are_no_guess(rows: np.ndarray, words: str) -> None:
+    text, npy = io.BytesIO(), io.BytesIO()
+    np.savetxt(text, rows, delimiter=",")
+    np.save(npy, rows)
+    for source in (rows, rows.T, text.getvalue(), npy.getvalue()):
+        with pytest.raises(MediaError, match=words):
+            load_imu(source)
+
+
+def test_rows_that_count_are_times_where_their_unit_is_given() -> None:
+    rows = seven(np.arange(300))
+    with_unit = load_imu(Media("imu", data=rows, options={"time_unit": "ms"}))
+    assert with_unit.duration == pytest.approx(0.3, abs=0.01)
+
+
+@pytest.mark.parametrize(("scale", "unit"), [(1.0, "g"), (1000.0, "mg")])
+def test_gravity_of_one_without_any_names_asks_for_the_unit(scale: float, unit: str) -> None:
+    values = np.zeros((6, 2000))
+    values[2] = scale
+    with pytest.raises(MediaError, match=f"it seems to be in {unit}; give acceleration_unit"):
+        load_imu(values)
+    loaded = load_imu(Media("imu", data=values, options={"acceleration_unit": unit}))
+    np.testing.assert_allclose(loaded.samples[2], 9.80665, rtol=1e-5)
+    kept = load_imu(Media("imu", data=values, options={"acceleration_unit": "m/s2"}))
+    np.testing.assert_allclose(kept.samples[2], scale, rtol=1e-5)

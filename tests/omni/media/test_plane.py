@@ -135,6 +135,21 @@ def test_zero_is_white_where_a_tiff_says_so() -> None:
     assert load_depth(tiff(np.array([[500, 1000]], "u2"), photometric=0)).tolist() == [[0.5, 1.0]]
 
 
+def test_zero_is_white_in_every_page_of_a_tiff() -> None:
+    pages = [np.full((4, 6), value, np.uint16) for value in (0, 65535, 257 * 100)]
+    file = io.BytesIO()
+    first, *others = map(Image.fromarray, pages)
+    first.save(file, "TIFF", save_all=True, append_images=others)
+    for photometric, right in ((1, [0, 255, 100]), (0, [255, 0, 155])):
+        tag = struct.pack("<HHIH", 262, 3, 1, 1)
+        assert file.getvalue().count(tag) == len(pages)
+        data = file.getvalue().replace(tag, struct.pack("<HHIH", 262, 3, 1, photometric))
+        assert load_image(data).getpixel((0, 0)) == (right[0],) * 3
+        frames = load_frames(Media("video", data=data))
+        assert [image.getpixel((5, 3))[0] for image in frames.images] == right  # type: ignore[index]
+        assert [image.getpixel((5, 3))[0] for image in load_frames(data, 2).images] == [right[0], right[2]]
+
+
 def test_colours_of_any_number_type_are_shown() -> None:
     colours = np.array([[[0, 0.5, 1], [1, 0, 0]]])
     for values in (colours.astype("f4"), colours, (colours * 65535).astype("u2")):

@@ -1,6 +1,7 @@
 """Sounds of any format, rate and length become mono float32; everything broken is a MediaError that says why."""
 
 import io
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,37 @@ def test_cut_and_changed_bytes_load_or_raise_media_error(format: str, share: flo
     except MediaError:
         return
     assert np.isfinite(sound.samples).all()
+
+
+def hours_of_silence(path: Path, hours: int, rate: int) -> Path:
+    with soundfile.SoundFile(path, "w", rate, 1) as file:
+        for _ in range(6 * hours):
+            file.write(np.zeros(600 * rate, np.int16))
+    return path
+
+
+def test_hours_of_silence_are_refused_at_once_and_a_window_of_them_is_read(tmp_path: Path) -> None:
+    path = hours_of_silence(tmp_path / "long.flac", 10, 1000)
+    assert path.stat().st_size < 2_000_000
+    for source in (path, path.read_bytes(), Media("sound", path=str(path), options={"start": 60.0})):
+        tracemalloc.start()
+        with pytest.raises(MediaError, match=r"is longer than 4\.0 hours at 16000 Hz; take a part"):
+            load_sound(source)
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+        tracemalloc.stop()
+    for source in (path, path.read_bytes()):
+        assert load_sound(source, start=35_000, end=35_002.5).duration == 2.5
+        assert load_sound(source, 1000, start=30_000).duration == 6000
+
+
+def test_a_block_of_a_thousand_channels_or_of_a_high_rate_takes_little_memory(tmp_path: Path) -> None:
+    samples = np.tile(np.sin(np.arange(4000) / 9)[:, None], (1, 1024))
+    soundfile.write(tmp_path / "wide.wav", samples, 4000)
+    slow = np.random.default_rng(0).normal(size=90_000) / 4
+    soundfile.write(tmp_path / "slow.wav", slow, 100, "FLOAT")
+    tracemalloc.start()
+    wide = load_sound(tmp_path / "wide.wav", None)
+    assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    np.testing.assert_allclose(wide.samples, samples[:, 0], atol=1e-4)
+    tracemalloc.stop()
+    assert load_sound(tmp_path / "slow.wav", 16000).samples.shape == (90_000 * 160,)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from omni.readers import SampleDataset, open_dataset
 from omni.samples.messages import Media, Sample, SampleError
+from tests.fuzz import good_bytes
 from tests.omni.readers.read_rows import error_at, sample_at
 
 
@@ -87,6 +88,25 @@ def test_questions_and_base64_of_a_benchmark_are_read(tmp_path: Path) -> None:
     assert sample.id == "bench.tsv:2"
     assert sample.media == (Media("image", data=buffer.getvalue()),)
     assert [message.text for message in sample.messages] == ["Which?", "B"]
+
+
+def test_base64_has_the_modality_that_its_bytes_show(tmp_path: Path) -> None:
+    good = {key: data for key, data in good_bytes().items() if len(data) > 40}
+    known = {
+        "image": [key for key in good if key.startswith("image ")],
+        "sound": ["sound wav", "sound flac", "sound ogg", "sound mp3"],
+        "video": [f"video {suffix}" for suffix in ("mp4", "mkv", "avi", "ts", "mov")],
+        "point_cloud": ["point_cloud ply", "point_cloud glb"],
+    }
+    for modality, keys in known.items():
+        for key in keys:
+            text = f"data:x/y;base64,{base64.b64encode(good[key]).decode()}"
+            dataset = table(tmp_path, f"file\tcaption\n{text}\tA thing\n", "t.tsv")
+            assert sample_at(dataset, 0).media == (Media(modality, data=good[key]),), key
+    for key in ("depth npy", "depth exr", "imu parquet", "imu csv", "point_cloud xyz"):  # may be several, or unknown
+        text = f"file\tcaption\ndata:;base64,{base64.b64encode(good[key]).decode()}\tA thing\n"
+        assert "give it as `modality`" in error_at(table(tmp_path, text, "t.tsv"), 0).reason
+        assert sample_at(table(tmp_path, text, "t.tsv", modality="depth"), 0).media[0].modality == "depth"
 
 
 def test_files_of_a_table_may_lie_elsewhere_and_be_named_as_on_windows(tmp_path: Path) -> None:

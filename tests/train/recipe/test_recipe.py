@@ -144,6 +144,10 @@ def test_stages_begin_with_the_model_of_the_one_before(recipe: Path) -> None:
         ([{"name": "a", "model": {}}], "unknown key 'model'"),
         ([{"name": "a", "train": {"output_dir": "b"}}], "output_dir"),
         ({"name": "a"}, "list of stages"),
+        ([{"name": "a", "train": 3}], "stages.0..train"),
+        ([{"name": "a", "data": ["b"]}], "stages.0..data"),
+        ([{"name": "a", 3: {}}], "unknown key 3"),
+        ([{"name": ["a"]}], "a word of its own"),
     ],
 )
 def test_mistakes_in_stages_are_named(recipe: Path, stages: Any, part: str) -> None:
