@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from omni.runtime.launching import say_once
 from train.recipe import DRY_RUN, USAGE, describe_keys, load_recipes
 
 DONE, FAILED, WRONG_RECIPE = 0, 1, 2
@@ -63,9 +64,8 @@ def _help(words: Sequence[str]) -> int:
 
 
 def _fail(error: Exception, status: int) -> int:
-    print(f"train: {error}", file=sys.stderr)
-    if status == FAILED:
-        print("(OMNI_TRACEBACK=1 shows where in the code)", file=sys.stderr)
+    hint = "\n(OMNI_TRACEBACK=1 shows where in the code)" if status == FAILED else ""
+    say_once(f"train: {error}{hint}")
     return status
 
 
