@@ -9,10 +9,9 @@ import yaml
 from omni.config import ModelConfig, from_dict, to_dict
 from omni.llm.language_model import SHARED_LORA
 from omni.model.card import ModelCard
-from omni.runtime.files import recover_directory
+from omni.runtime.model_folder import CONFIG_FILE, check_model_folder
 
 FORMAT_VERSION = 1
-CONFIG_FILE = "config.yaml"
 _LORA = "lora"
 
 
@@ -83,12 +82,8 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
         FileNotFoundError: there is none.
         ValueError: it is damaged, or of another version of the format.
     """
-    recover_directory(path)
+    check_model_folder(path, kind=kind)
     file = path / CONFIG_FILE
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{path} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
-        )
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -77,7 +77,8 @@ def remove_abandoned(parent: Path, name: str | None = None) -> None:
 
 def recover_directory(path: Path) -> None:
     """Finish or undo a replacement of `path` that a crash interrupted between its renames."""
-    replaced = path.with_name(path.name + _OLD_SUFFIX)
+    path = path.absolute()  # "." has no name
+    replaced = path.with_name(path.name + _OLD_SUFFIX) if path.name else path / _OLD_SUFFIX
     if replaced.exists():
         if path.exists():
             shutil.rmtree(replaced, ignore_errors=True)
