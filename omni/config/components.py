@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from omni.config.other_names import hint_at
 from omni.config.user_modules import load_file, load_module
 from omni.starter import resolve
 
@@ -27,7 +28,10 @@ class ComponentConfig:
         if not isinstance(value, Mapping):
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {value!r}")
         unknown = set(value) - {"class_path", "init_args"}
-        if unknown or "class_path" not in value:
+        if unknown:
+            name = sorted(map(str, unknown))[0]
+            raise ValueError(f"{key}.{name}: unknown key; {hint_at(name, ('class_path', 'init_args'))}")
+        if "class_path" not in value:
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {sorted(value)}")
         class_path, init_args = value["class_path"], value.get("init_args") or {}
         if not isinstance(class_path, str):
@@ -85,7 +89,8 @@ def build(config: "ComponentConfig | Mapping[str, Any]", key: str = "component",
     unknown = set(arguments) - set(parameters)
     if unknown and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         allowed = sorted(set(parameters) - set(extra))
-        raise ValueError(f"{key}.init_args: {config.class_path} takes no {sorted(unknown)}; it takes {allowed}")
+        hint = hint_at(sorted(unknown)[0], allowed)
+        raise ValueError(f"{key}.init_args: {config.class_path} takes no {sorted(unknown)}; {hint}")
     arguments |= {name: value for name, value in extra.items() if name in parameters and name not in arguments}
     missing = [
         name

@@ -1,9 +1,12 @@
 """Stages of one recipe, such as align, then answer: each is a run that begins with the model of the one before."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from omni.config.other_names import hint_at
 
 STAGES = "stages"  # the key of a recipe
 
@@ -65,9 +68,10 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         raise ValueError(f"recipe.stages: expected a list of stages with the keys {list(STAGE_KEYS)}, found {stages!r}")
     names = [stage.get("name") for stage in stages]
     for index, (stage, name) in enumerate(zip(stages, names, strict=True)):
-        unknown = sorted(set(stage) - set(STAGE_KEYS))
+        unknown = sorted(map(str, set(stage) - set(STAGE_KEYS)))
         if unknown:
-            raise ValueError(f"recipe.stages[{index}]: unknown key {unknown[0]!r}. Allowed: {list(STAGE_KEYS)}")
+            hint = hint_at(unknown[0], STAGE_KEYS)
+            raise ValueError(f"recipe.stages[{index}].{unknown[0]}: unknown key; {hint}")
         if not isinstance(name, str) or not name.isidentifier() or names.count(name) > 1:
             raise ValueError(f"recipe.stages[{index}].name: {name!r} must be a word of its own, such as align")
         if "output_dir" in (stage.get("train") or {}):
@@ -92,3 +96,21 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
             recipe["init_from"] = f"{recipes[-1]['train']['output_dir']}/best"
         recipes.append(recipe)
     return recipes
+
+
+def blame_stage(values: Mapping[str, Any], index: int, message: str) -> str:
+    """Return an error's message on the recipe of a stage with the key where the recipe's file has it.
+
+    Args:
+        values: those of the whole recipe, before `expand_stages`.
+        index: the number of the stage.
+        message: begins with a key, such as `recipe.train.lr`, which may be of the stage or of the top level.
+    """
+    stages = values.get(STAGES)
+    key = re.match(r"(?:recipe\.)?(\w+)(?:\.(\w+))?", message)
+    if stages is None or key is None:
+        return message
+    part = stages[index].get(key[1])
+    if part is None or key[1] not in STAGE_KEYS or (key[1] not in _REPLACED_WHOLE and key[2] not in part):
+        return message
+    return f"recipe.stages[{index}].{message.removeprefix('recipe.')}"
