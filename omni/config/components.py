@@ -1,7 +1,8 @@
 """Build a part of a model from its class path, so that a user's own class needs no registry and no edit here."""
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,21 @@ def build(config: "ComponentConfig | Mapping[str, Any]", key: str = "component",
     ]
     if missing:
         raise ValueError(f"{key}.init_args: {config.class_path} also needs {missing}")
-    return component(**arguments)
+    with naming_argument(key, arguments):
+        return component(**arguments)
+
+
+@contextlib.contextmanager
+def naming_argument(key: str, arguments: Collection[str]) -> Iterator[None]:
+    """Put the component's `key` before the message of a file that is missing, which begins with the argument's name."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        text = str(error)
+        if text.startswith(key) or error.errno is not None:
+            raise
+        begin = f"{key}.init_args." if text.partition(": ")[0] in arguments else f"{key}: "
+        raise FileNotFoundError(begin + text) from error
 
 
 def _resolve_paths(value: Any) -> Any:

@@ -23,6 +23,7 @@ from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA
 from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, check_tokenizer
 from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
+from omni.runtime.hub import check_model
 from omni.starter import resolve
 
 _PREFIXES = ("", "visual_encoder.", "module.")  # prefixes of an encoder's own names in its file
@@ -142,6 +143,7 @@ def _with_dtype(encoder: Mapping[str, Any], dtype: str) -> dict[str, Any]:
 
 
 def _check_llm_width(source: Source, llm: str) -> None:
+    check_model(resolve(llm), "--llm")
     try:
         config: Any = AutoConfig.from_pretrained(resolve(llm))
     except OSError:

@@ -14,6 +14,7 @@ from omni.config.components import build
 from omni.encoders.eva_clip_names import POST_NORM
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems
+from omni.runtime.hub import check_model
 from omni.starter import resolve
 
 # Every Q-Former published as a file has the structure of BERT-base; the file gives the widths.
@@ -126,6 +127,7 @@ def check_tokenizer(name: str, vocab_size: int) -> None:
         FileNotFoundError: there is no such tokenizer.
         ValueError: the tokenizer has other tokens than the Q-Former.
     """
+    check_model(resolve(name), "--instruction-tokenizer", file="tokenizer_config.json")
     try:
         tokenizer = AutoTokenizer.from_pretrained(resolve(name))
     except (OSError, ValueError) as error:
