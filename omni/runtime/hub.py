@@ -35,12 +35,24 @@ def check_model(name: str, key: str, revision: str | None = None, *, file: str =
         return
     if path.exists():
         raise FileNotFoundError(f"{key}: {name} is a file; name a folder with a model of transformers, or a hub's id")
-    if not _HUB_ID.fullmatch(name) or (path.parent != Path() and path.parent.is_dir()):
+    if not is_hub_id(name):
         raise FileNotFoundError(f"{key}: there is no folder {name} (seen from {Path.cwd()}), nor can it be a hub's id")
-    _check_hub(name, key, revision, file)
+    check_on_hub(name, key, revision, file)
 
 
-def _check_hub(name: str, key: str, revision: str | None, file: str) -> None:
+def is_hub_id(name: str) -> bool:
+    """Return whether `name` is written as an id of the hub, and is no path of this machine."""
+    path = Path(name)
+    is_below_a_folder = path.parent != Path() and path.parent.is_dir()
+    return _HUB_ID.fullmatch(name) is not None and not path.exists() and not is_below_a_folder
+
+
+def check_on_hub(name: str, key: str, revision: str | None, file: str) -> None:
+    """Check that the hub, or its cache where the hub cannot be reached, has a model; see `check_model`.
+
+    Raises:
+        FileNotFoundError: it has not.
+    """
     # Imported late: it takes half a second, which local folders need not wait for.
     import huggingface_hub
     from huggingface_hub import constants
