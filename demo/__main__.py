@@ -12,6 +12,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from omni.config.trust import TRUST_CODE_HELP
+from omni.runtime.model_folder import check_model_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     options = _parser().parse_args(arguments)
     try:
-        check_model_directory(options.model)
+        check_model_folder(options.model, "--model")
         check_port(options.host, options.port)
         page, allowed = _load_page(options.model, options.trust_code)
         _serve(page, options, allowed, started)
@@ -35,23 +36,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print("\nstopped")
     return 0
-
-
-def check_model_directory(directory: Path) -> None:
-    """Check that `directory` looks like a saved model.
-
-    Raises:
-        FileNotFoundError: it does not exist or has no `config.yaml`.
-    """
-    if not directory.is_dir():
-        raise FileNotFoundError(
-            f"there is no folder {directory}. --model takes the folder that training wrote, such as runs/NAME/best; "
-            "`make quickstart` trains a first one"
-        )
-    if not (directory / "config.yaml").is_file():
-        inside = [name for name in ("best", "last") if (directory / name / "config.yaml").is_file()]
-        hint = f"did you mean {directory / inside[0]}?" if inside else "give the folder that training wrote"
-        raise FileNotFoundError(f"{directory} holds no saved model: it has no config.yaml; {hint}")
 
 
 def check_port(host: str, port: int) -> None:

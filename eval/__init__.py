@@ -2,3 +2,5 @@
 
 Run it as `python -m eval SUITE --model DIR`. From Python: `eval.run.runner.evaluate`.
 """
+
+import omni  # noqa: F401 - says what to do in a Python without its packages, before anything else is imported

@@ -4,19 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from eval.report import markdown_report, sections_of, write_report
-from eval.report.terminal import listing, summary
-from eval.run.ask import NothingAnsweredError
-from eval.run.results import RunResult, save_results
-from eval.run.runner import evaluate, missing_modalities, missing_modality_message
+from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
-from omni.model import OmniModel
-from omni.runtime.device import default_device
-from omni.runtime.files import write_atomically
+from omni.runtime.model_folder import check_model_folder
+
+if TYPE_CHECKING:
+    from eval.run.results import RunResult
+    from omni.model import OmniModel
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("name a suite or task and --model DIR (or see --list)")
     try:
         return run(options)
-    except (ValueError, OSError, NothingAnsweredError) as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -67,6 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     tasks = [task.changed(data=options.data, prompt=options.prompt) for task in get_tasks(options.what)]
+    for folder in model_folders(options.model).values():
+        check_model_folder(Path(folder), "--model")
+    # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
+    from eval.report.terminal import summary
+    from eval.run.runner import evaluate, missing_modalities, missing_modality_message
+
     model = load_model(options.model, options.device, options.trust_code)
     if options.what not in SUITES:
         for task in tasks:
@@ -95,7 +98,21 @@ def run(options: argparse.Namespace) -> int:
     return 0 if (any if options.what in SUITES else all)(computed) else 2
 
 
-def load_model(values: Sequence[str], device: str | None, trust_code: bool = False) -> OmniModel:
+def model_folders(values: Sequence[str]) -> dict[str, str]:
+    """Return NAME -> folder of NAME=DIR pairs, or "" -> folder of the one that is given.
+
+    Raises:
+        ValueError: folders and NAME=DIR pairs are mixed, or there are several folders.
+    """
+    pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
+    if not pairs and len(values) == 1:
+        return {"": values[0]}
+    if len(pairs) != len(values):
+        raise ValueError(f"--model takes one folder, or NAME=DIR for each adapter; got {' '.join(values)}")
+    return {name: folder for name, _, folder in pairs}
+
+
+def load_model(values: Sequence[str], device: str | None, trust_code: bool = False) -> "OmniModel":
     """Load the model of one folder, or combine adapters from NAME=DIR pairs; device None = the GPU if there is one.
 
     Raises:
@@ -103,14 +120,15 @@ def load_model(values: Sequence[str], device: str | None, trust_code: bool = Fal
             folder names a class that may not run without `trust_code`.
         FileNotFoundError: there is no model.
     """
+    from omni.model import OmniModel
+    from omni.runtime.device import default_device
+
     device = device or default_device()
     check_device(device)
-    pairs = [value.partition("=") for value in values if "=" in value and not Path(value).exists()]
-    if not pairs and len(values) == 1:
-        return OmniModel.load(values[0], trust_code, device=device)
-    if len(pairs) != len(values):
-        raise ValueError(f"--model takes one folder, or NAME=DIR for each adapter; got {' '.join(values)}")
-    return OmniModel.combine({name: folder for name, _, folder in pairs}, device=device, trust_code=trust_code)
+    folders = model_folders(values)
+    if "" in folders:
+        return OmniModel.load(folders[""], trust_code, device=device)
+    return OmniModel.combine(folders, device=device, trust_code=trust_code)
 
 
 def check_device(device: str | None) -> None:
@@ -119,6 +137,8 @@ def check_device(device: str | None) -> None:
     Raises:
         ValueError: it cannot, with the reason.
     """
+    import torch
+
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA raises this one
@@ -133,8 +153,12 @@ def default_output(models: Sequence[str], what: str) -> Path:
     return Path(folder) / "evaluation" / name
 
 
-def write_results(result: RunResult, output: Path) -> None:
+def write_results(result: "RunResult", output: Path) -> None:
     """Write `results.json`, `results.md` and `report.html` into the folder `output`."""
+    from eval.report import markdown_report, sections_of, write_report
+    from eval.run.results import save_results
+    from omni.runtime.files import write_atomically
+
     save_results(result, output / "results.json")
     write_atomically(output / "results.md", markdown_report(result))
     write_report(output / "report.html", sections_of(result), title=f"Evaluation: {result.suite}")

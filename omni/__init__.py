@@ -1,5 +1,6 @@
 """`omni` attaches any modality to any frozen LLM: frozen encoders, small trained adapters, one language model."""
 
+import sys as _sys
 from importlib import metadata as _metadata
 from importlib.util import find_spec as _find_spec
 from pathlib import Path as _Path
@@ -52,6 +53,22 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'omni' has no attribute {name!r}")
 
 
+def _check_python() -> None:
+    """Say what to do where Python has not what omni stands on, as that of the system has not."""
+    missing = next((name for name in ("yaml", "torch", "transformers") if _find_spec(name) is None), None)
+    is_old = _sys.version_info < (3, 11)
+    if missing is None and not is_old:
+        return
+    lacks = "is too old for omni, which needs 3.11" if is_old else f"has no package {missing!r}, which omni needs"
+    message = (
+        f"this Python ({_sys.executable}) {lacks}: activate the environment that `make install` made, by "
+        "`source .venv/bin/activate`, or run `make install` first"
+    )
+    if _sys.argv[:1] == ["-m"]:  # a command, of which `python -m` imports the package first
+        raise SystemExit(message)
+    raise ImportError(message)
+
+
 def _check_adapters() -> None:
     """AdapterHub's distribution also installs a top-level package `adapters`; the first on the path wins."""
     spec = _find_spec("adapters")
@@ -64,6 +81,7 @@ def _check_adapters() -> None:
         )
 
 
+_check_python()
 _check_adapters()
 
 try:

@@ -4,6 +4,8 @@ import inspect
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +349,11 @@ def test_command_exists(command: str, capsys: pytest.CaptureFixture[str], monkey
     elif program == ".ci/install":
         assert (REPOSITORY / program).stat().st_mode & 0o100
         assert {*words[0].split(",")} <= extras()
+    elif program == ".ci/locked":
+        assert subprocess.run([sys.executable, program, *words], capture_output=True, check=True).stdout
+    elif program == ".ci/lock":
+        assert (REPOSITORY / program).stat().st_mode & 0o100
+        assert not words or words[0] == "--upgrade-package"
     elif program == "accelerate":
         assert words[0] == "launch"
         _, rest = launch_command_parser().parse_known_args(words[1:])

@@ -3,7 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from omni.recipe.schema import Recipe
+from omni.runtime.hub import check_model
+from omni.runtime.launching import say_once
+from omni.runtime.model_folder import check_model_folder
+from omni.starter import resolve
 from train.recipe import DRY_RUN, USAGE, describe_keys, load_recipes
 
 DONE, FAILED, WRONG_RECIPE = 0, 1, 2
@@ -20,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     arguments = [argument for argument in arguments if argument != DRY_RUN]
     try:
         recipes = load_recipes(arguments[0], arguments[1:])
+        _check_beginning(recipes[0])
     except (FileNotFoundError, ValueError) as error:
         return _fail(error, WRONG_RECIPE)
     # Tokenizers used before data workers are forked would print a warning for each of them.
@@ -53,6 +60,14 @@ def main(arguments: Sequence[str]) -> int:
     return DONE
 
 
+def _check_beginning(recipe: Recipe) -> None:
+    """Check that what the first stage begins with is there; later stages begin with the model of the one before."""
+    if recipe.model is not None:
+        check_model(resolve(recipe.model.llm.name), "model.llm.name")
+    if recipe.init_from is not None:
+        check_model_folder(Path(recipe.init_from), "init_from")
+
+
 def _help(words: Sequence[str]) -> int:
     try:
         print("\n".join(describe_keys(part) for part in words or [""]))
@@ -62,9 +77,8 @@ def _help(words: Sequence[str]) -> int:
 
 
 def _fail(error: Exception, status: int) -> int:
-    print(f"train: {error}", file=sys.stderr)
-    if status == FAILED:
-        print("(OMNI_TRACEBACK=1 shows where in the code)", file=sys.stderr)
+    hint = "\n(OMNI_TRACEBACK=1 shows where in the code)" if status == FAILED else ""
+    say_once(f"train: {error}{hint}")
     return status
 
 

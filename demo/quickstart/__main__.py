@@ -15,13 +15,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from demo.quickstart.plan import Plan, Training, folder_plan, starter_plan
 from omni import starter
 from omni.runtime.folder_lock import hold_folder
+
+if TYPE_CHECKING:
+    from demo.quickstart.plan import Plan, Training
 
 RUN = "runs/quickstart"
 console = Console(highlight=False, soft_wrap=True)
@@ -69,6 +71,9 @@ def run(output: Path, data: str | None, seed: int) -> None:
         subprocess.CalledProcessError: training failed (it has said why).
         ValueError, OSError: something else did.
     """
+    # Imported late: the readers of media take seconds, and mistakes in the arguments should show at once.
+    from demo.quickstart.plan import folder_plan, starter_plan
+
     if data is None:
         step(1, "Fetching starter weights and data")
         starter.fetch(list(starter.GROUPS["quickstart"]))
@@ -93,7 +98,7 @@ def chat_command(output: Path, data: str | None) -> str:
     return f"make demo{f' DATA={shlex.quote(data)}' if data else ''}   (or: {command})"
 
 
-def train(training: Training, output: Path, seed: int) -> Path:
+def train(training: "Training", output: Path, seed: int) -> Path:
     """Train an adapter in a process of its own, unless that is done; return the model's folder."""
     overrides = {"train.output_dir": str(output), "train.seed": seed, **training.overrides}
     words = [word for key, value in overrides.items() for word in (f"--{key}", json.dumps(value))]
@@ -156,7 +161,7 @@ def _manifest_bytes(overrides: dict[str, Any]) -> bytes:
     return b"".join(Path(source["path"]).read_bytes() for source in overrides.get("data.train", []))
 
 
-def finish(plan: Plan, folders: dict[str, Path], output: Path, seed: int) -> None:
+def finish(plan: "Plan", folders: dict[str, Path], output: Path, seed: int) -> None:
     """Combine, evaluate, answer a question and write the page."""
     # Imported late: these load torch and transformers, and the steps before take no notice of them.
     from demo.quickstart.page import write_page

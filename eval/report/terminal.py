@@ -1,11 +1,8 @@
-"""Tables for the terminal: the figures of a run, and the suites and tasks that there are."""
+"""A table for the terminal: the figures of a run."""
 
 from eval.report.words import bad_items_warning, figure, interval
 from eval.run.results import RunResult
 from eval.statistics.intervals import Estimate
-from eval.task import Task
-from eval.tasks import TASKS
-from eval.tasks.suites import SUITES
 
 
 def summary(result: RunResult) -> str:
@@ -28,15 +25,3 @@ def summary(result: RunResult) -> str:
 
 def _short(estimate: Estimate | None, percent: bool) -> str:
     return "-" if estimate is None else figure(estimate.value, percent)
-
-
-def listing() -> str:
-    """Return the list of all suites and tasks."""
-    lines = ["Suites:"]
-    lines += [f"  {name:<16} {', '.join(members)}" for name, members in SUITES.items()]
-    lines += ["", "Tasks:", *(_task_line(task) for task in TASKS.values())]
-    return "\n".join([*lines, "", "A task of your own: python -m eval my_tasks.py:TASK --model DIR"])
-
-
-def _task_line(task: Task) -> str:
-    return f"  {task.name:<32} {'+'.join(task.modalities):<12} {task.scorer:<20} {task.description}"

@@ -10,14 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.retrieval.figures import measure, summary
-from eval.retrieval.gap import draw_gap
-from eval.retrieval.items import embed_items
 from omni.config.trust import TRUST_CODE_HELP
-from omni.feature_cache import FeatureCache, default_directory
-from omni.joint_space import JointSpace
-from omni.runtime.device import default_device
-from omni.runtime.files import write_atomically
+from omni.runtime.model_folder import check_model_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +50,16 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.query == options.target:
         raise ValueError(f"--query and --target are both {options.query}; name two modalities")
+    check_model_folder(options.space, "--space", "joint space")
+    # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
+    from eval.retrieval.figures import measure, summary
+    from eval.retrieval.gap import draw_gap
+    from eval.retrieval.items import embed_items
+    from omni.feature_cache import FeatureCache, default_directory
+    from omni.joint_space import JointSpace
+    from omni.runtime.device import default_device
+    from omni.runtime.files import write_atomically
+
     names = [options.query, options.target]
     device = options.device or default_device()
     space = JointSpace.load(options.space, options.trust_code, modalities=names, device=device)

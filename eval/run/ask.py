@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 ITEM_ERRORS = (ValueError, OSError, RuntimeError)
 
 
-class NothingAnsweredError(RuntimeError):
+class NothingAnsweredError(ValueError):
     """The model could not answer a single request; the message holds the first reason."""
 
 

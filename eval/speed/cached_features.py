@@ -87,12 +87,6 @@ def starter_pictures(count: int) -> list[Media]:
     return media[:count]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this measurement."""
-    parser.add_argument("--pictures", type=int, default=64, help="number of pictures (default: 64)")
-    parser.add_argument("--rounds", type=int, default=5, help="times that both take turns (default: 5)")
-
-
 def run(options: argparse.Namespace) -> None:
     """Measure the starter encoder of pictures on the starter pictures, and print the table."""
     for name in ("pictures", "rounds"):

@@ -43,14 +43,6 @@ class FileSpeed:
         return f"| {self.name} | {self.seconds * 1000:.2f} | {ratio} |"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of this measurement."""
-    parser.add_argument("--against", type=Path, help="another checkout of omni, such as a git worktree")
-    parser.add_argument("--rounds", type=int, default=5, help="times that each file is decoded by each (default: 5)")
-    parser.add_argument("--seconds", type=float, default=0.3, help="CPU seconds of one turn (default: 0.3)")
-    parser.add_argument("--files", nargs="+", help="names of files, or parts of them (default: all)")
-
-
 def run(options: argparse.Namespace) -> None:
     """Measure, and print the table."""
     print("| file | ms of CPU | against the other |\n|---|---|---|")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from omni.encoders.imagebind.blocks import Block
 from omni.encoders.imagebind.network import ImageBindNetwork
-from omni.encoders.imagebind.sizes import TRUNKS, ImageBindSizes, TrunkSize
+from omni.encoders.imagebind.sizes import ImageBindSizes, TrunkSize
 from omni.encoders.imagebind.stems import CLIP_SHAPES, CONTEXT_LENGTH, VOCABULARY_SIZE
 
 LARGEST_DIFFERENCE = 1e-4  # between embeddings of unit length, float32
@@ -142,14 +142,6 @@ def table(found: Sequence[TrunkSpeed]) -> str:
     clips = sum(one.clips for one in found)
     lines.append(f"| all | {clips} | {clips / plain:.2f} | {clips / ours:.2f} | {plain / ours:.2f} |")
     return "\n".join(lines)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this measurement."""
-    parser.add_argument("--trunks", nargs="+", choices=TRUNKS, default=list(TRUNKS), help="default: all six")
-    parser.add_argument("--batch_size", type=int, default=4, help="clips in one pass (default: 4)")
-    parser.add_argument("--rounds", type=int, default=5, help="times that both take turns (default: 5)")
-    parser.add_argument("--blocks", type=int, help="of each trunk (default: all; fewer take less time)")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from omni.config.trust import TRUST_CODE_HELP
+from omni.runtime.model_folder import check_model_folder
 
 _SHOWN_BAD = 10
 
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and save the centres; return exit code 0, or 1 after an error."""
+    try:
+        check_model_folder(arguments.space, "SPACE", "joint space")
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
     from omni.feature_cache import FeatureCache, default_directory
     from omni.joint_space import JointSpace, measure_centers
     from omni.readers import open_dataset

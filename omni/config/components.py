@@ -1,13 +1,15 @@
 """Build a part of a model from its class path, so that a user's own class needs no registry and no edit here."""
 
+import contextlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from omni.config.class_path import OWN_PACKAGES, ClassPath
 from omni.config.construction import construct
+from omni.config.other_names import hint_at
 from omni.config.trust import check_trusted, components_in, is_from_folder, note_built
 from omni.config.user_modules import load_file, load_module
 from omni.starter import resolve
@@ -30,7 +32,10 @@ class ComponentConfig:
         if not isinstance(value, Mapping):
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {value!r}")
         unknown = set(value) - {"class_path", "init_args"}
-        if unknown or "class_path" not in value:
+        if unknown:
+            name = sorted(map(str, unknown))[0]
+            raise ValueError(f"{key}.{name}: unknown key; {hint_at(name, ('class_path', 'init_args'))}")
+        if "class_path" not in value:
             raise ValueError(f"{key}: expected the keys class_path and init_args, found {sorted(map(str, value))}")
         class_path, init_args = value["class_path"], value.get("init_args") or {}
         if not isinstance(class_path, str):
@@ -133,7 +138,8 @@ def build(
     unknown = set(arguments) - set(parameters)
     if unknown and not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         allowed = sorted(set(parameters) - set(extra))
-        raise ValueError(f"{key}.init_args: {config.class_path} takes no {sorted(unknown)}; it takes {allowed}")
+        hint = hint_at(sorted(unknown)[0], allowed)
+        raise ValueError(f"{key}.init_args: {config.class_path} takes no {sorted(unknown)}; {hint}")
     arguments |= {name: value for name, value in extra.items() if name in parameters and name not in arguments}
     missing = [
         name
@@ -144,7 +150,8 @@ def build(
     ]
     if missing:
         raise ValueError(f"{key}.init_args: {config.class_path} also needs {missing}")
-    return construct(component, arguments, key, config.class_path)
+    with naming_argument(key, arguments):
+        return construct(component, arguments, key, config.class_path)
 
 
 def _adapters_in(component: type, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -158,6 +165,19 @@ def _public_name(contract: type) -> str:
     package, _, _ = contract.__module__.rpartition(".")
     is_exported = package in sys.modules and vars(sys.modules[package]).get(contract.__name__) is contract
     return f"{package if is_exported else contract.__module__}.{contract.__qualname__}"
+
+
+@contextlib.contextmanager
+def naming_argument(key: str, arguments: Collection[str]) -> Iterator[None]:
+    """Put the component's `key` before the message of a file that is missing, which begins with the argument's name."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        text = str(error)
+        if text.startswith(key) or error.errno is not None:
+            raise
+        begin = f"{key}.init_args." if text.partition(": ")[0] in arguments else f"{key}: "
+        raise FileNotFoundError(begin + text) from error
 
 
 def _resolve_paths(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """Read configs strictly: YAML text into plain values, and plain values into dataclasses."""
 
 import dataclasses
-import difflib
 import reprlib
 import types
 import typing
@@ -10,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
+from omni.config.other_names import hint_at
 from omni.config.yaml_text import load_yaml
 
 _LONGEST_SHOWN = 300  # characters of a value in an error
@@ -66,9 +66,7 @@ def from_dict(config_class: type, values: Any, key: str = "model") -> Any:
     fields = {item.name: item for item in dataclasses.fields(config_class)}
     for name in values:
         if name not in fields:
-            close = difflib.get_close_matches(str(name), fields, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{key}.{name}: unknown key{hint} Allowed: {sorted(fields)}")
+            raise ValueError(f"{key}.{name}: unknown key; {hint_at(str(name), fields)}")
     for name, item in fields.items():
         required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
         if required and name not in values:

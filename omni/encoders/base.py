@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -98,6 +98,17 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             modality: the name that the model has for what this encoder takes.
         """
         return Media(modality, path=path)
+
+    @classmethod
+    def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
+        """Check what can be checked of the constructor's arguments at once: it runs before any model is loaded.
+
+        Args:
+            arguments: those that the recipe gives.
+
+        Raises:
+            FileNotFoundError, ValueError: the message begins with the name of an argument and a colon.
+        """
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one media item into CPU tensors for `forward`, each with a leading clip dimension C >= 1; deterministic.

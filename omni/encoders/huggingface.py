@@ -13,9 +13,10 @@ from transformers import AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
-from omni.encoders.weights import check_finite, naming, parse_dtype
+from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_config, load_pretrained
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
@@ -62,6 +63,7 @@ class HuggingFaceEncoder(Encoder):
     ) -> None:
         super().__init__(licence=licence)
         number_format = parse_dtype(dtype)
+        check_model(resolve(name), "name", revision)
         with naming(resolve(name)):
             self.tower = _load_tower(resolve(name), number_format, revision)
             self._inputs = inputs_for(self.tower, resolve(name), max_seconds, clips, clip_seconds, revision=revision)
@@ -80,6 +82,10 @@ class HuggingFaceEncoder(Encoder):
         self.dim = states.shape[2]
         num_features = states.shape[1] - (0 if keep_class_token else self._num_prefix)
         self.max_features = self._inputs.max_clips * num_features
+
+    @classmethod
+    def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
+        check_named_model(arguments)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         return self._inputs(media)

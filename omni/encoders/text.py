@@ -4,6 +4,7 @@ Shapes: B texts, L tokens, D feature width.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
-from omni.encoders.weights import check_finite, naming, parse_dtype
+from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.text import load_text
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_loading
 from omni.starter import resolve
@@ -45,6 +47,7 @@ class TextEncoder(Encoder):
     ) -> None:
         super().__init__(licence=licence)
         path = resolve(name)
+        check_model(path, "name")
         with naming(path), quiet_loading():
             config = load_config(path)
             model = load_pretrained(AutoModel, path, dtype=parse_dtype(dtype))
@@ -56,6 +59,10 @@ class TextEncoder(Encoder):
         text_config = cast(Any, self.tower.config)
         self.max_features = min(max_tokens, int(getattr(text_config, "max_position_embeddings", max_tokens)))
         self.dim = int(text_config.hidden_size)
+
+    @classmethod
+    def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
+        check_named_model(arguments)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one text, UTF-8 as bytes or in a file, into `input_ids` and `mask` [1, L].

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from omni.runtime.hub import check_model
 from omni.starter import resolve
 
 # Settings and numbers, which published checkpoints hold besides tensors and which do nothing when they are read.
@@ -129,6 +130,16 @@ class KeyMismatchError(ValueError):
             if names
         ]
         super().__init__(f"{source} does not fit {module}; " + "; ".join(problems))
+
+
+def check_named_model(arguments: Mapping[str, Any]) -> None:
+    """Check that the argument `name` of an encoder is a model of transformers that can be had.
+
+    Raises:
+        FileNotFoundError: it is none, as `omni.runtime.hub.check_model` says.
+    """
+    if isinstance(name := arguments.get("name"), str):
+        check_model(resolve(name), "name", arguments.get("revision"))
 
 
 @contextlib.contextmanager

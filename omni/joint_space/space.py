@@ -37,6 +37,7 @@ from omni.media.item import Media
 from omni.model.card import ModelCard
 from omni.model.encoder_stack import EncoderStack
 from omni.model.folder import CONFIG_FILE
+from omni.model.pretrained import Pretrained
 from omni.model.trained_state import load_trained_state, trained_state
 from omni.samples.messages import resolve_modality
 
@@ -44,7 +45,7 @@ LARGEST_LOGIT_SCALE = 100.0  # as in CLIP (Radford et al. 2021) and ImageBind
 Query = Any  # a media item, a text, an embedding, or {modality: items}; see JointSpace.embed_query
 
 
-class JointSpace(EncoderStack):
+class JointSpace(Pretrained, EncoderStack):
     """Encoders and heads whose embeddings lie in one space: what means the same is near, whatever its modality.
 
     Args:

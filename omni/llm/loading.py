@@ -17,6 +17,7 @@ from omni.llm.loading_checks import (
     try_answers,
     try_language_model,
 )
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_about_keys, quiet_loading
 from omni.starter import resolve
@@ -35,6 +36,7 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
     """
     name = resolve(config.name)
     _check_extras(config)
+    check_model(name, "model.llm.name")
     try:
         found = load_config(name)
     except OSError as error:
@@ -42,6 +44,8 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
             f"model.llm.name: {config.name!r} is neither a local folder with a transformers model nor an id that a hub "
             f"gives ({str(error).splitlines()[0]})"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"model.llm.name: {config.name!r} cannot be used: {str(error).splitlines()[0]}") from error
     check_architecture(config.name, found.text_config if found.model_type in _HOLDERS else found)
     options: dict[str, Any] = {"dtype": getattr(torch, config.dtype)}
     if config.attention != "sdpa":  # which transformers takes by itself where the architecture has it; BLOOM has not

@@ -1,7 +1,6 @@
 """LoRA on the frozen LLM, through PEFT. Imported only where a LoRA is used: PEFT takes seconds to import."""
 
 import dataclasses
-import difflib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +10,7 @@ import safetensors
 from torch import Tensor, nn
 
 from omni.config import LoRAConfig
+from omni.config.other_names import hint_at
 from omni.runtime.quiet import quiet_loading
 
 with quiet_loading():
@@ -55,9 +55,7 @@ def lora_options(config: LoRAConfig) -> LoraConfig:
         if name in _REFUSED:
             raise ValueError(f"{key} cannot be used: {_REFUSED[name]}")
         if name not in allowed:
-            close = difflib.get_close_matches(name, allowed, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"{key}: no argument of peft.LoraConfig{hint} Allowed: {sorted(allowed)}")
+            raise ValueError(f"{key}: no argument of peft.LoraConfig; {hint_at(name, allowed)}")
     initialisation = options.get("init_lora_weights", True)
     if initialisation not in _INITIALISATIONS:
         raise ValueError(

@@ -5,6 +5,7 @@ from typing import TypeVar
 import torch
 
 from omni.config import LoRAConfig, ModalityConfig, ModelConfig
+from omni.encoders.building import check_encoder
 from omni.llm.language_model import SHARED_LORA
 from omni.llm.loading import load_llm
 from omni.model.card import ModelCard
@@ -21,6 +22,8 @@ def build_from_config(
 
     New weights come from torch's global random state: seed it before.
     """
+    for name, modality in config.modalities.items():
+        check_encoder(modality, name)  # a mistake shows now, and not after the LLM was loaded
     llm = load_llm(config.llm, device)
     modalities = {name: build_modality(modality, name, llm) for name, modality in config.modalities.items()}
     share_adapters(modalities)

@@ -11,10 +11,9 @@ from omni.config.yaml_text import load_yaml
 from omni.llm.identity import LLMIdentity
 from omni.llm.language_model import SHARED_LORA
 from omni.model.card import ModelCard
-from omni.runtime.files import recover_directory
+from omni.runtime.model_folder import CONFIG_FILE, check_model_folder
 
 FORMAT_VERSION = 1
-CONFIG_FILE = "config.yaml"
 LORA_FOLDER = "lora"
 
 
@@ -103,12 +102,8 @@ def read_config_values(path: Path, kind: str) -> dict[str, Any]:
         FileNotFoundError: there is none.
         ValueError: it is damaged, or of another version of the format.
     """
-    recover_directory(path)
+    check_model_folder(path, kind=kind)
     file = path / CONFIG_FILE
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{path} is no {kind}: it has no config.yaml. Give a folder that training wrote, such as RUN/best"
-        )
     try:
         values = load_yaml(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -20,10 +20,11 @@ from omni.model.core import ModelCore
 from omni.model.fingerprint import model_fingerprint
 from omni.model.inference import embed_conversations, generate, score_batch
 from omni.model.preparation import Messages
+from omni.model.pretrained import Pretrained
 from omni.samples.messages import Sample
 
 
-class OmniModel(ModelCore):
+class OmniModel(Pretrained, ModelCore):
     """Frozen encoders -> trained adapters -> frozen causal LLM: generates, scores, embeds, is saved and loaded.
 
     Args:

@@ -23,6 +23,7 @@ from omni.published.key_report import FileReport, check
 from omni.published.lora import PublishedLoRA
 from omni.published.qformers import FEATURE_DIM, LLM_DIM, PublishedQFormer, check_tokenizer
 from omni.published.settings import INSTRUCTION_TOKENIZER, Settings, apply_overrides
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_config
 from omni.starter import resolve
 
@@ -143,6 +144,7 @@ def _with_dtype(encoder: Mapping[str, Any], dtype: str) -> dict[str, Any]:
 
 
 def _check_llm_width(source: Source, llm: str) -> None:
+    check_model(resolve(llm), "--llm")
     try:
         config: Any = load_config(resolve(llm))
     except OSError:

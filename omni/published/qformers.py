@@ -13,6 +13,7 @@ from omni.config.components import build
 from omni.encoders.eva_clip_names import POST_NORM
 from omni.published.files import PublishedFile
 from omni.published.key_report import FileReport, shape_problems
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_tokenizer
 from omni.starter import resolve
 
@@ -126,6 +127,7 @@ def check_tokenizer(name: str, vocab_size: int) -> None:
         FileNotFoundError: there is no such tokenizer.
         ValueError: the tokenizer has other tokens than the Q-Former.
     """
+    check_model(resolve(name), "--instruction-tokenizer", file="tokenizer_config.json")
     try:
         tokenizer = load_tokenizer(resolve(name))
     except (OSError, ValueError) as error:

@@ -14,8 +14,9 @@ CAPTION_COLUMNS = (
     *("comment", "answer", "answers", "label"),
 )
 # A question belongs to an answer, so these come first where a table has both.
-QUESTION_COLUMNS = ("question", "query", "instruction", "prompt", "problem")
-ANSWER_COLUMNS = ("answer", "multiple_choice_answer", "answers", "response", "output", "label")
+QUESTION_COLUMNS = ("question", "question_text", "query", "instruction", "prompt", "problem")
+ANSWER_COLUMNS = ("answer", "multiple_choice_answer", "answers", "answer_text", "response", "output", "label")
+_ALWAYS_ASKED = ("question", "question_text")  # a prompt may be the caption of a picture that it made, these are not
 
 _NUMBERED_CAPTION = re.compile(r"(?:caption|sentence|text|title|description)_?(\d+)")  # Clotho: caption_1 ... caption_5
 
@@ -36,7 +37,7 @@ class TextColumns:
 def find_text_columns(
     names: Sequence[str], not_text: Collection[str], answer: str | None = None, question: str | None = None
 ) -> TextColumns:
-    """Return which of the columns `names` (in lower case) hold the answer and the question.
+    """Return which of the columns `names` hold the answer and the question; upper and lower case are the same.
 
     Args:
         names: all columns.
@@ -44,14 +45,14 @@ def find_text_columns(
         answer: the column of the answer or caption, if it is known.
         question: the column of the question, if it is known; an empty text means none.
     """
-    free = [name for name in names if name not in not_text]
+    free = {name.lower(): name for name in reversed(names) if name not in not_text}
     asked = question if question is not None else next((name for name in QUESTION_COLUMNS if name in free), None)
     if answer is None and asked:
         answer = next((name for name in ANSWER_COLUMNS if name in free), None)
-    if question is None and answer not in ANSWER_COLUMNS:
+    if question is None and answer not in ANSWER_COLUMNS and asked not in _ALWAYS_ASKED:
         asked = None
-    answer = answer or next((name for name in CAPTION_COLUMNS if name in free), None) or _first_numbered(free)
-    return TextColumns(answer, asked or None)
+    answer = answer or next((name for name in CAPTION_COLUMNS if name in free), None) or _first_numbered([*free])
+    return TextColumns(free.get(answer or "", answer), free.get(asked or "", asked or None))
 
 
 def texts_in(value: Any) -> list[str]:

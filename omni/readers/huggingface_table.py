@@ -71,9 +71,9 @@ def media_columns(table: Dataset, messages: str | None) -> dict[str, str]:
             feature = feature.feature
         kind = next((modality for kind, modality in by_type.items() if isinstance(feature, kind)), None)
         if kind is not None:
-            media[column] = MEDIA_KEYS.get(column, kind)
-        elif column in MEDIA_KEYS and column != messages and not _is_words(feature, MEDIA_KEYS[column]):
-            media[column] = MEDIA_KEYS[column]
+            media[column] = MEDIA_KEYS.get(column.lower(), kind)
+        elif column != messages and (named := MEDIA_KEYS.get(column.lower())) and not _is_words(feature, named):
+            media[column] = named
     return media
 
 

@@ -11,7 +11,7 @@ from omni.config import from_dict
 from omni.config.overrides import with_value
 from omni.config.reading import read_value, read_yaml, shown
 from omni.recipe.schema import OBJECTIVES, Recipe
-from omni.recipe.stages import expand_stages, refuse_overridden
+from omni.recipe.stages import blame_stage, expand_stages, refuse_overridden
 from omni.runtime.files import write_atomically
 
 _FLAG = "trust_code"
@@ -43,7 +43,14 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = (), shipped: Path 
     for key, value in parse_overrides(overrides):
         refuse_overridden(values, key)
         values = with_value(values, key, value, f"--{key}")
-    return [from_dict(Recipe, _with_objective(stage), key="recipe") for stage in expand_stages(values)]
+    return [_read_stage(values, index, stage) for index, stage in enumerate(expand_stages(values))]
+
+
+def _read_stage(values: dict[str, Any], index: int, stage: dict[str, Any]) -> Recipe:
+    try:
+        return from_dict(Recipe, _with_objective(stage), key="recipe")
+    except ValueError as error:
+        raise ValueError(blame_stage(values, index, str(error))) from error
 
 
 def parse_overrides(words: Sequence[str]) -> Iterator[tuple[str, Any]]:

@@ -1,10 +1,12 @@
 """Stages of one recipe, such as align, then answer: each is a run that begins with the model of the one before."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from omni.config.other_names import hint_at
 from omni.config.reading import shown
 
 STAGES = "stages"  # the key of a recipe
@@ -71,9 +73,10 @@ def expand_stages(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     _check_laid_over(values, "recipe")
     names = [stage.get("name") for stage in stages]
     for index, (stage, name) in enumerate(zip(stages, names, strict=True)):
-        unknown = [name for name in stage if name not in STAGE_KEYS]
+        unknown = sorted(map(str, set(stage) - set(STAGE_KEYS)))
         if unknown:
-            raise ValueError(f"recipe.stages[{index}]: unknown key {unknown[0]!r}. Allowed: {list(STAGE_KEYS)}")
+            hint = hint_at(unknown[0], STAGE_KEYS)
+            raise ValueError(f"recipe.stages[{index}].{unknown[0]}: unknown key; {hint}")
         if not isinstance(name, str) or not name.isidentifier() or names.count(name) > 1:
             raise ValueError(f"recipe.stages[{index}].name: {shown(name)} must be a word of its own, such as align")
         _check_laid_over(stage, f"recipe.stages[{index}]")
@@ -110,3 +113,21 @@ def _check_laid_over(values: Mapping[str, Any], where: str) -> None:
     for key in _LAID_OVER:
         if values.get(key) is not None and not isinstance(values[key], Mapping):
             raise ValueError(f"{where}.{key}: expected keys and values, found {shown(values[key])}")
+
+
+def blame_stage(values: Mapping[str, Any], index: int, message: str) -> str:
+    """Return an error's message on the recipe of a stage with the key where the recipe's file has it.
+
+    Args:
+        values: those of the whole recipe, before `expand_stages`.
+        index: the number of the stage.
+        message: begins with a key, such as `recipe.train.lr`, which may be of the stage or of the top level.
+    """
+    stages = values.get(STAGES)
+    key = re.match(r"(?:recipe\.)?(\w+)(?:\.(\w+))?", message)
+    if stages is None or key is None:
+        return message
+    part = stages[index].get(key[1])
+    if part is None or key[1] not in STAGE_KEYS or (key[1] not in _REPLACED_WHOLE and key[2] not in part):
+        return message
+    return f"recipe.stages[{index}].{message.removeprefix('recipe.')}"

@@ -95,6 +95,9 @@ def recover_directory(path: Path) -> None:
 
     One that is going on is waited for.
     """
+    path = path.absolute()  # "." has no name
+    if not path.name:
+        return
     if path.with_name(path.name + _OLD_SUFFIX).exists():
         with _one_at_a_time(path):
             _recover(path)

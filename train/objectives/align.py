@@ -18,6 +18,7 @@ from transformers import AutoModel
 from omni.model import OmniModel
 from omni.model.batch import Example
 from omni.prompts.chat_layout import IGNORED_LABEL
+from omni.runtime.hub import check_model
 from omni.runtime.pretrained import load_config, load_pretrained, load_tokenizer
 from omni.runtime.quiet import quiet_loading
 from train.objectives.base import ModelKind
@@ -109,6 +110,7 @@ class SentenceEncoder:
     """Frozen sentence embeddings by masked mean pooling, kept by text: training shows the same answers over again."""
 
     def __init__(self, name: str) -> None:
+        check_model(name, "objective.init_args: the model of sentences")
         self.tokenizer = load_tokenizer(name)
         with quiet_loading():
             load_config(name)  # which refuses what would run code

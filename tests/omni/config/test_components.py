@@ -63,7 +63,7 @@ def test_a_users_file_that_fails_fails_again_until_it_is_mended(tmp_path: Path) 
         ({"class_path": "no/such/file.py:Thing"}, r"encoder: .*no file no/such/file.py"),
         ({"class_path": 3}, r"encoder.class_path: expected package.module.Class or file.py:Class, found 3"),
         ({"class_path": "adapters.MLP", "init_args": [1]}, r"encoder.init_args: expected argument names"),
-        ({"class_path": "adapters.MLP", "args": {}}, r"encoder: expected the keys class_path and init_args.*'args'"),
+        ({"class_path": "adapters.MLP", "args": {}}, r"encoder.args: unknown key; did you mean 'init_args'"),
         ("adapters.MLP", r"encoder: expected the keys class_path and init_args, found 'adapters.MLP'"),
         ({"class_path": "adapters.MLP", "init_args": {"hiden": 1}}, r"encoder.init_args: .*takes no \['hiden'\]"),
         ({"class_path": "adapters.MLP"}, r"encoder.init_args: adapters.MLP also needs \['feature_dim', 'llm_dim'\]"),

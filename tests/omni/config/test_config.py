@@ -42,7 +42,7 @@ def test_an_integer_is_taken_where_a_number_is_meant() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"llm": {"nam": "x"}}, r"model\.llm\.nam: unknown key; did you mean 'name'\? Allowed: "),
+        ({"llm": {"nam": "x"}}, r"model\.llm\.nam: unknown key; did you mean 'name'\?"),
         ({"llm": {}}, r"model\.llm\.name is missing"),
         ({}, r"model\.llm is missing"),
         (None, r"model: expected keys of ModelConfig, found None"),

@@ -102,5 +102,5 @@ def test_batched_equals_single_and_bfloat16_stays_close(weights: Path) -> None:
     assert torch.cosine_similarity(half.float(), values, dim=-1).min() > 0.99
     with pytest.raises(ValueError, match="image_size is 60; it must be a multiple of 14"):
         EvaClipEncoder(weights, image_size=60, size=SIZE)
-    with pytest.raises(ValueError, match=r"size.depth: unknown key.*Allowed: .*num_blocks.*width"):
+    with pytest.raises(ValueError, match=r"size.depth: unknown key; there are .*num_blocks.*width"):
         EvaClipEncoder(weights, size={"depth": 3})

@@ -186,7 +186,7 @@ def test_clips_of_another_shape_and_unknown_settings_are_errors_that_say_what_is
         ImageBindEncoder(weights, "smell", sizes=SIZES)
     with pytest.raises(ValueError, match="output is 'pooled'; allowed: tokens, embedding"):
         ImageBindEncoder(weights, "image", output="pooled", sizes=SIZES)
-    with pytest.raises(ValueError, match=r"sizes.touch: unknown key.*Allowed: .*text.*vision"):
+    with pytest.raises(ValueError, match=r"sizes.touch: unknown key; there are .*text.*vision"):
         ImageBindEncoder(weights, "image", sizes={"touch": {}})
     with pytest.raises(ValueError, match="text trunk needs vocabulary"):
         ImageBindEncoder(weights, "text", sizes=SIZES).preprocess(Media("text", data=b"a dog"))

@@ -93,6 +93,11 @@ def test_videos_and_nested_pictures_stay_undecoded(tmp_path: Path) -> None:
         ({"instruction": ["Q?"], "output": ["<image>"]}, "<image>Q? | <image>"),
         ({"question": [None], "answer": ["A"]}, "<image> | A"),
         ({"caption": ["C"]}, "<image> | C"),
+        ({"Question": ["Q?"], "Answer": ["A"]}, "<image>Q? | A"),
+        ({"question": ["Q?"], "text": ["A"]}, "<image>Q? | A"),
+        ({"question": ["Q?"], "caption": ["C"]}, "<image>Q? | C"),
+        ({"question_text": ["Q?"], "answer_text": ["A"]}, "<image>Q? | A"),
+        ({"prompt": ["a fox, oil on canvas"], "caption": ["C"]}, "<image> | C"),
     ],
 )
 def test_a_question_stays_with_its_answer(columns: dict[str, list], read_as: str, tmp_path: Path) -> None:

@@ -49,6 +49,9 @@ def test_exponents_without_a_dot_are_numbers(recipe: Path) -> None:
     [
         (["--train.learning_rat", "1"], ["train.learning_rat", "unknown key"]),
         (["--train.batchsize", "1"], ["train.batchsize", "'batch_size'"]),
+        (["--train.learning_rate", "1"], ["train.learning_rate: unknown key; did you mean 'lr'?"]),
+        (["--train.num_train_epochs", "1"], ["did you mean 'epochs'?"]),
+        (["--train.zzz", "1"], ["train.zzz: unknown key; the closest of its ", " keys is '"]),
         (["--trian.lr", "1"], ["trian", "'train'"]),
         (["--model.modalities.image.adaptor", "{}"], ["modalities.image.adaptor", "'adapter'"]),
         (["--data.train.0.pth", "a"], ["data.train[0].pth", "'path'"]),
@@ -141,7 +144,12 @@ def test_stages_begin_with_the_model_of_the_one_before(recipe: Path) -> None:
     [
         ([{"train": {}}], "name"),
         ([{"name": "a"}, {"name": "a"}], "a word of its own"),
-        ([{"name": "a", "model": {}}], "unknown key 'model'"),
+        ([{"name": "a", "model": {}}], r"recipe\.stages\[0\]\.model: unknown key; there are "),
+        ([{"name": "a", "train": {"learning_rate": 1}}], r"recipe\.stages\[0\]\.train\.learning_rate: .*'lr'\?$"),
+        ([{"name": "a"}, {"name": "b", "train": {"lr": "x"}}], r"^recipe\.stages\[1\]\.train\.lr: expected float"),
+        ([{"name": "a"}, {"name": "b", "train": {"lr": -1.0}}], r"^recipe\.stages\[1\]\.train\.lr is -1"),
+        ([{"name": "a"}, {"name": "b", "objective": "x"}], r"^recipe\.stages\[1\]\.objective: 'x' is none of"),
+        ([{"name": "a"}, {"name": "b", "data": {"train": [{"pth": "x"}]}}], r"^recipe\.stages\[1\]\.data\.train\[0\]"),
         ([{"name": "a", "train": {"output_dir": "b"}}], "output_dir"),
         ({"name": "a"}, "list of stages"),
         ([{"name": "a", "train": 3}], "stages.0..train"),
