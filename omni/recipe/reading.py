@@ -1,6 +1,7 @@
 """Read a recipe: YAML and overrides from the command line (`--train.lr 1e-4`) become a checked `Recipe`."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,13 @@ def load_recipes(path: str | Path, overrides: Sequence[str] = (), shipped: Path 
             the wrong type or range.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # which no name is too long for, unlike that of pathlib
         names = [] if shipped is None else sorted(recipe.name for recipe in shipped.glob("*.yaml"))
         raise FileNotFoundError(f"there is no recipe {path}" + (f"; those in {shipped} are {names}" if names else ""))
     try:
         text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no recipe: it is not UTF-8 text ({error})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} is no recipe: it cannot be read as UTF-8 text ({error})") from error
     values = read_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ValueError(f"{path}: a recipe holds the keys data, train and model, not {shown(values)}")

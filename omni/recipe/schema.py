@@ -221,7 +221,7 @@ class TrainConfig:
             _require(self.packing, "train.packing", self.packing, "true where train.pack_tokens is set")
         if self.max_length is not None:
             _require(self.max_length >= 2, "train.max_length", self.max_length, "at least 2, or null")
-        _require(self.epochs is None or self.epochs > 0, "train.epochs", self.epochs, "above 0")
+        _require(self.epochs is None or 0 < self.epochs <= 1e9, "train.epochs", self.epochs, "above 0, at most 1e9")
         _require(0 <= self.lr < float("inf"), "train.lr", self.lr, "at least 0")
         _require(self.max_grad_norm is None or self.max_grad_norm > 0, "train.max_grad_norm", self.max_grad_norm, "> 0")
         _require(0 <= self.final_lr_share <= 1, "train.final_lr_share", self.final_lr_share, "from 0 to 1")

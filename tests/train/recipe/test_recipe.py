@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from omni.config.components import ComponentConfig, import_class
+from omni.config.components import ComponentConfig, build, import_class
 from train.recipe import RECIPES, describe_keys, load_recipe, load_recipes, write_recipe
 
 SHIPPED = sorted(RECIPES.glob("*.yaml"))
@@ -66,6 +66,10 @@ def test_exponents_without_a_dot_are_numbers(recipe: Path) -> None:
         (["--data.train.0.weight", "-1"], ["weight", "-1"]),
         (["--data.train.7.path", "a"], ["7", "from 0 to 0"]),
         (["--train.epochs", "2"], ["steps", "epochs"]),
+        (["--train.epochs", ".inf", "--train.steps", "null"], ["train.epochs", "inf", "above 0"]),
+        (["--train.lr", "1" + "0" * 18 + "0" * 400], ["--train.lr", "is no int"]),
+        (["--model.modalities", "{1: {}}"], ["model.modalities", "the key 1 is no text"]),
+        (["--model.modalities.image.adapter", "{1: 2, b: 3}"], ["adapter", "unknown key"]),
         (["--train.precision", "fp16"], ["fp16", "NaN", "bf16"]),
         (["--model.llm.dtype", "float16"], ["model.llm.dtype", "NaN", "bfloat16"]),
         (["--init_from", "runs/b"], ["model", "init_from", "both"]),
@@ -182,3 +186,17 @@ def test_stages_run_one_after_another_each_beginning_with_the_model_of_the_one_b
     assert (first.train.output_dir, last.train.output_dir) == ("out/align", "out")
     assert first.model is not None
     assert (last.model, last.init_from) == (None, "out/align/best")
+
+
+def test_an_argument_of_a_wrong_type_is_named() -> None:
+    config = {"class_path": "adapters.PooledMLP", "init_args": {"num_tokens": "four", "hidden_dim": 8}}
+    with pytest.raises(ValueError, match=r"model\.x\.init_args: adapters\.PooledMLP .* num_tokens = 'four'.*TypeError"):
+        build(config, "model.x", feature_dim=4, llm_dim=4, embedding_rms=None)
+
+
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ValueError, match=r"a\.yaml is no recipe"):
+        load_recipe(tmp_path / "a.yaml")
+    with pytest.raises(FileNotFoundError, match="there is no recipe"):
+        load_recipe("x" * 5000)
