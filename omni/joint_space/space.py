@@ -298,7 +298,7 @@ class JointSpace(Pretrained, EncoderStack):
     def write(self, directory: Path) -> None:
         modalities = {name: self.modality(name) for name in self.modalities}
         folder = SpaceFolder(directory, self.config, self.card, frozenset(self.unfrozen))
-        card_text = render_space_card(modalities, self.dim, self.card)
+        card_text = render_space_card(modalities, self.dim, self.card, self.unfrozen)
         write_space(folder, trained_state(self), card_text, self.centers, self.indexes)
 
     def save(self, directory: str | Path, card: ModelCard | None = None) -> None:
