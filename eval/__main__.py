@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
     for folder in model_folders(options.model).values():
         check_model_folder(Path(folder), "--model")
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
+    from eval.report.card import CARD, add_to_card
     from eval.report.terminal import summary
     from eval.run.runner import evaluate, missing_modalities, missing_modality_message
 
@@ -93,6 +94,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"\nnothing was computed: the results of before in {output} are left as they are")
         return 2
     write_results(result, output)
+    folder = model_folders(options.model).get("")
+    if folder is not None and options.limit is None and any(computed) and add_to_card(Path(folder), result):
+        print(f"\nits figures are in the model card {Path(folder) / CARD}")
     print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
     # A suite may leave out tasks, with the reason in the results, but not all of them; a named task must run.
     return 0 if (any if options.what in SUITES else all)(computed) else 2

@@ -308,7 +308,7 @@ class JointSpace(Pretrained, EncoderStack):
         modalities = {name: self.modality(name) for name in self.modalities}
         folder = SpaceFolder(directory, self.config, self.card, frozenset(self.unfrozen))
         self.remember_classes(directory)
-        card_text = render_space_card(modalities, self.dim, self.card)
+        card_text = render_space_card(modalities, self.dim, self.card, self.unfrozen)
         write_space(folder, trained_state(self), card_text, self.centers, self.indexes)
 
     def save(self, directory: str | Path, card: ModelCard | None = None) -> None:

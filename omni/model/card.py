@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from omni.runtime.licences import effective_licence
+from omni.runtime.licences import effective_licence, in_plain_words
 
 
 @dataclass
@@ -70,7 +70,8 @@ def figure_lines(card: ModelCard) -> list[str]:
 def licence_lines(parts: Sequence[tuple[str, str | None]]) -> list[str]:
     """Return the section of the card on the licence that follows from those of the parts (part, licence)."""
     licence = effective_licence([licence for _, licence in parts])
-    lines = ["## Licence", "", f"Effective licence: **{licence}**, the strictest of its parts:", ""]
+    lines = ["## Licence", "", in_plain_words(licence), ""]
+    lines += [f"Effective licence: **{licence}**, the strictest of its parts:", ""]
     return lines + [f"- {part}: {licence or 'not stated'}" for part, licence in parts]
 
 

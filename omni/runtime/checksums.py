@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from omni.runtime.files import write_atomically
+
 CHECKSUMS = "SHA256SUMS"  # the name that GNU coreutils and most downloads give to such a file
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
@@ -17,6 +19,14 @@ def write_checksums(folder: Path) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file != folder / CHECKSUMS)
     lines = [f"{_digest(file)}  {file.relative_to(folder).as_posix()}\n" for file in files]
     (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def renew_checksum(folder: Path, name: str) -> None:
+    """Note the checksum of a file that was changed on purpose; those of other files stay as they are."""
+    if not has_checksums(folder):
+        return
+    listed = {**_read(folder), name: _digest(folder / name)}
+    write_atomically(folder / CHECKSUMS, "".join(f"{digest}  {file}\n" for file, digest in sorted(listed.items())))
 
 
 def has_checksums(folder: Path) -> bool:

@@ -24,6 +24,21 @@ def licence_class(licence: str | None) -> str:
     return UNKNOWN
 
 
+_IN_PLAIN_WORDS = {
+    "non-commercial": "It may not be used commercially.",
+    "copyleft": "It may be used commercially, but what is made from it may only be passed on under the same licence.",
+    "custom terms": "It may be used as the owner's terms say, which forbid some uses; read them before you pass it on.",
+    "attribution": "It may be used freely, commercially too, if the authors are named.",
+    "permissive": "It may be used, changed and passed on freely, also commercially, if the notices stay with it.",
+    UNKNOWN: "What is allowed is not known: before you pass it on, ask the owners of the parts without a licence.",
+}
+
+
+def in_plain_words(licence: str) -> str:
+    """Return what an effective licence means for those who use the model, in a sentence. It is no legal advice."""
+    return _IN_PLAIN_WORDS[UNKNOWN if licence.startswith(UNKNOWN) else licence_class(licence)]
+
+
 def effective_licence(licences: Sequence[str | None]) -> str:
     """Return the licence that binds the whole: the strictest part's, non-commercial before copyleft before the others.
 

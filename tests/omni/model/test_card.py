@@ -6,7 +6,7 @@ import pytest
 
 from omni.model.card import ModelCard, TrainingData
 from omni.model.card_rendering import model_licence, render_card
-from omni.runtime.licences import effective_licence, licence_class
+from omni.runtime.licences import effective_licence, in_plain_words, licence_class
 from tests.tiny import MLP, tiny_model
 
 
@@ -65,6 +65,33 @@ def test_the_card_names_parts_data_and_figures(tiny_llm: Path) -> None:
         assert expected in text
     assert model_licence(model) == "CC-BY-NC-4.0"
     assert "Effective licence: **CC-BY-NC-4.0**" in text
+    assert "It may not be used commercially." in text
+    assert "base_model" not in text  # a folder of this machine, which a hub would refuse
+
+
+def test_the_card_says_which_encoders_were_trained_and_what_starter_weights_are(tiny_llm: Path) -> None:
+    model = tiny_model(tiny_llm)
+    model.unfrozen = {"modalities.sound.encoder.scale"}
+    model.llm.config.name = "starter:smollm2"
+    text = render_card(model)
+    assert "| image | SensorEncoder, frozen |" in text
+    assert "| sound | SensorEncoder, trained |" in text
+    assert "\nbase_model: HuggingFaceTB/SmolLM2-135M-Instruct\n" in text
+    assert "- LLM: starter:smollm2, which is HuggingFaceTB/SmolLM2-135M-Instruct" in text
+
+
+@pytest.mark.parametrize(
+    ("licence", "words"),
+    [
+        ("GPL-3.0", "only be passed on under the same licence"),
+        ("llama3.2", "as the owner's terms say"),
+        ("CC-BY-4.0", "if the authors are named"),
+        ("MIT", "freely, also commercially"),
+        (effective_licence(["MIT", None]), "is not known"),
+    ],
+)
+def test_licences_are_put_in_plain_words(licence: str, words: str) -> None:
+    assert words in in_plain_words(licence)
 
 
 def test_merged_cards_list_each_thing_once() -> None:
