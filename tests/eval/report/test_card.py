@@ -5,6 +5,7 @@ from pathlib import Path
 from eval.report.card import add_to_card
 from eval.run.results import RunResult, TaskResult
 from eval.statistics.intervals import Estimate
+from omni.runtime.checksums import damaged_files, write_checksums
 
 
 def result(value: float) -> RunResult:
@@ -26,8 +27,10 @@ def test_a_suite_stands_once_before_the_licence(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     assert not add_to_card(tmp_path, result(0.5))
     card.write_text("# Model\n\n## Figures\n\nNone recorded.\n\n## Licence\n\nMIT\n")
+    write_checksums(tmp_path)
     assert add_to_card(tmp_path, result(0.5))
     assert add_to_card(tmp_path, result(0.7))
+    assert damaged_files(tmp_path) == []  # the card is not taken for a damaged file
     text = card.read_text()
     assert text.count("## Evaluation: mine") == 1
     assert "| pictures | 70.0 % [60.0, 80.0 %] | - | 10.0 % | 40 |" in text
