@@ -4,6 +4,7 @@ What transformers gives is in `omni.llm.pretrained_lm`, what is found out by try
 Shapes: B batch, L sequence length, D width of the LLM, K kept positions.
 """
 
+import logging
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,6 +25,8 @@ from omni.llm.pretrained_lm import PretrainedLM
 from omni.llm.recomputing import recomputing
 from omni.losses import token_log_likelihoods
 
+logger = logging.getLogger(__name__)
+
 SHARED_LORA = "default"  # the name under which PEFT saves without a subfolder
 
 
@@ -37,6 +40,7 @@ class LanguageModel(PretrainedLM):
         self.has_cross_attention = False  # whether its layers attend to media
         self.recomputes_layers = False  # whether the backward pass computes the layers again
         self._fuses_loss = False
+        self._told_of_switches = False
         self._active_lora: frozenset[str] = frozenset()
         self.train(False)
 
@@ -125,7 +129,15 @@ class LanguageModel(PretrainedLM):
             return [[0]]
         are_alike = len(set(lengths)) == 1 and not packed
         can_batch = are_alike or (packed and self.can_pack) or self.can_pad
-        return exact_batches(lengths, ends or lengths, self.length_switches, can_batch=can_batch)
+        found = exact_batches(lengths, ends or lengths, self.length_switches, can_batch=can_batch)
+        if can_batch and len(found) > 1 and not self._told_of_switches:
+            self._told_of_switches = True
+            logger.warning(
+                "%s computes conversations of more than %s tokens otherwise: longer and shorter ones run apart",
+                self.config.name,
+                " or ".join(map(str, self.length_switches)),
+            )
+        return found
 
     @contextmanager
     def generating(self, length: int, end: int) -> Iterator[None]:

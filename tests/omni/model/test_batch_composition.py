@@ -53,10 +53,13 @@ def test_an_answer_that_grows_beyond_the_switch_is_that_of_the_whole_conversatio
     assert model.generate(asked, max_new_tokens=num_new_tokens) == expected
 
 
-def test_a_warning_says_once_that_conversations_run_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = tiny_model(tiny_architecture("rwkv", tmp_path), adapters={"image": MLP})
+@pytest.mark.parametrize(("name", "words"), [("rwkv", "one at a time"), ("phi3", "more than 40 tokens otherwise")])
+def test_a_warning_says_once_that_conversations_run_apart(
+    name: str, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tiny_model(tiny_architecture(name, tmp_path), adapters={"image": MLP})
     asked = [one[:1] for one in CONVERSATIONS]
     for _ in range(2):
         model.embed(asked)
         model.generate(asked, max_new_tokens=2)
-    assert sum("one at a time" in record.getMessage() for record in caplog.records) == 1
+    assert sum(words in record.getMessage() for record in caplog.records) == 1
