@@ -44,11 +44,12 @@ _FEW = 15  # names that can be read at a glance
 def hint_at(name: str, allowed: Collection[str]) -> str:
     """Return what an error says after an unknown name: the closest of the allowed ones, or all if they are few.
 
-    A name is close that is spelt alike, or that means the same in another library.
+    A name is close that is spelt alike, that begins one of them, or that means the same in another library.
     """
     plain = name.lower().replace("-", "_")
     meant = [own for own, others in _OTHER_NAMES.items() if plain in others and own in allowed]
-    close = meant or difflib.get_close_matches(plain, allowed, n=1, cutoff=0.65)
+    longer = [own for own in allowed if len(plain) > 2 and own.startswith(f"{plain}_")]
+    close = meant or longer or difflib.get_close_matches(plain, allowed, n=1, cutoff=0.65)
     if close:
         return f"did you mean {close[0]!r}?"
     if len(allowed) <= _FEW:

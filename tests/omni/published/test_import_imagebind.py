@@ -56,6 +56,7 @@ def test_the_published_file_becomes_a_joint_space(folder: Path, capsys: pytest.C
     assert "Imported from ImageBind's imagebind_huge.pth (SHA-256 " in card
     assert {file.name for file in (folder / "space").iterdir()} == {
         "README.md",
+        "SHA256SUMS",
         "config.yaml",
         "joint_space.safetensors",
     }
