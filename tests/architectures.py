@@ -6,6 +6,7 @@ scores, embeddings and greedy answers of a batch are compared with transformers 
 of it read again for each token.
 """
 
+import argparse
 import sys
 import tempfile
 import traceback
@@ -238,10 +239,15 @@ def try_llm(name: str, folder: Path) -> Found:
     )
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Try architectures; return 1 if a batch of one of them is not exact."""
-    write = "--write" in arguments
-    names = [one for one in arguments if not one.startswith("-")] or [*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES]
+    parser = argparse.ArgumentParser(prog="python -m tests.architectures", description="Try architectures of LLMs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="model types of transformers (default: all)")
+    parser.add_argument("--write", action="store_true", help="write the table of all into docs/architectures.md")
+    options = parser.parse_args(arguments)
+    if options.write and options.names:
+        parser.error("--write needs all architectures; leave the names out")
+    names = options.names or [*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES]
     rows, left_out, is_exact = [], [], True
     for name in sorted(names):
         with tempfile.TemporaryDirectory() as folder:
@@ -260,7 +266,7 @@ def main(arguments: Sequence[str]) -> int:
         is_exact &= found.is_exact
         rows.append(found.row())
         print(found.row(), flush=True)
-    if write:
+    if options.write:
         _write(rows, left_out)
     return 0 if is_exact else 1
 
@@ -280,4 +286,4 @@ if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -25,6 +25,7 @@ import eval.retrieval.command
 import eval.speed.__main__
 import omni.__main__
 import omni.encoders
+import tests.architectures
 import train.__main__
 import train.compare_adapters.__main__
 import train.make_data.__main__
@@ -55,6 +56,7 @@ MODULES = {
     "train": train.__main__,
     "train.compare_adapters": train.compare_adapters.__main__,
     "train.make_data": train.make_data.__main__,
+    "tests.architectures": tests.architectures,
 }
 # Words in capitals stand for something of the reader's own.
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
@@ -105,8 +107,12 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_llm: Path) -> Path:
         }
         config = from_dict(ModelConfig, {"llm": {"name": str(tiny_llm)}, "modalities": {modality: values}})
         torch.manual_seed(0)
-        build_model(config).save(folder / "runs" / "quickstart" / modality / "best")
-    write_space(folder)
+        with pytest.MonkeyPatch.context() as patch:  # the home where the blocks run: what was saved there runs there
+            patch.setenv("OMNI_HOME", str(folder / "home"))
+            build_model(config).save(folder / "runs" / "quickstart" / modality / "best")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMNI_HOME", str(folder / "home"))
+        write_space(folder)
     write_starter_stamps(folder / "home")
     (folder / "my_folder").mkdir()
     Image.new("RGB", (8, 8), "red").save(folder / "my_folder" / "red_fox-01.png")
