@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -50,11 +51,12 @@ def test_alignment_trains_the_adapter_without_the_llm(tiny_llm: Path, tmp_path: 
     assert llm_calls == 0
 
 
-def test_batch_of_text_alone_has_nothing_to_align_but_does_not_fail(tiny_llm: Path, tmp_path: Path) -> None:
+def test_a_run_of_text_alone_has_nothing_to_align_and_says_so(tiny_llm: Path, tmp_path: Path) -> None:
     data = write_manifest(tmp_path / "data", [row(str(i), [], "a frog", "what is this") for i in range(4)])
     trainer = Trainer(load_recipe(write_recipe(tmp_path / "a", tiny_llm, data, objective=ALIGN, steps=2)))
-    trainer.run()
-    assert metrics(trainer.output_dir, "loss") == {1: 0.0, 2: 0.0}
+    with pytest.raises(ValueError, match="nothing was trained: none of the 2 steps changed a weight"):
+        trainer.run()
+    assert metrics(trainer.output_dir, "loss") == {1: 0.0, 2: 0.0}  # such a batch alone is no error
 
 
 def test_objective_with_weights_of_its_own_resumes_exactly(tiny_llm: Path, tmp_path: Path) -> None:
