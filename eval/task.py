@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
 Candidates = Literal["labels", "answers", "sampled"]
+RightBy = Literal["text", "index", "letter"]
 Cluster = Literal["media", "answer"]
 
 
@@ -31,24 +32,42 @@ class Choose(Kind):
 
     Attributes:
         candidates: `labels` = the same closed set for every item; `answers` = the distinct right answers of all items;
-            `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id.
+            `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id;
+            `meta:KEY` = the item's own, the list of texts under that key of its row (a list written as JSON or as a
+            Python literal will do, as in MMMU).
+        right_by: for `meta:KEY`, what the target names the right candidate by: its `text`, its `index` from 0 on, or
+            its `letter` from A on, with or without brackets and full stop.
         num_candidates: for `sampled`, the number of candidates with the right one; fewer where the data has fewer
             answers.
         labels: for `labels`, label -> candidate text; labels with the same text are one class. Empty = the distinct
             targets of the data are both.
     """
 
-    candidates: Candidates
+    candidates: Candidates | str
     num_candidates: int = 10
     labels: dict[str, str] = field(default_factory=dict)
+    right_by: RightBy = "text"
+
+    @property
+    def own_key(self) -> str | None:
+        """The key of a row under which an item's own candidates are; None = they come from elsewhere."""
+        return self.candidates.removeprefix("meta:") if self.candidates.startswith("meta:") else None
 
     def check(self, task: "Task") -> None:
         """Check that there is something to choose from."""
-        if self.candidates not in get_args(Candidates):
-            allowed = ", ".join(map(repr, get_args(Candidates)))
+        if not self.own_key and self.candidates not in get_args(Candidates):
+            allowed = ", ".join(map(repr, [*get_args(Candidates), "meta:KEY"]))
             raise ValueError(f"task {task.name!r}: candidates must be one of {allowed}, not {self.candidates!r}")
         if self.labels and self.candidates != "labels":
             raise ValueError(f"task {task.name!r}: labels belong to Choose('labels'), not Choose({self.candidates!r})")
+        if self.right_by not in get_args(RightBy):
+            allowed = ", ".join(map(repr, get_args(RightBy)))
+            raise ValueError(f"task {task.name!r}: right_by must be one of {allowed}, not {self.right_by!r}")
+        if self.right_by != "text" and not self.own_key:
+            raise ValueError(
+                f"task {task.name!r}: right_by={self.right_by!r} belongs to Choose('meta:KEY'), not to "
+                f"Choose({self.candidates!r})"
+            )
         wrong = [pair for pair in self.labels.items() if not all(isinstance(text, str) and text for text in pair)]
         if wrong:
             raise ValueError(f"task {task.name!r}: labels are texts with texts, not {wrong[0]!r}")
@@ -108,6 +127,7 @@ class Task:
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
         prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
             either case the turns before the last question stay, the system's too.
+        post_prompt: text behind the question, such as "\nAnswer the question using a single word or phrase.".
         kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
         scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
             (`my_scorers.py:MyScorer`, `package.module.MyScorer`).
@@ -134,6 +154,7 @@ class Task:
     kind: Kind
     scorer: str
     target: str = "answer"
+    post_prompt: str = ""
     clusters: tuple[Cluster, ...] = ("media", "answer")
     only: tuple[tuple[str, ...], ...] = ()
     num_shuffles: int = 1

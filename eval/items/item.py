@@ -1,6 +1,8 @@
 """One question of a task, and an item that cannot be one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from eval.items.prefix import Prefix, Turn
 from omni.samples.messages import Media
@@ -21,6 +23,7 @@ class Item:
         references: the texts that an answer in the model's own words is compared with: as many as the row has, also
             equal ones; by default the target.
         turns: the turns before the answer, where there is more to show than media, then text.
+        meta: what else the row says, by key.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Item:
     right: int = 0
     references: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not self.references:

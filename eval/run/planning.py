@@ -60,6 +60,7 @@ def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int
     return {
         "data": task.data,
         "prompt": task.prompt,
+        **({"post_prompt": task.post_prompt} if task.post_prompt else {}),
         "modalities": list(task.modalities),
         "kind": type(task.kind).__name__.lower(),
         "seed": seed,
