@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, get_args
 
 Candidates = Literal["labels", "answers", "sampled"]
 RightBy = Literal["text", "index", "letter"]
+ShotsBy = Literal["random", "nearest"]
 Cluster = Literal["media", "answer"]
 
 
@@ -127,6 +128,11 @@ class Task:
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
         prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
             either case the turns before the last question stay, the system's too.
+        shots: solved examples of `shots_from` that stand before each question, never from the item's own cluster.
+        shots_from: their source, such as the training split.
+        shots_by: how they are chosen: `random` by seed and item, or the `nearest` ones first: those whose frozen
+            features, averaged over each medium, have the largest cosine with the item's (RICES, Yang et al. 2022,
+            arXiv:2109.05014); the nearest stands last.
         post_prompt: text behind the question, such as "\nAnswer the question using a single word or phrase.".
         kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
         scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
@@ -155,6 +161,9 @@ class Task:
     scorer: str
     target: str = "answer"
     post_prompt: str = ""
+    shots: int = 0
+    shots_from: str | None = None
+    shots_by: ShotsBy = "random"
     clusters: tuple[Cluster, ...] = ("media", "answer")
     only: tuple[tuple[str, ...], ...] = ()
     num_shuffles: int = 1
@@ -169,6 +178,7 @@ class Task:
         if not self.modalities:
             raise ValueError(f"task {self.name!r} shows no modality; name at least one, such as ('image',)")
         _check_numbers(self)
+        _check_shots(self)
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
         self.kind.check(self)
@@ -194,10 +204,22 @@ def _check_lists(task: Task) -> None:
         raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")
 
 
+def _check_shots(task: Task) -> None:
+    if task.shots_by not in get_args(ShotsBy):
+        allowed = " and ".join(map(repr, get_args(ShotsBy)))
+        raise ValueError(f"task {task.name!r}: shots are chosen by {allowed}, not by {task.shots_by!r}")
+    if bool(task.shots) != (task.shots_from is not None):
+        raise ValueError(
+            f"task {task.name!r}: shots={task.shots} and shots_from={task.shots_from!r} belong together: a number of "
+            "examples, and the data that they come from"
+        )
+
+
 def _check_numbers(task: Task) -> None:
     for name, number, least in (
         ("num_shuffles", task.num_shuffles, 0),
         ("num_references", task.num_references, 1),
+        ("shots", task.shots, 0),
         ("limit", task.limit, 1),
     ):
         if number is not None and number < least:

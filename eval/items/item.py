@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eval.items.prefix import Prefix, Turn
-from omni.samples.messages import Media
+from omni.samples.messages import Media, Message
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Item:
             equal ones; by default the target.
         turns: the turns before the answer, where there is more to show than media, then text.
         meta: what else the row says, by key.
+        cluster_keys: what it has in common with the items of its cluster; none where it was made by hand.
+        shots: solved examples that stand before it.
     """
 
     id: str
@@ -36,6 +38,8 @@ class Item:
     references: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    cluster_keys: frozenset[str] = frozenset()
+    shots: tuple[Message, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.references:
@@ -50,7 +54,7 @@ class Item:
 
     def prefix(self, media: tuple[Media, ...]) -> Prefix:
         """Return what is asked, with these media in place of the item's own."""
-        return Prefix(media, self.prompt, self.turns)
+        return Prefix(media, self.prompt, self.turns, self.shots)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
         try:
             item = _read_item(task, entry)
             keys.append(_cluster_keys(task, entry, item.media))
-            rows.append(item)
+            rows.append(replace(item, cluster_keys=frozenset(keys[-1])))
         except (ValueError, OSError) as error:
             reason = error.reason if isinstance(error, SampleError) else str(error)
             bad.append(BadItem(entry.id, reason))
