@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
 Candidates = Literal["labels", "answers", "sampled"]
+RightBy = Literal["text", "index", "letter"]
+ShotsBy = Literal["random", "nearest"]
 Cluster = Literal["media", "answer"]
 
 
@@ -31,24 +33,42 @@ class Choose(Kind):
 
     Attributes:
         candidates: `labels` = the same closed set for every item; `answers` = the distinct right answers of all items;
-            `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id.
+            `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id;
+            `meta:KEY` = the item's own, the list of texts under that key of its row (a list written as JSON or as a
+            Python literal will do, as in MMMU).
+        right_by: for `meta:KEY`, what the target names the right candidate by: its `text`, its `index` from 0 on, or
+            its `letter` from A on, with or without brackets and full stop.
         num_candidates: for `sampled`, the number of candidates with the right one; fewer where the data has fewer
             answers.
         labels: for `labels`, label -> candidate text; labels with the same text are one class. Empty = the distinct
             targets of the data are both.
     """
 
-    candidates: Candidates
+    candidates: Candidates | str
     num_candidates: int = 10
     labels: dict[str, str] = field(default_factory=dict)
+    right_by: RightBy = "text"
+
+    @property
+    def own_key(self) -> str | None:
+        """The key of a row under which an item's own candidates are; None = they come from elsewhere."""
+        return self.candidates.removeprefix("meta:") if self.candidates.startswith("meta:") else None
 
     def check(self, task: "Task") -> None:
         """Check that there is something to choose from."""
-        if self.candidates not in get_args(Candidates):
-            allowed = ", ".join(map(repr, get_args(Candidates)))
+        if not self.own_key and self.candidates not in get_args(Candidates):
+            allowed = ", ".join(map(repr, [*get_args(Candidates), "meta:KEY"]))
             raise ValueError(f"task {task.name!r}: candidates must be one of {allowed}, not {self.candidates!r}")
         if self.labels and self.candidates != "labels":
             raise ValueError(f"task {task.name!r}: labels belong to Choose('labels'), not Choose({self.candidates!r})")
+        if self.right_by not in get_args(RightBy):
+            allowed = ", ".join(map(repr, get_args(RightBy)))
+            raise ValueError(f"task {task.name!r}: right_by must be one of {allowed}, not {self.right_by!r}")
+        if self.right_by != "text" and not self.own_key:
+            raise ValueError(
+                f"task {task.name!r}: right_by={self.right_by!r} belongs to Choose('meta:KEY'), not to "
+                f"Choose({self.candidates!r})"
+            )
         wrong = [pair for pair in self.labels.items() if not all(isinstance(text, str) and text for text in pair)]
         if wrong:
             raise ValueError(f"task {task.name!r}: labels are texts with texts, not {wrong[0]!r}")
@@ -108,6 +128,12 @@ class Task:
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
         prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
             either case the turns before the last question stay, the system's too.
+        shots: solved examples of `shots_from` that stand before each question, never from the item's own cluster.
+        shots_from: their source, such as the training split.
+        shots_by: how they are chosen: `random` by seed and item, or the `nearest` ones first: those whose frozen
+            features, averaged over each medium, have the largest cosine with the item's (RICES, Yang et al. 2022,
+            arXiv:2109.05014); the nearest stands last.
+        post_prompt: text behind the question, such as "\nAnswer the question using a single word or phrase.".
         kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
         scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
             (`my_scorers.py:MyScorer`, `package.module.MyScorer`).
@@ -134,6 +160,10 @@ class Task:
     kind: Kind
     scorer: str
     target: str = "answer"
+    post_prompt: str = ""
+    shots: int = 0
+    shots_from: str | None = None
+    shots_by: ShotsBy = "random"
     clusters: tuple[Cluster, ...] = ("media", "answer")
     only: tuple[tuple[str, ...], ...] = ()
     num_shuffles: int = 1
@@ -148,6 +178,7 @@ class Task:
         if not self.modalities:
             raise ValueError(f"task {self.name!r} shows no modality; name at least one, such as ('image',)")
         _check_numbers(self)
+        _check_shots(self)
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
         self.kind.check(self)
@@ -173,10 +204,22 @@ def _check_lists(task: Task) -> None:
         raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")
 
 
+def _check_shots(task: Task) -> None:
+    if task.shots_by not in get_args(ShotsBy):
+        allowed = " and ".join(map(repr, get_args(ShotsBy)))
+        raise ValueError(f"task {task.name!r}: shots are chosen by {allowed}, not by {task.shots_by!r}")
+    if bool(task.shots) != (task.shots_from is not None):
+        raise ValueError(
+            f"task {task.name!r}: shots={task.shots} and shots_from={task.shots_from!r} belong together: a number of "
+            "examples, and the data that they come from"
+        )
+
+
 def _check_numbers(task: Task) -> None:
     for name, number, least in (
         ("num_shuffles", task.num_shuffles, 0),
         ("num_references", task.num_references, 1),
+        ("shots", task.shots, 0),
         ("limit", task.limit, 1),
     ):
         if number is not None and number < least:

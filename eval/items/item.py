@@ -1,9 +1,11 @@
 """One question of a task, and an item that cannot be one."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from eval.items.prefix import Prefix, Turn
-from omni.samples.messages import Media
+from omni.samples.messages import Media, Message
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Item:
         references: the texts that an answer in the model's own words is compared with: as many as the row has, also
             equal ones; by default the target.
         turns: the turns before the answer, where there is more to show than media, then text.
+        meta: what else the row says, by key.
+        cluster_keys: what it has in common with the items of its cluster; none where it was made by hand.
+        shots: solved examples that stand before it.
     """
 
     id: str
@@ -32,6 +37,9 @@ class Item:
     right: int = 0
     references: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    cluster_keys: frozenset[str] = frozenset()
+    shots: tuple[Message, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.references:
@@ -46,7 +54,7 @@ class Item:
 
     def prefix(self, media: tuple[Media, ...]) -> Prefix:
         """Return what is asked, with these media in place of the item's own."""
-        return Prefix(media, self.prompt, self.turns)
+        return Prefix(media, self.prompt, self.turns, self.shots)
 
 
 @dataclass(frozen=True)

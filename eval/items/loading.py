@@ -52,7 +52,7 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
         try:
             item = _read_item(task, entry)
             keys.append(_cluster_keys(task, entry, item.media))
-            rows.append(item)
+            rows.append(replace(item, cluster_keys=frozenset(keys[-1])))
         except (ValueError, OSError) as error:
             reason = error.reason if isinstance(error, SampleError) else str(error)
             bad.append(BadItem(entry.id, reason))
@@ -71,7 +71,16 @@ def _read_item(task: Task, sample: Sample) -> Item:
         raise SampleError(sample.id, f"has no {' and no '.join(missing)}, which task {task.name!r} shows")
     turns = tuple(_turn(message) for message in asked)
     plain = len(turns) == 1 and turns[0].role == "user" and _places_come_first(turns[0])
-    return Item(sample.id, media, turns[-1].text, target, 0, references=references, turns=() if plain else turns)
+    return Item(
+        sample.id,
+        media,
+        turns[-1].text,
+        target,
+        0,
+        references=references,
+        turns=() if plain else turns,
+        meta=sample.meta,
+    )
 
 
 def _asked(task: Task, sample: Sample) -> list[Message]:
@@ -91,6 +100,8 @@ def _asked(task: Task, sample: Sample) -> list[Message]:
     if task.prompt is not None:
         question = [Text(task.prompt)] if task.prompt else []
         shown[-1] = _with_parts(shown[-1], [*shown[-1].media, *question])
+    if task.post_prompt:
+        shown[-1] = _with_parts(shown[-1], [*shown[-1].content, Text(task.post_prompt)])
     return shown
 
 

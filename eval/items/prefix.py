@@ -35,6 +35,7 @@ class Prefix:
     """Media, then text, in one user turn; or several turns, or media between texts, as the row of the data has them.
 
     Attributes:
+        shots: solved examples before the question, whose media no control exchanges.
         media: the media in their order.
         prompt: the text after the media; with `turns`, that of the last turn.
         turns: the turns where there is more to say than media, then text: media of their modality go into the places, a
@@ -44,21 +45,27 @@ class Prefix:
     media: tuple[Media, ...]
     prompt: str
     turns: tuple[Turn, ...] = ()
+    shots: tuple[Message, ...] = ()
 
     @cached_property
     def key(self) -> str:
         """Hash of the content. Raises what reading the media raises (a missing file)."""
         media = [[part.modality, part.content_hash()] for part in self.media]
         turns = [[turn.role, [_as_json(part) for part in turn.content]] for turn in self.turns]
-        return digest([self.prompt, media, turns] if turns else [self.prompt, media])
+        own = [self.prompt, media, turns] if turns else [self.prompt, media]
+        if not self.shots:
+            return digest(own)
+        return digest([own, [[shot.role, [_content(part) for part in shot.content]] for shot in self.shots]])
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation that the model gets."""
         if not self.turns:
             text = (Text(self.prompt),) if self.prompt else ()
-            return (Message("user", self.media + text),)
-        return fill(self.turns, self.media)
+            return (*self.shots, Message("user", self.media + text))
+        own = fill(self.turns, self.media)
+        system = [message for message in own[:1] if message.role == "system"]  # it stands at the beginning
+        return (*system, *self.shots, *own[len(system) :])
 
 
 def fill(turns: Sequence[Turn], media: Sequence[Media]) -> tuple[Message, ...]:
@@ -82,6 +89,10 @@ def fill(turns: Sequence[Turn], media: Sequence[Media]) -> tuple[Message, ...]:
 
 def _as_json(part: Text | Place) -> list[str]:
     return ["text", part.text] if isinstance(part, Text) else ["place", part.modality]
+
+
+def _content(part: Text | Media) -> list[str]:
+    return ["text", part.text] if isinstance(part, Text) else [part.modality, part.content_hash()]
 
 
 def digest(value: Any) -> str:

@@ -8,14 +8,17 @@ from eval.items.conditions import BLANK, SHUFFLED
 from eval.items.controls import BLANK_CONTROL, SHUFFLED_CONTROL
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
+from eval.items.shots import Likeness, with_shots
 from eval.run.kinds import procedure_of, with_bad
 from eval.run.plan import Plan
 from eval.scorers import get_scorer
 from eval.task import Task
 
 
-def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
+def plan_task(task: Task, *, limit: int | None, seed: int, likeness: Likeness | None = None) -> Plan:
     """Read a task's items and lay out what is to be asked.
+
+    likeness: which examples are near, for a task whose shots are the nearest ones.
 
     Raises:
         ValueError: the task's parts do not fit each other or its data, with what to change.
@@ -31,6 +34,8 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
         reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
         raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({reasons})")
     items = prepared.items
+    if task.shots:
+        items = _with_shots(task, items, seed, likeness)
     conditions = procedure.conditions(task, items, seed)
     settings = _common_settings(task, items, seed, prepared.num_rows) | procedure.settings(task, items, conditions)
     return Plan(
@@ -44,6 +49,17 @@ def plan_task(task: Task, *, limit: int | None, seed: int) -> Plan:
         settings=settings,
         seed=seed,
     )
+
+
+def _with_shots(task: Task, items: Sequence[Item], seed: int, likeness: Likeness | None) -> tuple[Item, ...]:
+    assert task.shots_from is not None
+    loaded = load_items(task, task.shots_from, None, seed)
+    examples = _without_repeated_options(procedure_of(task.kind).prepare(task, loaded, seed)).items
+    if task.shots_by == "random":
+        likeness = None
+    elif likeness is None:
+        raise ValueError(f"task {task.name!r}: the nearest examples are found by a model's encoders; none is given")
+    return with_shots(items, examples, task.shots, seed=seed, likeness=likeness)
 
 
 def _without_repeated_options(loaded: LoadedItems) -> LoadedItems:
@@ -60,6 +76,8 @@ def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int
     return {
         "data": task.data,
         "prompt": task.prompt,
+        **({"shots": f"{task.shots} of {task.shots_from}, {task.shots_by}"} if task.shots else {}),
+        **({"post_prompt": task.post_prompt} if task.post_prompt else {}),
         "modalities": list(task.modalities),
         "kind": type(task.kind).__name__.lower(),
         "seed": seed,

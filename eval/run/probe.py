@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -19,11 +18,11 @@ from eval.items.item import Item
 from eval.items.loading import load_items
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
+from eval.run.pooled import cached_features
 from eval.statistics.intervals import Estimate, mean_interval
 from eval.task import Task
 from omni.encoders.base import Encoder
 from omni.model import OmniModel
-from omni.samples.messages import Media
 
 ALPHAS = np.logspace(-1, 5, 13)
 
@@ -73,28 +72,9 @@ def _features(
     used: list[Item] = []
     for item in items:
         try:
-            rows.append(np.mean([_pooled(encoder, media, cache) for media in item.media], axis=0).tolist())
+            rows.append(np.mean([cached_features(encoder, media, cache) for media in item.media], axis=0).tolist())
             used.append(item)
         except ITEM_ERRORS:
             pass  # the result names unreadable items of the task; those of the training split are no loss
         bar.update()
     return np.asarray(rows), [item.target for item in used], [item.cluster for item in used]
-
-
-def _pooled(encoder: Encoder, media: Media, cache: AnswerCache) -> list[float]:
-    key = cache.key("pooled-features-v1", encoder.fingerprint(), media.content_hash())
-    stored = cache.get(key)
-    if stored is None:
-        stored = [round(value, 7) for value in pooled_features(encoder, media).tolist()]
-        cache.put({key: stored})
-    return stored
-
-
-def pooled_features(encoder: Encoder, media: Media) -> torch.Tensor:
-    """Return the mean over all real features of one media item, `[D]`."""
-    parameter = next(encoder.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
-    inputs = {name: tensor.to(device) for name, tensor in encoder.preprocess(media).items()}
-    with torch.no_grad():
-        values, mask = encoder(inputs)
-    return values[mask].float().mean(dim=0).cpu()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from eval.run.kinds import procedure_of
 from eval.run.outcome import ProbeOutcome, answered_items, task_result
 from eval.run.plan import Plan
 from eval.run.planning import plan_task
+from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
@@ -57,16 +59,17 @@ def evaluate(
     results: dict[str, TaskResult] = {}
     plans: list[Plan] = []
     requests = Requests()
-    for task in tasks:
-        try:
-            _check_modalities(model, task)
-            plan = plan_task(task, limit=limit, seed=seed)
-        except (ValueError, OSError) as error:
-            results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
-        else:
-            plans.append(plan)
-            procedure_of(task.kind).add_requests(plan, requests)
     with AnswerCache(cache_path, model.fingerprint()) as cache:
+        for task in tasks:
+            try:
+                _check_modalities(model, task)
+                likeness = partial(likeness_of, model, task.modalities, cache=cache)
+                plan = plan_task(task, limit=limit, seed=seed, likeness=likeness)
+            except (ValueError, OSError) as error:
+                results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
+            else:
+                plans.append(plan)
+                procedure_of(task.kind).add_requests(plan, requests)
         answers = ask(model, requests, cache, batch_size=batch_size, progress=progress)
         for plan in plans:
             items = [plan.items[index] for index in answered_items(plan, answers)]

@@ -15,7 +15,7 @@ def task(**values: Any) -> Task:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"kind": Choose("typo")}, "candidates must be one of 'labels', 'answers', 'sampled', not 'typo'"),  # pyright: ignore[reportArgumentType]
+        ({"kind": Choose("typo")}, "candidates must be one of 'labels', 'answers', 'sampled', 'meta:KEY', not 'typo'"),  # pyright: ignore[reportArgumentType]
         ({"kind": Choose("answers", labels={"owl": "An owl."})}, r"labels belong to Choose\('labels'\)"),
         ({"kind": Choose("labels", labels={1: "One."})}, "labels are texts"),  # pyright: ignore[reportArgumentType]
         ({"kind": Choose("labels", labels={"owl": ""})}, "labels are texts"),

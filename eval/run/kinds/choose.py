@@ -10,6 +10,7 @@ import numpy as np
 from eval.items.conditions import BLANK, REFERENCE, Conditions, usual_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
+from eval.items.own_options import read_options, right_option
 from eval.items.prefix import digest
 from eval.items.spellings import one_spelling
 from eval.run.answers import Answers
@@ -38,6 +39,8 @@ class ChooseProcedure(Procedure):
                 if item.target not in self.kind.labels
             }
             loaded = with_bad(loaded, bad)
+        if self.kind.own_key is not None:
+            return self._with_own_options(loaded, self.kind.own_key)
         if not loaded.items:
             return loaded
         targets = [self.kind.labels.get(item.target, item.target) for item in loaded.items]
@@ -53,6 +56,18 @@ class ChooseProcedure(Procedure):
             options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
             items.append(replace(item, options=options, right=options.index(target)))
         return replace(loaded, items=tuple(items))
+
+    def _with_own_options(self, loaded: LoadedItems, key: str) -> LoadedItems:
+        """The items with the candidates of their rows; those without right ones are bad, and named."""
+        items, bad = [], {}
+        for index, item in enumerate(loaded.items):
+            try:
+                options = read_options(item.meta, key)
+                item = replace(item, options=options, right=right_option(item.target, options, self.kind.right_by))
+            except ValueError as error:
+                bad[index] = str(error)
+            items.append(item)
+        return with_bad(replace(loaded, items=tuple(items)), bad)
 
     def _sample(self, distinct: Sequence[str], target: str, item: Item, seed: int) -> tuple[str, ...]:
         # Seeded by the item, so that an item's candidates do not depend on which other items are asked before it.
@@ -72,6 +87,8 @@ class ChooseProcedure(Procedure):
         numbers = sorted({len(item.options) for item in items})
         span = "-".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
         settings = {"candidates": f"{self.kind.candidates}, {span}"}
+        if self.kind.own_key is not None:
+            settings["right_by"] = self.kind.right_by
         if REFERENCE in conditions.prefixes:
             settings["pmi_reference"] = f"{len(conditions.prefixes[REFERENCE][0])} of {task.reference}"
         return settings
