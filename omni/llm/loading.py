@@ -53,11 +53,16 @@ def load_llm(config: LLMConfig, device: torch.device | str | None = None) -> Lan
     if config.quantization is not None:
         options["quantization_config"] = _quantization(config)
         options["device_map"] = {"": device or "cpu"}
-    with quiet_loading():
-        if found.model_type in _HOLDERS:
-            model = _load_held(name, found.text_config, options)
-        else:
-            model = _load_causal_lm(name, found, options)
+    try:
+        with quiet_loading():
+            if found.model_type in _HOLDERS:
+                model = _load_held(name, found.text_config, options)
+            else:
+                model = _load_causal_lm(name, found, options)
+    except ValueError as error:
+        if str(error).startswith("model.llm"):
+            raise
+        raise ValueError(f"model.llm.name: {error}") from error
     if config.quantization is None and device is not None:
         model = cast(nn.Module, model).to(device)
     tokenizer = load_tokenizer(name)

@@ -26,6 +26,17 @@ _KINDS_OF_OUTPUT = (
 )
 # What the folder of an LLM says of these is about other uses of it.
 _NEVER_FROM_LLM = (*_LENGTHS, *_TOKEN_IDS, *_KINDS_OF_OUTPUT, "do_sample", "use_cache", "cache_implementation")
+# What needs the token ids of the conversation, which media have none of, or another use of `generate`: the value with
+# which each does nothing.
+_WITHOUT_EFFECT = {
+    "guidance_scale": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "encoder_no_repeat_ngram_size": 0,
+    "prefill_chunk_size": None,
+    "prompt_lookup_num_tokens": None,
+    "is_assistant": False,
+    "labels": None,
+}
 _MADE_HERE = ("inputs", "input_ids", "inputs_embeds", "attention_mask", "position_ids", "past_key_values")
 
 
@@ -46,6 +57,14 @@ class GenerationOptions:
     max_length: int | None = None
     min_new_tokens: int | None = None
     min_length: int | None = None
+
+    @property
+    def counts_pads(self) -> bool:
+        """Whether transformers would treat answers behind pads otherwise than those of a conversation alone.
+
+        It takes the pads of a row for the first tokens of its answer, which a penalty on repetition passes over.
+        """
+        return self.values.get("repetition_penalty", 1.0) != 1.0
 
     def lengths(self, num_tokens: int, context_length: int) -> tuple[int, int]:
         """Return the fewest and the most tokens of an answer to a conversation of `num_tokens`.
@@ -125,6 +144,15 @@ def _said(config: GenerationConfig) -> dict[str, Any]:
 
 
 def _check_output(options: Mapping[str, Any]) -> None:
+    for name, neutral in _WITHOUT_EFFECT.items():
+        if options.get(name, neutral) not in (neutral, None):
+            raise ValueError(
+                f"{name}={options[name]!r} cannot work here: a conversation with media is given as embeddings, not as "
+                "token ids; leave it out"
+            )
+    num_beams = options.get("num_beams", 1)
+    if isinstance(num_beams, bool) or not isinstance(num_beams, int | np.integer) or num_beams < 1:
+        raise ValueError(f"num_beams must be a whole number from 1 on, not {num_beams!r}")
     if options.get("num_return_sequences", 1) != 1 or options.get("return_dict_in_generate"):
         raise ValueError(
             "generate gives one text for each conversation, so num_return_sequences must be 1 and "

@@ -36,8 +36,9 @@ def generate(
     needed = {"tokenizer": model.llm.tokenizer} if "stop_strings" in options.values else {}
     limits = [options.lengths(len(one.labels), model.llm.context_length) for one in embedded]
     ends = [len(one.labels) + most - 1 for one, (_, most) in zip(embedded, limits, strict=True)]  # that are read
+    kinds = [len(one.labels) if options.counts_pads else 0 for one in embedded]  # what may be padded together
     for group in model.batches(examples, embedded, ends=ends):
-        for rows, (fewest, most) in _rows_by_limits(group, limits):
+        for rows, (fewest, most) in _rows_by_limits(group, limits, kinds):
             inputs = pad([embedded[i] for i in rows], side="left")
             lengths = {"max_new_tokens": most} | ({"min_new_tokens": fewest} if fewest else {})
             with (
@@ -56,15 +57,18 @@ def generate(
     return answers[0] if single else answers
 
 
-def _rows_by_limits(group: Sequence[int], limits: Sequence[tuple[int, int]]) -> list[tuple[list[int], tuple[int, int]]]:
+def _rows_by_limits(
+    group: Sequence[int], limits: Sequence[tuple[int, int]], kinds: Sequence[int]
+) -> list[tuple[list[int], tuple[int, int]]]:
     """Rows of `group` with the fewest and the most tokens that their answers may have.
 
-    Rows with different limits go apart, so that an answer does not depend on what else is in the batch.
+    Rows with different limits or of different kinds go apart, so that an answer does not depend on what else is in the
+    batch.
     """
-    rows: dict[tuple[int, int], list[int]] = {}
+    rows: dict[tuple[tuple[int, int], int], list[int]] = {}
     for i in group:
-        rows.setdefault(limits[i], []).append(i)
-    return [(found, lengths) for lengths, found in rows.items()]
+        rows.setdefault((limits[i], kinds[i]), []).append(i)
+    return [(found, lengths) for (lengths, _), found in rows.items()]
 
 
 @torch.no_grad()

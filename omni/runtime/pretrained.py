@@ -4,9 +4,11 @@ transformers would run it where `trust_remote_code` is set, and asks on the term
 may also name an attention kernel of a hub, which is a compiled library.
 """
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from transformers import AutoConfig, AutoTokenizer
 
 
@@ -18,7 +20,7 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
         name: folder, or id of a hub.
 
     Raises:
-        ValueError: it cannot be used without such code, or what transformers says.
+        ValueError: it cannot be used without such code, is damaged, or what transformers says.
         OSError: it is not there.
     """
     try:
@@ -30,6 +32,16 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
             f"{name} brings code of its own, which omni never runs: only what transformers itself can build is loaded. "
             "A class of your own can load it in another way (docs/new_modality.md)"
         ) from error
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{name}: its weights are a pickle with more than tensors in it, and opening that could run code, so it is "
+            "not opened. Take weights in safetensors, or convert them where you trust whoever made them"
+        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except (ImportError, AttributeError, KeyError, TypeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{name} cannot be loaded by transformers ({type(error).__name__}: {reason})") from error
 
 
 def load_config(name: str, **options: Any) -> Any:

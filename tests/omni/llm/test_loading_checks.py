@@ -1,5 +1,6 @@
 """LLMs that cannot give right answers are refused when they are loaded, in words that name what is wrong."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,26 @@ def test_logits_are_kept_alike_by_llms_that_do_and_do_not(tiny_llm: Path) -> Non
 def test_a_model_of_whatever_dtype_loads(tiny_llm: Path) -> None:
     for dtype in ("float32", "bfloat16", "float16"):
         assert load_llm(LLMConfig(str(tiny_llm), dtype=dtype)).keeps_logits
+
+
+class Runs:
+    """What a pickle would run."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (eval, ("1 + 1",))
+
+
+def test_a_pickle_with_more_than_tensors_is_not_opened(tmp_path: Path) -> None:
+    folder = write(tmp_path / "llm", hf.LlamaForCausalLM(llama()))
+    (folder / "model.safetensors").unlink()
+    torch.save({"lm_head.weight": Runs()}, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"model\.llm\.name: .*llm: its weights are a pickle with more than tensors"):
+        load(folder)
+
+
+def test_what_transformers_stumbles_over_is_said_with_the_key(tmp_path: Path) -> None:
+    folder = write(tmp_path / "llm", hf.LlamaForCausalLM(llama()))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "torchao"}}))
+    with pytest.raises(ValueError, match=r"model\.llm\.name: .*llm"):
+        load(folder)

@@ -63,3 +63,11 @@ def test_a_warning_says_once_that_conversations_run_apart(
         model.embed(asked)
         model.generate(asked, max_new_tokens=2)
     assert sum(words in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("options", [{"repetition_penalty": 3.0}, {"repetition_penalty": 1.5, "num_beams": 2}])
+def test_a_penalty_on_repetition_is_that_of_each_alone(options: dict[str, float], tiny_llm: Path) -> None:
+    model = tiny_model(tiny_llm, adapters={"image": MLP})
+    asked = [one[:1] for one in [*CONVERSATIONS, CONVERSATIONS[0]]]
+    found = model.generate(asked, max_new_tokens=8, **options)
+    assert found == [model.generate(one, max_new_tokens=8, **options) for one in asked]

@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
 from omni.model import OmniModel
+from omni.model.generation_options import resolve_options
 from tests.tiny import CHATML, tiny_model, tiny_tokenizer
 
 CONTEXT = 64
@@ -220,3 +221,24 @@ def test_stop_strings_need_nothing_more(model: OmniModel) -> None:
     assert len(model.generate(question("what is this?"), max_new_tokens=12, stop_strings=[middle], **NEVER)) < len(
         whole
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"guidance_scale": 1.5}, "guidance_scale=1.5 cannot work here"),
+        ({"prefill_chunk_size": 4}, "prefill_chunk_size=4 cannot work here"),
+        ({"encoder_repetition_penalty": 1.2}, "encoder_repetition_penalty=1.2 cannot work here"),
+        ({"is_assistant": True}, "is_assistant=True cannot work here"),
+        ({"num_beams": 0}, "num_beams must be a whole number from 1 on, not 0"),
+        ({"num_beams": 1.5}, "num_beams must be a whole number"),
+    ],
+)
+def test_options_that_cannot_work_with_embeddings_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_options(options, end_token_ids=[2], llm_defaults=GenerationConfig())
+
+
+def test_neutral_values_of_these_options_are_no_mistake() -> None:
+    neutral = {"guidance_scale": 1.0, "num_beams": 1, "encoder_repetition_penalty": None}
+    assert resolve_options(neutral, end_token_ids=[2], llm_defaults=GenerationConfig()).values["num_beams"] == 1
