@@ -158,7 +158,7 @@ def test_stages_begin_with_the_model_of_the_one_before(recipe: Path) -> None:
         ({"name": "a"}, "list of stages"),
         ([{"name": "a", "train": 3}], "stages.0..train"),
         ([{"name": "a", "data": ["b"]}], "stages.0..data"),
-        ([{"name": "a", 3: {}}], "unknown key 3"),
+        ([{"name": "a", 3: {}}], "stages\\[0\\].3: unknown key"),
         ([{"name": ["a"]}], "a word of its own"),
     ],
 )

@@ -184,13 +184,13 @@ def without_root() -> Iterator[None]:
             os.seteuid(0)
 
 
-def test_read_only_output_folder_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_read_only_output_folder_is_refused_before_anything_is_loaded(tiny_llm: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs"
     folder.mkdir(mode=0o555)
     with without_root(), pytest.raises(ValueError, match=r"train\.output_dir: nothing can be written to .*denied"):
         prepare_output(folder / "mine")
     (tmp_path / "file").write_text("")
-    result = run(write_recipe(tmp_path, tmp_path / "no-llm", tmp_path / "no-data", output_dir=str(tmp_path / "file/x")))
+    result = run(write_recipe(tmp_path, tiny_llm, tmp_path / "no-data", output_dir=str(tmp_path / "file/x")))
     assert result.returncode == 1
     assert "train.output_dir: nothing can be written to" in result.stderr
     assert "Traceback" not in result.stderr
