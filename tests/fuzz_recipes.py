@@ -4,6 +4,7 @@ point where weights are loaded, and must be right, or refused by a FileNotFoundE
 Run as `python -m tests.fuzz_recipes NUM_CASES`; it prints one line of figures.
 """
 
+import contextlib
 import copy
 import json
 import random
@@ -229,7 +230,8 @@ def run(count: int, seed: int = 0) -> dict[str, Any]:
     results = errors = 0
     slowest = (0.0, "")
     failures: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
+    # an empty working folder: a path of `.` means all that is in it
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
         path = Path(folder) / "recipe.yaml"
         for description, data, words in cases(count, seed):
             path.write_bytes(data)

@@ -104,12 +104,13 @@ def check_data(recipe: Recipe, report: Report) -> tuple[list[Source], SavedRun |
 def _check_output(recipe: Recipe, batch_size: int, report: Report) -> SavedRun | None:
     """Return the run that is continued, if there is one."""
     folder = Path(recipe.train.output_dir)
-    existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    existing = folder
     try:
+        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
-    except OSError as error:
-        report.problem("output", f"train.output_dir {folder}: {existing} cannot be written to ({error})")
+    except OSError as error:  # a name that is too long too
+        report.problem("output", f"train.output_dir {folder}: {existing} cannot be written to ({error.strerror})")
         return None
     try:
         found = find_checkpoint(folder, recipe.train.resume)
