@@ -2,8 +2,22 @@
 
 from eval.metrics.bleu import bleu_4
 from eval.metrics.cider_d import CiderD
+from eval.metrics.marked_options import marked_options, right_option
+from eval.metrics.option_letters import parse_option, parse_option_lmms_eval, parse_option_vlmevalkit
 from eval.metrics.rouge_l import rouge_l
 from eval.metrics.text import words_v2
 from eval.metrics.vqa import normalise_vqa_v2, vqa_accuracy
 
-__all__ = ["CiderD", "bleu_4", "normalise_vqa_v2", "rouge_l", "vqa_accuracy", "words_v2"]
+__all__ = [
+    "CiderD",
+    "bleu_4",
+    "marked_options",
+    "normalise_vqa_v2",
+    "parse_option",
+    "parse_option_lmms_eval",
+    "parse_option_vlmevalkit",
+    "right_option",
+    "rouge_l",
+    "vqa_accuracy",
+    "words_v2",
+]

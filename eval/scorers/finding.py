@@ -3,6 +3,7 @@
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.match import MatchScorer
+from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, VQA_ACCURACY
 from omni.config.components import import_class
 
@@ -12,6 +13,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     CAPTION_CIDER_D,
     EXACT_MATCH,
     VQA_ACCURACY,
+    *MULTIPLE_CHOICE,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 
