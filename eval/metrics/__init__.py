@@ -7,6 +7,7 @@ from eval.metrics.option_letters import parse_option, parse_option_lmms_eval, pa
 from eval.metrics.rouge_l import rouge_l
 from eval.metrics.text import words_v2
 from eval.metrics.vqa import normalise_vqa_v2, vqa_accuracy
+from eval.metrics.yes_no import parse_yes_no, parse_yes_no_exact, parse_yes_no_pope
 
 __all__ = [
     "CiderD",
@@ -16,6 +17,9 @@ __all__ = [
     "parse_option",
     "parse_option_lmms_eval",
     "parse_option_vlmevalkit",
+    "parse_yes_no",
+    "parse_yes_no_exact",
+    "parse_yes_no_pope",
     "right_option",
     "rouge_l",
     "vqa_accuracy",

@@ -1,9 +1,9 @@
 r"""Which option a written answer names: three ways to read one, which give different figures.
 
-Every suite reads a model's answers in its own way: one model has 50.67 on MMMU in one suite and 54.78 in another, mostly
-for that reason (lmms-eval's docs/advanced/mmmu-eval-discrepancy.md). So each way is a function of its own, and the
-scorers that use them have names of their own. Each takes a text and the texts of the options, of which the first one is
-A, and returns the index of an option, or None where it finds none. None of them guesses.
+Every suite reads a model's answers in its own way: one model has 50.67 on MMMU in one suite and 54.78 in another,
+mostly for that reason (lmms-eval's docs/advanced/mmmu-eval-discrepancy.md). So each way is a function of its own, and
+the scorers that use them have names of their own. Each takes a text and the texts of the options, of which the first
+one is A, and returns the index of an option, or None where it finds none. None of them guesses.
 """
 
 import re
@@ -150,7 +150,7 @@ def parse_option_lmms_eval(text: str, options: Sequence[str]) -> int | None:
     `parse_multi_choice_response` of EvolvingLMMs-Lab/lmms-eval, lmms_eval/tasks/mmmu/utils.py, which adds a rule to
     MMMU's own code: letters in brackets; else letters before a blank; else letters before a full stop; else, in answers
     of more than five words, texts of options. The last one to occur wins. Its faults: a letter before a blank may end a
-    word (the A of `USA won`), and of several letters of which none stands between blanks the first in the alphabet wins.
+    word (the A of `USA won`), and of several letters, none of them between blanks, the first of the alphabet wins.
     """
     for mark in ",.!?;:'":
         text = text.strip(mark)

@@ -5,6 +5,7 @@ from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, VQA_ACCURACY
+from eval.scorers.yes_no import YES_NO
 from omni.config.components import import_class
 
 _SHIPPED: tuple[Scorer, ...] = (
@@ -14,6 +15,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     EXACT_MATCH,
     VQA_ACCURACY,
     *MULTIPLE_CHOICE,
+    *YES_NO,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 
