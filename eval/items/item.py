@@ -21,6 +21,7 @@ class Item:
         references: the texts that an answer in the model's own words is compared with: as many as the row has, also
             equal ones; by default the target.
         turns: the turns before the answer, where there is more to show than media, then text.
+        group: the `group` of its row, a text or a number that it shares with the items it is scored with; None = none.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Item:
     right: int = 0
     references: tuple[str, ...] = ()
     turns: tuple[Turn, ...] = ()
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if not self.references:

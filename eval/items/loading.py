@@ -71,7 +71,13 @@ def _read_item(task: Task, sample: Sample) -> Item:
         raise SampleError(sample.id, f"has no {' and no '.join(missing)}, which task {task.name!r} shows")
     turns = tuple(_turn(message) for message in asked)
     plain = len(turns) == 1 and turns[0].role == "user" and _places_come_first(turns[0])
-    return Item(sample.id, media, turns[-1].text, target, 0, references=references, turns=() if plain else turns)
+    shown = () if plain else turns
+    return Item(sample.id, media, turns[-1].text, target, 0, references=references, turns=shown, group=_group(sample))
+
+
+def _group(sample: Sample) -> str | None:
+    value = sample.meta.get("group")
+    return str(value) if isinstance(value, str | int) else None
 
 
 def _asked(task: Task, sample: Sample) -> list[Message]:
@@ -143,4 +149,6 @@ def _cluster_keys(task: Task, sample: Sample, media: tuple[Media, ...]) -> list[
     keys = [part.content_hash() for part in media] if "media" in task.clusters else []
     if "answer" in task.clusters and _answer(sample):
         keys.append(f"answer:{_answer(sample)}")
+    if (group := _group(sample)) is not None:
+        keys.append(f"group:{group}")
     return keys or [f"item:{sample.id}"]

@@ -2,6 +2,7 @@
 
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
+from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, VQA_ACCURACY
@@ -16,6 +17,8 @@ _SHIPPED: tuple[Scorer, ...] = (
     VQA_ACCURACY,
     *MULTIPLE_CHOICE,
     *YES_NO,
+    *PAIRS,
+    *CIRCULAR,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 
