@@ -2,6 +2,7 @@
 
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
+from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
@@ -17,6 +18,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     VQA_ACCURACY,
     *MULTIPLE_CHOICE,
     *YES_NO,
+    *CLASSIFICATION,
     *PAIRS,
     *CIRCULAR,
 )
