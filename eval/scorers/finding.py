@@ -7,6 +7,7 @@ from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
+from eval.scorers.transcription import TRANSCRIPTION
 from eval.scorers.yes_no import YES_NO
 from omni.config.components import import_class
 
@@ -17,6 +18,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     EXACT_MATCH,
     VQA_ACCURACY,
     REFUSAL,
+    *TRANSCRIPTION,
     *MULTIPLE_CHOICE,
     *YES_NO,
     *CLASSIFICATION,
