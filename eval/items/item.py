@@ -26,6 +26,7 @@ class Item:
         meta: what else the row says, by key.
         cluster_keys: what it has in common with the items of its cluster; none where it was made by hand.
         shots: solved examples that stand before it.
+        group: the `group` of its row, a text or a number that it shares with the items it is scored with; None = none.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Item:
     meta: Mapping[str, Any] = field(default_factory=dict, compare=False)
     cluster_keys: frozenset[str] = frozenset()
     shots: tuple[Message, ...] = ()
+    group: str | None = None
 
     def __post_init__(self) -> None:
         if not self.references:

@@ -80,7 +80,13 @@ def _read_item(task: Task, sample: Sample) -> Item:
         references=references,
         turns=() if plain else turns,
         meta=sample.meta,
+        group=_group(sample),
     )
+
+
+def _group(sample: Sample) -> str | None:
+    value = sample.meta.get("group")
+    return str(value) if isinstance(value, str | int) else None
 
 
 def _asked(task: Task, sample: Sample) -> list[Message]:
@@ -154,4 +160,6 @@ def _cluster_keys(task: Task, sample: Sample, media: tuple[Media, ...]) -> list[
     keys = [part.content_hash() for part in media] if "media" in task.clusters else []
     if "answer" in task.clusters and _answer(sample):
         keys.append(f"answer:{_answer(sample)}")
+    if (group := _group(sample)) is not None:
+        keys.append(f"group:{group}")
     return keys or [f"item:{sample.id}"]

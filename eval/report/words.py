@@ -36,11 +36,17 @@ def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> st
     return f"{figure(estimate.value, percent, sign)} [{low}, {high}]"
 
 
+_SHARES = (
+    *("accuracy", "recall", "preference", "exact", "precision", "f1", "macro_f1", "top_", "yes_share", "unparsed"),
+    "incomplete",
+)
+
+
 def is_share(metric: str, task: TaskResult) -> bool:
     """Return whether a metric is shown in percent: the task says it of its primary one, names say it of the others."""
     if metric == task.metric:
         return task.percent
-    return metric.startswith(("accuracy", "recall", "preference", "exact"))
+    return metric.startswith(_SHARES)
 
 
 def bad_items_warning(result: TaskResult, loud_share: float = 0.05) -> str:

@@ -1,4 +1,4 @@
-"""The figures of retrieval: recall and mean reciprocal rank with intervals and chance, and the modality gap.
+"""The figures of retrieval: recall, mean reciprocal rank and nDCG with intervals and chance, and the modality gap.
 
 Shapes: B queries, T targets.
 """
@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from eval.metrics.ranking import chance_ndcg, first_right_ranks, ndcg
 from eval.retrieval.items import Items
 from eval.statistics.intervals import bootstrap_mean
 
 TOP = (1, 5)
+_NDCG = "ndcg@10"
 _CHANCE_DRAWS = 200  # random rankings that chance is the mean over
 
 
 def measure(query: Items, target: Items, seed: int = 0) -> dict[str, Any]:
-    """Return recall at 1 and 5 and the reciprocal rank of the first right target, each with interval and chance; the
-    modality gap; and the mean cosine of right pairs.
+    """Return recall at 1 and 5, the reciprocal rank of the first right target and nDCG at 10, each with interval and
+    chance; the modality gap; and the mean cosine of right pairs.
 
     Rows of one text are no independent cases, so the intervals come from a bootstrap over texts.
     """
@@ -27,34 +28,29 @@ def measure(query: Items, target: Items, seed: int = 0) -> dict[str, Any]:
     scores = query.embeddings @ target.embeddings.T
     by_text = sorted(range(len(query.texts)), key=query.texts.__getitem__)
     texts = [query.texts[index] for index in by_text]
-    ranks = first_right_ranks(scores, right)
+    is_right = right.numpy()
+    values = _of_ranks(first_right_ranks(scores.numpy(), is_right)) | {_NDCG: ndcg(scores.numpy(), is_right)}
     random = np.random.default_rng(seed)
-    shuffled = [first_right_ranks(torch.from_numpy(random.random(right.shape)), right) for _ in range(_CHANCE_DRAWS)]
-    chances = [_metrics(found) for found in shuffled]
+    draws = [_of_ranks(first_right_ranks(random.random(right.shape), is_right)) for _ in range(_CHANCE_DRAWS)]
+    chances = {name: float(np.mean([one[name].mean() for one in draws])) for name in draws[0]}
+    chances[_NDCG] = float(chance_ndcg(is_right).mean())
     figures: dict[str, Any] = {"queries": len(query.texts), "texts": len(names), "targets": len(target.texts)}
-    for name, values in _metrics(ranks).items():
-        found = bootstrap_mean(values[by_text].tolist(), seed=seed, clusters=texts)
-        chance = float(np.mean([one[name].mean() for one in chances]))
-        figures[name] = {"value": float(values.mean()), "low": found.low, "high": found.high, "chance": chance}
+    for name, own in values.items():
+        found = bootstrap_mean(own[by_text].tolist(), seed=seed, clusters=texts)
+        figures[name] = {"value": float(own.mean()), "low": found.low, "high": found.high, "chance": chances[name]}
     gap = (query.embeddings.mean(0) - target.embeddings.mean(0)).norm()
     return figures | {"gap": float(gap), "cosine_of_pairs": float(scores[right].mean())}
 
 
-def _metrics(ranks: np.ndarray) -> dict[str, np.ndarray]:
+def _of_ranks(ranks: np.ndarray) -> dict[str, np.ndarray]:
     return {f"recall@{k}": (ranks <= k).astype(float) for k in TOP} | {"reciprocal_rank": 1 / ranks}
-
-
-def first_right_ranks(scores: Tensor, right: Tensor) -> np.ndarray:
-    """Return the rank (from 1) of the best right target of each query; a tie counts against it: [B, T] x 2 -> [B]."""
-    best = scores.masked_fill(~right, float("-inf")).amax(1, keepdim=True)
-    return ((scores >= best) & ~right).sum(1).numpy() + 1.0
 
 
 def summary(query: str, target: str, figures: dict[str, Any]) -> str:
     """Return the figures as a table for the terminal."""
     sizes = f"{figures['queries']} queries of {figures['texts']} texts, {figures['targets']} targets"
     lines = [f"{query} -> {target}: {sizes}"]
-    for name in (*(f"recall@{k}" for k in TOP), "reciprocal_rank"):
+    for name in (*(f"recall@{k}" for k in TOP), "reciprocal_rank", _NDCG):
         one = figures[name]
         times = one["value"] / one["chance"]
         interval = f"[{one['low']:.3f}, {one['high']:.3f}]"

@@ -49,7 +49,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         scorer=label_of(plan.scorer),
         metric=plan.scorer.metric,
         percent=plan.scorer.percent,
-        chance=plan.scorer.chance(plan.items),
+        chance=plan.chance,
         scores={condition: dict(found.estimates) for condition, found in scores.items()},
         control_metric={condition: found.headline for condition, found in scores.items() if found.headline},
         difference=_difference(plan, answered, scores),

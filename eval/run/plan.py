@@ -17,6 +17,7 @@ class Plan:
     Attributes:
         task: the declaration.
         scorer: scores the answers.
+        chance: what guessing gives on its primary metric; None where that has no meaning.
         items: the items that will be asked about.
         conditions: condition -> item by item, the prefixes that its question is put with.
         not_computed: condition -> why it cannot be built.
@@ -28,6 +29,7 @@ class Plan:
 
     task: Task
     scorer: Scorer
+    chance: float | None
     items: tuple[Item, ...]
     conditions: Mapping[str, Condition]
     not_computed: Mapping[str, str]

@@ -41,6 +41,7 @@ def plan_task(task: Task, *, limit: int | None, seed: int, likeness: Likeness | 
     return Plan(
         task=task,
         scorer=scorer,
+        chance=scorer.chance(items),  # here a scorer refuses items that it cannot score, before the model is asked
         items=items,
         conditions=conditions.prefixes,
         not_computed=conditions.not_computed,

@@ -75,7 +75,13 @@ class Scorer(Protocol):
         ...
 
     def chance(self, items: Sequence[Item]) -> float | None:
-        """Return what guessing gives on the primary metric; None where that has no meaning."""
+        """Return what guessing gives on the primary metric; None where that has no meaning.
+
+        It is called with the items of a task before the model is asked.
+
+        Raises:
+            ValueError: an item cannot be scored; the task is not computed, for this reason.
+        """
         ...
 
     def score(self, answers: Sequence[Any], *, condition: str, seed: int) -> Scores:

@@ -2,8 +2,13 @@
 
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
+from eval.scorers.classification import CLASSIFICATION
+from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
-from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, VQA_ACCURACY
+from eval.scorers.multiple_choice import MULTIPLE_CHOICE
+from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
+from eval.scorers.transcription import TRANSCRIPTION
+from eval.scorers.yes_no import YES_NO
 from omni.config.components import import_class
 
 _SHIPPED: tuple[Scorer, ...] = (
@@ -12,6 +17,13 @@ _SHIPPED: tuple[Scorer, ...] = (
     CAPTION_CIDER_D,
     EXACT_MATCH,
     VQA_ACCURACY,
+    REFUSAL,
+    *TRANSCRIPTION,
+    *MULTIPLE_CHOICE,
+    *YES_NO,
+    *CLASSIFICATION,
+    *PAIRS,
+    *CIRCULAR,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.items.item import Item
-from eval.metrics import CiderD, bleu_4, normalise_vqa_v2, rouge_l, vqa_accuracy
+from eval.metrics import CiderD, bleu_4, is_refusal, normalise_vqa_v2, rouge_l, vqa_accuracy
 from eval.scorers.answers import WrittenAnswer
 from eval.scorers.base import ItemScore, Scores
 from eval.statistics.intervals import Estimate, bootstrap, mean_interval
@@ -91,6 +91,11 @@ def exact_match(text: str, references: Sequence[str]) -> float:
     return float(normalise_vqa_v2(text) in {normalise_vqa_v2(reference) for reference in references})
 
 
+def refusal(text: str, references: Sequence[str]) -> float:
+    """Return 1 if a text declines to answer, else 0, whatever the references say."""
+    return float(is_refusal(text))
+
+
 CAPTION_CIDER_D = TextScorer(
     "caption-cider-d",
     {"cider_d": cider_d_corpus, "bleu_4": bleu_4_corpus, "rouge_l": mean_over_items(rouge_l)},
@@ -99,3 +104,4 @@ CAPTION_CIDER_D = TextScorer(
 )
 EXACT_MATCH = TextScorer("exact-match", {"exact_match": mean_over_items(exact_match)}, percent=True, version=2)
 VQA_ACCURACY = TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True)
+REFUSAL = TextScorer("refusal", {"refusal": mean_over_items(refusal)}, percent=True)

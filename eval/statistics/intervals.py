@@ -131,7 +131,8 @@ def bootstrap(
     """Return a corpus metric with its percentile interval.
 
     Args:
-        statistic: from an array of item indices (with repetitions) to the metric over them.
+        statistic: from an array of item indices (with repetitions) to the metric over them; NaN where it has no value
+            for them, which leaves this draw out.
         num_items: the number of items.
         seed: seed of the resampling; the same seed gives the same interval.
         clusters: the cluster of each item; whole clusters are drawn. None = every item is a cluster of its own.
@@ -178,5 +179,8 @@ def _resamples(num_clusters: int, num_resamples: int, seed: int) -> np.ndarray:
 
 
 def _percentile_estimate(value: float, draws: Sequence[float] | np.ndarray, num_items: int) -> Estimate:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(value, float(low), float(high), num_items, f"bootstrap-{len(draws)}")
+    # A draw without the items that a metric needs (no positive one, say) has no value, and says nothing of its spread.
+    found = np.asarray(draws, dtype=float)
+    found = found[~np.isnan(found)]
+    low, high = np.quantile(found, [0.025, 0.975]) if len(found) else (math.nan, math.nan)
+    return Estimate(value, float(low), float(high), num_items, f"bootstrap-{len(found)}")

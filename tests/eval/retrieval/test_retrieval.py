@@ -7,17 +7,11 @@ import pytest
 import torch
 
 from eval.retrieval.command import main
-from eval.retrieval.figures import first_right_ranks, measure
+from eval.retrieval.figures import measure
 from eval.retrieval.items import Items, embed_items
 from eval.statistics.intervals import bootstrap_mean
 from tests.tiny_space import tiny_space
 from tests.train.runs import row, write_manifest
-
-
-def test_rank_is_that_of_the_best_right_target_and_ties_count_against_it() -> None:
-    scores = torch.tensor([[0.1, 0.9, 0.5], [0.3, 0.3, 0.2], [0.7, 0.1, 0.6]])
-    right = torch.tensor([[True, False, False], [False, True, False], [True, False, True]])
-    assert first_right_ranks(scores, right).tolist() == [3, 2, 1]
 
 
 def test_perfect_and_random_retrieval_are_told_apart() -> None:
@@ -25,6 +19,8 @@ def test_perfect_and_random_retrieval_are_told_apart() -> None:
     texts = [str(i) for i in range(60)]
     perfect = measure(Items(rows, texts), Items(rows, texts))
     assert perfect["recall@1"]["value"] == perfect["recall@1"]["low"] == 1
+    assert perfect["ndcg@10"]["value"] == pytest.approx(1)
+    assert perfect["ndcg@10"]["chance"] == pytest.approx(sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / 60)
     assert perfect["recall@1"]["chance"] == pytest.approx(1 / 60, abs=0.004)
     assert perfect["recall@5"]["chance"] == pytest.approx(5 / 60, abs=0.008)
     assert perfect["gap"] == pytest.approx(0, abs=1e-6)
