@@ -1,7 +1,8 @@
 """JSON lines (one sample per line) and JSON arrays, in the messages form."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,10 @@ from omni.readers.row_digest import hash_of
 from omni.samples.messages import Sample, SampleError, parse_sample
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _RepeatedKeyError(Exception):
+    """An object of JSON has the same key twice, of which Python's parser would keep the last without a word."""
 
 
 class JsonlDataset(SampleDataset):
@@ -42,12 +47,31 @@ class JsonlDataset(SampleDataset):
         with open(self.path, "rb") as file:
             line = self._line(file, index)
         try:
-            row = json.loads(line.decode("utf-8"))
+            row = json.loads(line.decode("utf-8"), object_pairs_hook=_object)
+        except _RepeatedKeyError as error:
+            raise SampleError(line_id, str(error)) from None
         except UnicodeDecodeError as error:
             raise SampleError(line_id, f"the line is not UTF-8 text ({error}); save the file as UTF-8") from None
         except (ValueError, RecursionError) as error:
             raise SampleError(line_id, f"the line is not valid JSON ({error}); correct or remove it") from None
         return self.parse(row, line_id)
+
+
+class JsonListDataset(InMemoryDataset):
+    """Samples of a JSON file that is one list, held in memory.
+
+    Raises:
+        ValueError: the file is no JSON list.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[Any, str], Sample]) -> None:
+        rows, self.repeated_keys = _load_list(path)
+        super().__init__(rows, parse, path.name)
+
+    def _read(self, index: int) -> Sample:
+        if index in self.repeated_keys:
+            raise SampleError(f"{self.name}:{index + 1}", self.repeated_keys[index])
+        return super()._read(index)
 
 
 def read_jsonl(
@@ -88,20 +112,58 @@ def read_json(
         FileNotFoundError, ValueError: there is no such file, or it is no JSON list.
     """
     path = existing_file(path)
-    return InMemoryDataset(load_json_list(path), _parser(path, modalities, media_folder, media), path.name)
+    return JsonListDataset(path, _parser(path, modalities, media_folder, media))
 
 
-def load_json_list(path: Path) -> list[Any]:
-    """Load the list that a JSON file holds. Raises ValueError if it holds anything else."""
+def _load_list(path: Path) -> tuple[list[Any], dict[int, str]]:
+    """Load the list that a JSON file holds, and what is wrong with the rows that have a key twice, by number."""
+    text = path.read_text(encoding="utf-8-sig")
+    # by the id of an object, which is kept, as Python gives the id of a lost one anew
+    repeated: dict[int, tuple[Any, str]] = {}
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        try:
+            return _object(pairs)
+        except _RepeatedKeyError as error:
+            value = dict(pairs)
+            repeated[id(value)] = (value, str(error))
+            return value
+
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+        rows = json.loads(text, object_pairs_hook=read_object)
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not valid JSON ({error}); a file of one object per line must end in .jsonl"
         ) from error
     if not isinstance(rows, list):
         raise ValueError(f"{path} must hold a list of rows, but holds a {type(rows).__name__}")
-    return rows
+    wrong: dict[int, str] = {}
+    for number, row in enumerate(rows if repeated else []):
+        for value in _objects(row):
+            if id(value) in repeated:
+                wrong[number] = repeated[id(value)][1]
+    return rows, wrong
+
+
+def _objects(row: Any) -> Iterator[dict[str, Any]]:
+    """Yield all objects in a row, itself included."""
+    values = [row]
+    while values:
+        value = values.pop()
+        if isinstance(value, dict):
+            yield value
+        values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises _RepeatedKeyError, which names the key that it has twice."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        [(key, count)] = Counter(key for key, _ in pairs).most_common(1)
+        raise _RepeatedKeyError(
+            f"an object has the key {key!r} {count} times, so values would be lost; keep one of them"
+        )
+    return value
 
 
 def existing_file(path: str | Path) -> Path:

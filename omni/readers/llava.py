@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from omni.media.item import shorten
-from omni.readers.dataset import InMemoryDataset, SampleDataset
-from omni.readers.jsonl import JsonlDataset, existing_file, existing_folder, load_json_list
+from omni.readers.dataset import SampleDataset
+from omni.readers.jsonl import JsonlDataset, JsonListDataset, existing_file, existing_folder
 from omni.samples.messages import Sample, SampleError, parse_sample
 
 
@@ -39,7 +39,7 @@ def read_llava(
     parse = partial(parse_llava, base=folder, modalities=modalities, media=media)
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return JsonlDataset(path, parse)
-    return InMemoryDataset(load_json_list(path), parse, path.name)
+    return JsonListDataset(path, parse)
 
 
 def parse_llava(

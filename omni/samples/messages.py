@@ -21,8 +21,16 @@ from omni.media.item import (
     media_from_value,
     shorten,
 )
-from omni.samples.media_keys import items_in, named_media
-from omni.samples.places import media_in_front, mismatch, place_media
+from omni.samples.media_keys import MEDIA_KEYS, media_in_keys, named_media
+from omni.samples.places import (
+    filled_parts,
+    held_items,
+    media_at_head,
+    media_in_front,
+    mismatch,
+    place_in_turn,
+    place_media,
+)
 from omni.samples.preference_rows import is_preference_row, split_prompt
 from omni.samples.sample import ROLES, Message, Role, Sample, SampleError, Text, TooLongError, resolve_modality
 from omni.samples.spellings import SERVICE_KEYS, TEXT_TYPES, TURN_KEYS, is_list, plain_part, plain_turns, turns_of
@@ -62,7 +70,8 @@ def parse_sample(
 
     A row of preference data may have `prompt` in place of `messages`, or only `chosen` and `rejected` conversations.
     `conversations` of `from` and `value`, as LLaVA and ShareGPT write them, are read too. Media in keys beside the
-    messages (`images`, `videos`, ...) take the places of marks (`<image>`) or of parts without content.
+    messages (`images`, `videos`, ...) take the places of marks (`<image>`) or of parts without content; those in keys
+    of a turn, as Ollama has them, take the places of that turn, and stand at its head where it has none.
 
     Args:
         row: the row; keys other than `id`, the messages, `meta` and those of media join the sample's `meta`.
@@ -116,41 +125,15 @@ def _parse_row(
         found = ", ".join(map(str, row)) or "no keys at all"
         raise SampleError(sample_id, f"the key 'messages' is missing; found {found}")
     keys = named_media(row) if media_keys is None else {key: media_keys[key] for key in media_keys if key in row}
-    columns = _columns(row, keys, None if base is None else Path(base), modalities, sample_id)
+    columns = media_in_keys(row, keys, None if base is None else Path(base), modalities, sample_id)
     for modality, items in (media or {}).items():
         columns.setdefault(modality, []).extend(items)
-    messages = _with_columns(turns, columns, base, modalities, sample_id, in_front)
+    messages = _with_columns(turns, columns, base, modalities, sample_id, in_front, media_keys or {})
     meta = row.get("meta")
     if meta is not None and not isinstance(meta, Mapping):
         raise SampleError(sample_id, f"'meta' must be an object, got {shorten(meta)}")
     used = {"id", "meta", *keys, *(key for key in TURN_KEYS if row.get(key) is turns or key == "messages")}
     return Sample(sample_id, messages, {**(meta or {}), **{key: row[key] for key in row if key not in used}})
-
-
-def _columns(
-    row: Mapping[str, Any],
-    keys: Mapping[str, str],
-    base: Path | None,
-    modalities: Collection[str] | None,
-    sample_id: str,
-) -> dict[str, list[Media]]:
-    """Return the media in a row's keys by modality, in the order of the row; None is no key at all."""
-    columns: dict[str, list[Media]] = {}
-    for key, modality in keys.items():
-        if row[key] is None:
-            continue
-        try:
-            modality = _allowed(modality, modalities)
-            columns.setdefault(modality, []).extend(items_in(row[key], modality, base))
-        except ValueError as error:
-            raise SampleError(sample_id, f"{key!r}: {error}") from error
-    return columns
-
-
-def _allowed(modality: str, modalities: Collection[str] | None) -> str:
-    """Return the modality of a key; sounds of a model that hears only speech are speech."""
-    is_other_sound = modality == "sound" and modalities is not None and "sound" not in modalities
-    return resolve_modality("audio" if is_other_sound else modality, modalities)
 
 
 def _with_columns(
@@ -160,23 +143,27 @@ def _with_columns(
     modalities: Collection[str] | None,
     sample_id: str,
     in_front: bool,
+    media_keys: Mapping[str, str],
 ) -> tuple[Message, ...]:
-    """Parse turns with the media of a row's keys in their places; media that are in the messages already may be named
-    once more."""
+    """Parse turns with the media of their own keys and of the row's in their places; media that are in the messages
+    already may be named once more."""
     if not is_list(turns):
         return parse_messages(turns, base, modalities, sample_id=sample_id)  # raises
     try:
         turns = plain_turns(turns)
     except ValueError as error:
         raise SampleError(sample_id, str(error)) from error
+    parser = _Parser(sample_id, None if base is None else Path(base), modalities, True)
+    turns = [parser.with_own_media(turn, index, columns, media_keys) for index, turn in enumerate(turns)]
     turns, unplaced = place_media(turns, columns, sample_id, in_answers=not in_front)
     if in_front:
         turns, unplaced = media_in_front(turns, [item for items in unplaced.values() for item in items]), {}
     messages = parse_messages(turns, base, modalities, sample_id=sample_id)
     held = [item for message in messages for item in message.media]
     for modality, items in unplaced.items():
-        if not all(item in held for item in items):
-            raise SampleError(sample_id, mismatch(modality, [], items))
+        named = held_items(items, held)
+        if len(named) < len(items):
+            raise SampleError(sample_id, mismatch(modality, [item.describe() for item in named], items))
     return messages
 
 
@@ -192,7 +179,8 @@ def parse_messages(
 
     A part is `{"type": "text", "text": ...}` or `{"type": MODALITY, SOURCE: ...}`, where SOURCE is `path`, `bytes`
     (bytes or base64 text), `data` (picture, array, `(array, sampling_rate)`) or `features`; the modality itself is also
-    taken as key, as are the part types of Hugging Face and OpenAI chats (`image_url`, `input_audio`). Set
+    taken as key, as are the part types of Hugging Face and OpenAI chats (`image_url`, `input_audio`). Media in keys of
+    a turn (Ollama's `images`) take the places of its marks (`<image>`) or stand at its head. Set
     `allow_paths=False` for input from strangers (on a server), to refuse local files.
 
     Raises:
@@ -202,7 +190,9 @@ def parse_messages(
         raise SampleError(sample_id, f"'messages' must be a list of turns, got {shorten(messages)}")
     parser = _Parser(sample_id, None if base is None else Path(base), modalities, allow_paths)
     try:
-        parsed = tuple(parser.message(message, index) for index, message in enumerate(messages))
+        parsed = tuple(
+            parser.message(parser.with_own_media(message, index), index) for index, message in enumerate(messages)
+        )
     except SampleError:
         raise
     except Exception as error:  # see parse_sample
@@ -277,6 +267,37 @@ class _Parser:
     modalities: Collection[str] | None
     allow_paths: bool
 
+    def with_own_media(
+        self, turn: Any, index: int, elsewhere: Mapping[str, Sequence[Media]] = {}, names: Mapping[str, str] = {}
+    ) -> Any:
+        """Return a turn with the media of its own keys in its content, and without these keys.
+
+        `elsewhere` holds the media of the row, and `names` the modalities of further keys.
+        """
+        if not isinstance(turn, Mapping):
+            return turn
+        found = named_media(turn, {**MEDIA_KEYS, **names})
+        keys = {key: modality for key, modality in found.items() if key not in ("role", "content")}
+        if not keys:
+            return turn
+        where = f"message {index + 1}"
+        media = media_in_keys(turn, keys, self.base, self.modalities, self.sample_id, f" of {where}")
+        media = {modality: items for modality, items in media.items() if items}
+        turn = {key: value for key, value in turn.items() if key not in keys}
+        if not media:
+            return turn
+        given = [self._part(part, where) for part in filled_parts(turn)]
+        turn, unplaced = place_in_turn(turn, media, self.sample_id, index, elsewhere)
+        at_head: list[Media] = []
+        for modality, items in unplaced.items():
+            present = [part for part in given if isinstance(part, Media) and part.modality == modality]
+            named = held_items(items, present)
+            if present and len(named) < len(items):
+                reason = mismatch(modality, [item.describe() for item in named], items)
+                raise SampleError(self.sample_id, f"{where}: {reason}")
+            at_head += [] if present else items
+        return media_at_head(turn, at_head) if at_head else turn
+
     def message(self, message: Mapping[str, Any] | Message, index: int) -> Message:
         where = f"message {index + 1}"
         if isinstance(message, Message):
@@ -304,7 +325,7 @@ class _Parser:
         if isinstance(part, str):
             return Text(part)
         if isinstance(part, Text | Media):
-            return self._checked(part, where)
+            return self._allowed(self._checked(part, where), where)
         if not isinstance(part, Mapping):
             raise SampleError(self.sample_id, f"{where} must be an object with a 'type', got {shorten(part)}")
         # Tables (parquet, arrow) give every part all keys of all parts, None where they do not apply.
@@ -321,9 +342,14 @@ class _Parser:
             media = self._media(kind, part)
         except (ValueError, TypeError) as error:
             raise SampleError(self.sample_id, f"{where}: {error}") from error
-        if not self.allow_paths and (media.path is not None or isinstance(media.features, str)):
+        return self._allowed(media, where)
+
+    def _allowed(self, part: Text | Media, where: str) -> Text | Media:
+        """Return a part unless it names a local file where these are refused."""
+        is_file = isinstance(part, Media) and (part.path is not None or isinstance(part.features, str))
+        if is_file and not self.allow_paths:
             raise SampleError(self.sample_id, f"{where}: local files are not allowed here; send the content itself")
-        return media
+        return part
 
     def _media(self, kind: str, part: dict[str, Any]) -> Media:
         name, part = plain_part(kind, part)

@@ -6,7 +6,7 @@ on a line of their own.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,22 +41,46 @@ class _Mark:
 
 
 def place_media(
-    turns: Sequence[Any], columns: Columns, sample_id: str, *, in_answers: bool = True
+    turns: Sequence[Any],
+    columns: Columns,
+    sample_id: str,
+    *,
+    in_answers: bool = True,
+    first: int = 0,
+    elsewhere: Columns | None = None,
 ) -> tuple[list[Any], dict[str, list[Media]]]:
     """Return turns with the media of `columns` in the places that the text gives them, and the media without a place.
 
     A modality without any place keeps all its media, for the caller to judge; turns that are malformed are left for the
     parser. `columns` has an entry without media for a key of the row that is empty. With `in_answers`, a mark that
-    stands apart in an answer may be a place, where the questions have too few.
+    stands apart in an answer may be a place, where the questions have too few. `first` is the number of turns before
+    `turns`, and `elsewhere` holds media for which marks are kept as they are.
 
     Raises:
         SampleError: there are more places than media, or fewer, with the names of both.
     """
     if not columns and not any("<" in text for turn in turns for _, text in _texts(turn, with_parts=False)):
         return [*turns], {}  # nearly all rows
+    others = {modality: items for modality, items in (elsewhere or {}).items() if items}
     if any(_is_empty(part) for turn in turns for part in _parts(turn)):
-        return _fill_parts(turns, columns, sample_id)
-    return _fill_marks(turns, columns, sample_id, in_answers)
+        return _fill_parts(turns, columns, sample_id, first, others)
+    return _fill_marks(turns, columns, sample_id, in_answers, first, others)
+
+
+def place_in_turn(
+    turn: Mapping[str, Any], columns: Columns, sample_id: str, number: int, elsewhere: Columns
+) -> tuple[dict[str, Any], dict[str, list[Media]]]:
+    """Return turn `number` (from 0 on) with the media of its own keys in its places, and the media without a place.
+
+    Whoever speaks, marks of such a turn are places. Those for which the row has media (`elsewhere`) are kept.
+
+    Raises:
+        SampleError: as `place_media`.
+    """
+    words = {key: value for key, value in turn.items() if key != "role"}
+    columns = {**{modality: [] for modality, items in elsewhere.items() if not items}, **columns}
+    (placed,), unplaced = place_media([words], columns, sample_id, first=number, elsewhere=elsewhere)
+    return {**placed, "role": turn.get("role")}, unplaced
 
 
 def media_in_front(turns: Sequence[Any], media: Iterable[Media]) -> list[Any]:
@@ -64,9 +88,36 @@ def media_in_front(turns: Sequence[Any], media: Iterable[Media]) -> list[Any]:
     first = next((i for i, turn in enumerate(turns) if isinstance(turn, Mapping) and turn.get("role") == "user"), None)
     if first is None:
         return [*turns]
-    content = turns[first].get("content")
+    return [*turns[:first], media_at_head(turns[first], media), *turns[first + 1 :]]
+
+
+def media_at_head(turn: Mapping[str, Any], media: Iterable[Media]) -> dict[str, Any]:
+    """Return a turn with media in front of its text; a turn whose content is malformed is left for the parser."""
+    content = turn.get("content")
+    if content is not None and not isinstance(content, str) and not is_list(content):
+        return {**turn}
     parts = [content] if isinstance(content, str) and content else [*content] if is_list(content) else []
-    return [*turns[:first], {**turns[first], "content": [*media, *parts]}, *turns[first + 1 :]]
+    return {**turn, "content": [*media, *parts]}
+
+
+def held_items(items: Iterable[Media], held: Iterable[Media]) -> list[Media]:
+    """Return those of `items` that are among `held`, one for each time that `held` has it."""
+    rest, found = [*held], []
+    for item in items:
+        if item in rest:
+            rest.remove(item)
+            found.append(item)
+    return found
+
+
+def filled_parts(turn: Mapping[str, Any]) -> list[Any]:
+    """Return the parts of a turn that are media or bring their content along."""
+    return [
+        part
+        for part in _parts(turn)
+        if isinstance(part, Media)
+        or (isinstance(part, Mapping) and isinstance(part.get("type"), str) and not (_is_text(part) or _is_empty(part)))
+    ]
 
 
 def mismatch(modality: str, marks: Sequence[str], media: Sequence[Media]) -> str:
@@ -76,15 +127,17 @@ def mismatch(modality: str, marks: Sequence[str], media: Sequence[Media]) -> str
     return f"{counts} (in the text: {places}; in the row: {files}); make the two numbers equal"
 
 
-def _fill_parts(turns: Sequence[Any], columns: Columns, sample_id: str) -> tuple[list[Any], dict[str, list[Media]]]:
+def _fill_parts(
+    turns: Sequence[Any], columns: Columns, sample_id: str, first: int, elsewhere: Columns
+) -> tuple[list[Any], dict[str, list[Media]]]:
     """Fill parts such as `{"type": "image"}` in order, or by the number in their key `index`."""
     asked: dict[str, list[str]] = {}
     used: dict[str, set[int]] = {}
     filled: list[Any] = []
-    for number, turn in enumerate(turns):
+    for number, turn in enumerate(turns, first):
         parts: list[Any] = []
         for part in _parts(turn):
-            modality = _target(part["type"], columns, {}) if _is_empty(part) else None
+            modality = _target(part["type"], columns, {}, elsewhere) if _is_empty(part) else None
             if modality is None:
                 parts.append(part)
                 continue
@@ -102,13 +155,14 @@ def _fill_parts(turns: Sequence[Any], columns: Columns, sample_id: str) -> tuple
 
 
 def _fill_marks(
-    turns: Sequence[Any], columns: Columns, sample_id: str, in_answers: bool
+    turns: Sequence[Any], columns: Columns, sample_id: str, in_answers: bool, first: int, elsewhere: Columns
 ) -> tuple[list[Any], dict[str, list[Media]]]:
     has_media = any(columns.values())
-    marks = [mark for number, turn in enumerate(turns) for mark in _marks(turn, number, with_parts=has_media)]
+    marks = [mark for number, turn in enumerate(turns, first) for mark in _marks(turn, number, has_media)]
     marks = [mark for mark in marks if in_answers or not mark.in_answer]
     questions = [mark for mark in marks if not mark.in_answer]
-    targets = {mark.name: _target(mark.name, columns, {other.name for other in questions}) for mark in marks}
+    names = {mark.name for mark in questions}
+    targets = {mark.name: _target(mark.name, columns, names, elsewhere) for mark in marks}
     chosen: dict[_Mark, Media] = {}
     unplaced: dict[str, list[Media]] = {}
     for modality, items in columns.items():
@@ -119,9 +173,10 @@ def _fill_marks(
             raise SampleError(sample_id, mismatch(modality, [mark.place for mark in places], items))
         chosen.update(zip(places, items, strict=False))
     stray = [mark for mark in questions if targets[mark.name] is None and mark.stands_apart]
+    stray = [mark for mark in stray if _target(mark.name, elsewhere, names) is None]
     if stray:
         _raise_stray(stray, sample_id)
-    return [_split(turn, number, chosen) for number, turn in enumerate(turns)], unplaced
+    return [_split(turn, number, chosen) for number, turn in enumerate(turns, first)], unplaced
 
 
 def _choose(marks: Sequence[_Mark], count: int) -> list[_Mark]:
@@ -136,7 +191,7 @@ def _choose(marks: Sequence[_Mark], count: int) -> list[_Mark]:
     return next(fitting, questions)
 
 
-def _target(name: str, columns: Columns, other_marks: Iterable[str]) -> str | None:
+def _target(name: str, columns: Columns, other_marks: Iterable[str], elsewhere: Collection[str] = ()) -> str | None:
     """Return the modality whose media a mark or a part's type takes in this row; None if it has none.
 
     `<image>` stands for whatever the row has, as in LLaVA-Video's files, if that has no mark of its own.
@@ -144,7 +199,8 @@ def _target(name: str, columns: Columns, other_marks: Iterable[str]) -> str | No
     modality = MARKS.get(name, name)
     kinds = (modality, *_SOUNDS) if modality in _SOUNDS else (modality,)
     filled = [kind for kind, items in columns.items() if items]
-    is_general = modality == "image" and len(filled) == 1 and all(MARKS[mark] != filled[0] for mark in other_marks)
+    is_general = modality == "image" and len(filled) == 1 and modality not in elsewhere
+    is_general = is_general and all(MARKS[mark] != filled[0] for mark in other_marks)
     candidates = [
         *(kind for kind in kinds if kind in filled),
         *(filled if is_general else ()),
@@ -185,7 +241,7 @@ def _texts(turn: Any, with_parts: bool) -> Iterator[tuple[int | None, str]]:
         yield None, turn["content"]
     elif with_parts:
         for number, part in enumerate(_parts(turn)):
-            text = part if isinstance(part, str) else part.get("text") if _is_text(part) else None
+            text = _text_of(part)
             if isinstance(text, str):
                 yield number, text
 
@@ -198,8 +254,7 @@ def _split(turn: Any, number: int, chosen: Mapping[_Mark, Media]) -> Any:
     parts: list[Any] = []
     for position, part in [(None, turn["content"])] if isinstance(turn["content"], str) else enumerate(_parts(turn)):
         here = sorted((mark for mark in marks if mark.part == position), key=lambda mark: mark.start)
-        text = part["text"] if here and isinstance(part, Mapping) else part
-        parts += _split_text(text, here, chosen) if here else [part]
+        parts += _split_text(_text_of(part), here, chosen) if here else [part]
     return {**turn, "content": parts}
 
 
@@ -222,6 +277,13 @@ def _piece(text: str, after_mark: bool, before_mark: bool) -> list[Text]:
 def _parts(turn: Any) -> list[Any]:
     content = turn.get("content") if isinstance(turn, Mapping) else None
     return [*content] if is_list(content) else []
+
+
+def _text_of(part: Any) -> Any:
+    """Return the text of a part in any form; None if it is no text."""
+    if isinstance(part, Text):
+        return part.text
+    return part if isinstance(part, str) else part["text"] if _is_text(part) and "text" in part else None
 
 
 def _is_text(part: Any) -> bool:

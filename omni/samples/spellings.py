@@ -61,7 +61,7 @@ def plain_part(kind: str, part: Mapping[str, Any]) -> tuple[str, dict[str, Any]]
 
 def plain_turns(turns: Sequence[Any]) -> list[Any]:
     """Return turns with `role` and `content`, made of LLaVA's and ShareGPT's `from` and `value`, or of pairs of `user`
-    and `assistant`; other turns are left as they are.
+    and `assistant`; other turns are left as they are. Further keys, such as media, stay; those of a pair with `user`.
 
     Raises:
         ValueError: a speaker is not known, or a text is missing.
@@ -89,9 +89,12 @@ def _plain_turn(turn: Any) -> list[Any]:
         role = SPEAKERS.get(speaker) if isinstance(speaker, str) else None
         if role is None:
             raise ValueError(f"unknown speaker {shorten(speaker)}; allowed are {', '.join(SPEAKERS)}")
-        return [{"role": role, "content": text}]
+        others = {key: value for key, value in turn.items() if key not in ("from", "value")}
+        return [{**others, "role": role, "content": text}]
     if "user" in turn and "assistant" in turn:
-        return [{"role": role, "content": turn[role]} for role in ("user", "assistant")]
+        others = {key: value for key, value in turn.items() if key not in ("user", "assistant")}
+        question = {**others, "role": "user", "content": turn["user"]}
+        return [question, {"role": "assistant", "content": turn["assistant"]}]
     return [turn]
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
@@ -33,13 +34,24 @@ def short_model(tmp_path_factory: pytest.TempPathFactory) -> OmniModel:
     return tiny_model(folder)
 
 
-def question(text: str) -> list[dict[str, Any]]:
+def question(text: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": text}]
 
 
 def test_no_conversations_give_no_answers(model: OmniModel) -> None:
     assert model.generate([]) == []
     assert model.embed([]).shape == (0, model.llm.hidden_size)
+
+
+def test_pictures_in_the_own_keys_of_a_turn_are_seen(model: OmniModel) -> None:
+    picture = np.ones((4, 3), np.float32)  # what the tiny encoder sees
+    in_key = [{"role": "user", "content": "what is this?", "images": [picture]}]
+    as_part = question([{"type": "image", "data": picture}, "what is this?"])
+    embedded = model.embed([in_key, as_part, question("what is this?")])
+    assert torch.equal(embedded[0], embedded[1])
+    assert not torch.equal(embedded[0], embedded[2])
+    answers = model.generate([in_key, as_part], max_new_tokens=4, eos_token_id=-1)
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize("wrong", [None, "what?", {"role": "user", "content": "what?"}])

@@ -153,3 +153,26 @@ def test_tables_in_memory_are_opened_and_other_things_refused(tmp_path: Path) ->
         open_dataset(table.with_transform(lambda rows: rows))
     with pytest.raises(ValueError, match="unknown option image_folder for 'a Dataset'"):
         open_dataset(table, image_folder="x")
+
+
+def test_pictures_inside_the_turns_of_a_column_are_media_of_their_turns(tmp_path: Path) -> None:
+    features = {"messages": List({"role": TEXT, "content": TEXT, "images": List(datasets.Image())})}
+    asked = [("user", "What?", [PICTURE]), ("assistant", "A.", None), ("user", "And <image>\n?", [PICTURE])]
+    words = [("user", "Which tag?", None), ("assistant", "<image>", []), ("user", "Thanks.", None)]
+    columns = [
+        [dict(zip(("role", "content", "images"), turn, strict=True)) for turn in turns] for turns in (asked, words)
+    ]
+    dataset = saved(tmp_path, {"messages": columns}, features)
+    assert shown(dataset) == "<image>What? | A. | And <image>?"
+    assert shown(dataset, 1) == "Which tag? | <image> | Thanks."
+    assert sample_at(dataset, 0).media[0].data == PICTURE["bytes"]
+
+
+def test_pictures_inside_the_prompt_of_preference_rows_are_media_of_it(tmp_path: Path) -> None:
+    turn = {"role": TEXT, "content": TEXT, "images": List(TEXT)}
+    features = {"prompt": List(turn), "chosen": List(turn), "rejected": List(turn)}
+    one = {"role": "user", "content": "What?", "images": ["a.png"]}
+    answers = [{"role": "assistant", "content": text, "images": None} for text in ("A.", "B.")]
+    dataset = saved(tmp_path, {"prompt": [[one]], "chosen": [answers[:1]], "rejected": [answers[1:]]}, features)
+    assert shown(dataset) == "<image>What?"
+    assert sample_at(dataset, 0).media[0].path == str(tmp_path / "a.png")

@@ -67,6 +67,21 @@ def _ids(dataset: SampleDataset, indices: list[int]) -> list[str]:
     return [sample_at(dataset, index).id for index in indices]
 
 
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json"])
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_key_that_stands_twice_in_an_object_is_an_error_of_its_row(name: str, in_turn: bool, tmp_path: Path) -> None:
+    good = json.dumps(manifest_row(0))
+    wrong = good.replace('"role": "user"', '"role": "user", "role": "user"') if in_turn else good[:-1] + ', "id": "r1"}'
+    rows = [good, wrong, good]
+    text = "\n".join(rows) if name.endswith("l") else f"[{', '.join(rows)}]"
+    (tmp_path / name).write_text(text)
+    dataset = open_dataset(tmp_path / name)
+    error = error_at(dataset, 1)
+    assert error.sample_id == f"{name}:2"
+    assert f"the key '{'role' if in_turn else 'id'}' 2 times" in error.reason
+    assert sample_at(dataset, 0) == sample_at(dataset, 2)
+
+
 def test_random_access_is_right_in_forked_and_pickled_copies(tmp_path: Path) -> None:
     rows = [{**manifest_row(index), "padding": "x" * (index * 37 % 900)} for index in range(300)]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

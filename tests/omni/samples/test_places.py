@@ -105,6 +105,14 @@ def test_a_mark_without_medium_and_a_medium_without_mark_are_named(
     assert all(part in found for part in named), found
 
 
+def test_a_picture_named_more_often_than_the_messages_hold_it_is_an_error() -> None:
+    inline = {"type": "image", "path": "a.jpg"}
+    assert read([inline, inline, "Same?"], images=["a.jpg", "a.jpg"]) == ["<image:a.jpg><image:a.jpg>Same?", "Kane."]
+    found = reason([inline, "Same?"], images=["a.jpg", "a.jpg"])
+    assert "1 place(s) for image items, but the row has 2" in found
+    assert "in the row: image a.jpg, image a.jpg" in found
+
+
 def test_words_in_a_key_with_the_name_of_a_modality_are_meta() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     sample = parse_sample({"id": "r", "messages": turns, "speech": "a man talks", "depth": 3, "image": None})

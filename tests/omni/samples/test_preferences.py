@@ -100,3 +100,17 @@ def test_pairs_of_the_datasets_library_take_their_media_from_columns(placed: boo
     assert [part.path for part in message.media] == ["/pictures/frog.png"]
     assert message.text == "What is this?"
     assert parse_preference(sample).chosen[0].text == "A frog."
+
+
+def test_media_in_the_own_keys_of_a_prompt_are_in_the_prompt_and_those_of_an_answer_refused() -> None:
+    seen = {**QUESTION, "images": ["a.png"]}
+    for row in (
+        {"prompt": [seen], "chosen": [GOOD], "rejected": [BAD]},
+        {"chosen": [seen, GOOD], "rejected": [seen, BAD]},
+    ):
+        sample = parse_sample({"id": "1", **row})
+        assert [item.path for item in sample.media] == ["a.png"]
+        assert parse_preference(sample).chosen == (Message("assistant", (Text("A frog."),)),)
+    sample = parse_sample({"id": "1", "prompt": [QUESTION], "chosen": [{**GOOD, "image": "b.png"}], "rejected": [BAD]})
+    with pytest.raises(SampleError, match="'chosen' holds media"):
+        parse_preference(sample)
