@@ -61,7 +61,7 @@ def table_entries(
         raise FileNotFoundError(f"the table of captions {table} does not exist")
     entries: list[Sample | SampleError] = []
     seen: dict[str, int] = {}
-    for row in read_table(table, format):
+    for row in read_table(table, format, base):
         if isinstance(row, SampleError):
             entries.append(row)
             continue

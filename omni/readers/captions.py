@@ -1,10 +1,9 @@
 """Captions of files: from a table of captions, from a text file next to the file, or from its own name."""
 
 import csv
-import io
 import json
+import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from omni.readers.columns import (
     numbered_like,
     texts_in,
 )
+from omni.readers.modality_of_file import is_media
+from omni.readers.table_cells import QuoteError, read_cells
 from omni.samples.messages import SampleError
 
 # Tables that a folder may hold; the first one found is used. Hugging Face's imagefolder has those named metadata.
@@ -26,6 +27,8 @@ TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for s
 # Text files next to a file, as WebDataset's members: fox.txt or fox.png.txt for fox.png. The first that exists counts.
 SIDECAR_EXTENSIONS = (".txt", ".caption", ".text", ".cap")
 SEPARATORS = (",", "\t", ";", "|")
+# Tables with these are written with quotation marks (by pandas, spreadsheets) and without (the IANA's TSV, Flickr30k).
+_SEPARATORS_WITHOUT_QUOTES = ("\t", "|")
 
 # Names that cameras and recorders give, which describe nothing.
 _DEVICE_WORDS = {
@@ -87,8 +90,15 @@ def caption_from_sidecar(text_file: Path, sample_id: str) -> str:
     return caption
 
 
-def read_table(path: Path, format: TableFormat | None = None) -> Iterator[CaptionRow | SampleError]:
+def read_table(
+    path: Path, format: TableFormat | None = None, base: Path | None = None
+) -> Iterator[CaptionRow | SampleError]:
     """Read the rows of a table (`.jsonl`, or text with separators); an incomplete row becomes a SampleError.
+
+    Args:
+        path: the table, in UTF-8.
+        format: its columns and their separator.
+        base: the folder of its files, by which a row within quotation marks is recognized; default: the table's.
 
     Raises:
         ValueError: the table has no column of files or none of captions, is damaged, or is not UTF-8 text.
@@ -102,22 +112,33 @@ def read_table(path: Path, format: TableFormat | None = None) -> Iterator[Captio
         yield from _json_rows(path, text, format)
         return
     separator = format.separator or _separator(path, text)
-    reader = _cells(text, separator)
+    base = base or path.parent
     try:
-        columns = _Columns(next(reader, [""]), format, path)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield columns.row(f"{path.name}:{reader.line_num}", cells)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}, is damaged ({error}); export the table again") from error
+        rows = _text_rows(path, text, format, separator, base, has_quotes=True)
+    except QuoteError as error:
+        if separator not in _SEPARATORS_WITHOUT_QUOTES:
+            raise ValueError(f"{path}, {error}") from error
+        rows = _text_rows(path, text, format, separator, base, has_quotes=False)
+    yield from rows
 
 
 def is_table(path: Path) -> bool:
     """Return whether the first line of a text file names a column of files and one of captions."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         header = file.readline()
-    names = [name.strip().lower() for name in next(_cells(header, _separator(path, header)), [])]
+    cells = next(csv.reader([header], delimiter=_separator(path, header), skipinitialspace=True), [])
+    names = [name.strip().lower() for name in cells]
     return len(names) > 1 and _find(names, TableFormat()) is not None
+
+
+def _text_rows(
+    path: Path, text: str, format: TableFormat, separator: str, base: Path, *, has_quotes: bool
+) -> list[CaptionRow | SampleError]:
+    _, header = next(read_cells(text, separator, has_quotes=has_quotes), (1, [""]))
+    columns = _Columns(header, format, path)
+    rows = read_cells(text, separator, has_quotes=has_quotes, is_row=lambda cells: columns.name_file(cells, base))
+    next(rows, None)
+    return [columns.row(f"{path.name}:{line}", cells) for line, cells in rows if any(cell.strip() for cell in cells)]
 
 
 class _Columns:
@@ -139,6 +160,11 @@ class _Columns:
         others = numbered_like(texts.answer, self.names) if format.caption is None else []
         self.captions = [self.names.index(name) for name in (texts.answer, *others)]
         self.question = None if texts.question is None else self.names.index(texts.question)
+
+    def name_file(self, cells: Sequence[str], base: Path) -> bool:
+        """Return whether the cells of a line have, where rows name their file, a file's name."""
+        name = cells[self.file].strip() if max(self.file, 1) < len(cells) else ""
+        return is_media(os.path.splitext(name)[1].lower(), None) or (name != "" and os.path.isfile(base / name))
 
     def row(self, place: str, cells: Sequence[str]) -> CaptionRow | SampleError:
         if len(cells) > len(self.names) and any(cell.strip() for cell in cells[len(self.names) :]):
@@ -172,29 +198,6 @@ def _separator(path: Path, text: str) -> str:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     fitting = [mark for mark in SEPARATORS if _find([n.strip(' "').lower() for n in header.split(mark)], TableFormat())]
     return (fitting or [max(SEPARATORS, key=header.count)])[0]
-
-
-def _cells(text: str, separator: str) -> Any:
-    """Return a csv reader of a text. Only line feeds and carriage returns outside quotes end a line (RFC 4180).
-
-    Tables with tabs are written with quotes (by pandas and spreadsheets) and without: they have them if all of the
-    table can be read so, else a quotation mark is a part of the caption.
-    """
-    csv.field_size_limit(sys.maxsize)  # pictures in base64 are longer than 128 KB
-    if separator == "\t" and not _has_quotes(text):
-        return csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-
-
-def _has_quotes(text: str) -> bool:
-    if '\t"' not in text and '\n"' not in text:
-        return False
-    try:
-        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
-            pass
-    except csv.Error:
-        return False
-    return True
 
 
 def _json_rows(path: Path, text: str, format: TableFormat) -> Iterator[CaptionRow | SampleError]:

@@ -58,6 +58,35 @@ def test_tables_in_use_are_read(text: str, name: str, expected: list[str], tmp_p
     assert captions(table(tmp_path, text, name)) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            'image,caption\na.png,"a frog\nb.png,a drum\nc.png,a bell\nfrog.jpg,a toad"\n',
+            "line 2: .* takes in line 3, which looks like a row",
+        ),
+        ('image,caption\n\na.png,"two\nlines"\nb.png,"a drum\nc.png,x\n', "line 5: .* is not closed .*line 6"),
+        ('image,caption\na.png,"a frog" leaps\nb.png,x\n', "line 2: .* is not closed as it should be"),
+        ('image;caption\na.png;"a frog\nb.png;"a drum"\n', "line 2: .* is not closed as it should be"),
+        ('caption,image\n"a frog,a.png\na drum,b.png\n",c.png\n', "line 2: .* takes in line 3"),
+        ('caption,image,hint\n"two\nlines",a.png,"x\ny,b.png"\n', "line 3: .* takes in line 4"),
+        ('image,caption\rx,"a frog\rhere,a drum"\r', "line 2: .* takes in line 3"),
+        ('"image,caption\na.png,x\n', "line 1: .* is not closed"),
+    ],
+)
+def test_missing_quotation_mark_never_takes_in_the_rows_after_it(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"x")  # a row is also known by a file that exists
+    with pytest.raises(ValueError, match=rf"t\.csv, {reason}"):
+        table(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv"])
+def test_quotation_mark_that_would_take_in_rows_belongs_to_captions_without_quotes(name: str, tmp_path: Path) -> None:
+    text = 'file\tcaption\na.jpg\t"Help\nb.jpg\tcried she"\n'
+    text = text if name == "t.tsv" else text.replace("\t", "| ")
+    assert captions(table(tmp_path, text, name)) == ['"Help', 'cried she"']
+
+
 def test_caption_with_the_separator_in_it_is_never_cut(tmp_path: Path) -> None:
     dataset = table(tmp_path, "file,caption\na.jpg,one, two\nb.jpg,three,,\n")
     assert "3 cells where the first line names 2" in error_at(dataset, 0).reason
