@@ -18,6 +18,7 @@ from omni.readers.columns import (
     numbered_like,
     texts_in,
 )
+from omni.readers.media_cells import LONGEST_NAME, MediaCell, find_file_column, media_cells
 from omni.readers.modality_of_file import is_media
 from omni.readers.table_cells import QuoteError, read_cells
 from omni.samples.messages import SampleError
@@ -43,7 +44,8 @@ class CaptionRow:
     """One line of a table of captions; `place` names it in errors, as in `captions.csv:3`."""
 
     place: str
-    file: str
+    file: str  # by which the row is known
+    media: tuple[MediaCell, ...]  # at least one, in the order of the columns
     captions: tuple[str, ...]  # at least one; the first is the answer
     question: str | None = None
 
@@ -158,7 +160,8 @@ class _Columns:
         assert texts.answer is not None
         self.file = self.names.index(file)
         others = numbered_like(texts.answer, self.names) if format.caption is None else []
-        self.captions = [self.names.index(name) for name in (texts.answer, *others)]
+        self.captions = [i for name in (texts.answer, *others) for i, own in enumerate(self.names) if own == name]
+        self.file_column, self.is_only_file = file, format.file is not None
         self.question = None if texts.question is None else self.names.index(texts.question)
 
     def name_file(self, cells: Sequence[str], base: Path) -> bool:
@@ -175,7 +178,10 @@ class _Columns:
             )
         cell = dict(enumerate(cells))
         captions = [cell.get(index) for index in self.captions]
-        return _row(place, cell.get(self.file), captions, None if self.question is None else cell.get(self.question))
+        texts = {*self.captions, self.question}
+        files = [(name, cell.get(i)) for i, name in enumerate(self.names) if i not in texts]
+        question = None if self.question is None else cell.get(self.question)
+        return _row(place, self.file_column, files, captions, question, is_only=self.is_only_file)
 
 
 def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] | None:
@@ -183,7 +189,7 @@ def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] 
     wanted = {key: None if name is None else name.strip().lower() for key, name in vars(format).items()}
     if any(wanted[key] and wanted[key] not in names for key in ("file", "caption", "question")):
         return None
-    file = wanted["file"] or next((name for name in FILE_COLUMNS if name in names), None)
+    file = wanted["file"] or find_file_column(names)
     texts = find_text_columns(names, {file} if file else set(), wanted["caption"], wanted["question"])
     return None if file is None or texts.answer is None else (file, texts)
 
@@ -220,22 +226,32 @@ def _json_row(place: str, row: Mapping[str, Any], format: TableFormat) -> Captio
     cells = {key.strip().lower(): value for key, value in row.items() if value is not None}
     found = _find([*cells], format)
     if found is None:
-        names_file = format.file in row if format.file else any(name in cells for name in FILE_COLUMNS)
+        names_file = format.file in row if format.file else find_file_column([*cells]) is not None
         has = f"it has {', '.join(row)}"
         return SampleError(place, f"the row has no caption; {has}" if names_file else f"the row names no file; {has}")
     file, texts = found
     answer = texts.answer or ""
     others = numbered_like(answer, [*cells]) if format.caption is None else []
     captions = [text for name in (answer, *others) for text in texts_in(cells[name])]
-    return _row(place, cells[file], captions, None if texts.question is None else cells[texts.question])
+    files = [(name, value) for name, value in cells.items() if name not in {answer, *others, texts.question}]
+    question = None if texts.question is None else cells[texts.question]
+    return _row(place, file, files, captions, question, is_only=format.file is not None)
 
 
-def _row(place: str, file: Any, captions: Sequence[Any], question: Any) -> CaptionRow | SampleError:
-    if not isinstance(file, str) or not file.strip():
+def _row(
+    place: str, column: str, cells: Sequence[tuple[str, Any]], captions: Sequence[Any], question: Any, *, is_only: bool
+) -> CaptionRow | SampleError:
+    """Return a row of its texts and of the media in its other cells, of which `column` has the first one's name."""
+    try:
+        media = media_cells(column, cells, is_only=is_only)
+    except ValueError as error:
+        return SampleError(place, str(error))
+    if not media:
         return SampleError(place, "the row names no file")
+    file = next((cell for cell in media if cell.column == column), media[0]).value
     texts = tuple(caption.strip() for caption in captions if isinstance(caption, str) and caption.strip())
     if not texts:
-        name = file.strip() if len(file) < 200 else "the row"  # a picture in base64 is no name
+        name = file if len(file) < LONGEST_NAME else "the row"  # a picture in base64 is no name
         return SampleError(place, f"the caption of {name} is empty; fill it in or remove the row")
     asked = question.strip() if isinstance(question, str) and question.strip() else None
-    return CaptionRow(place, file.strip(), texts, asked)
+    return CaptionRow(place, file, tuple(media), texts, asked)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,64 @@ def test_rows_of_json_lines_may_hold_lists_and_questions(tmp_path: Path) -> None
     assert isinstance(second, Sample)
     assert [message.text for message in second.messages] == ["Q?", "A"]
     assert "names no file; it has x" in str(third)
+
+
+def media_of(dataset: SampleDataset) -> list[Any]:
+    return [
+        entry.reason
+        if isinstance(entry, SampleError)
+        else [(item.modality, Path(str(item.path)).name) for item in entry.media]
+        for entry in dataset
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        ("image,audio,caption", "a.png,s.wav,x", [("image", "a.png"), ("sound", "s.wav")]),
+        ("audio,caption,image", "s.wav,x,a.png", [("sound", "s.wav"), ("image", "a.png")]),
+        ("image,image_2,caption", "a.png,b.png,x", [("image", "a.png"), ("image", "b.png")]),
+        ("image_1,image_2,caption", "a.png,a.png,x", [("image", "a.png"), ("image", "a.png")]),
+        ("image,image,caption", "a.png,b.png,x", [("image", "a.png"), ("image", "b.png")]),
+        ("file_name,audio,caption", "a.png,s.wav,x", [("image", "a.png"), ("sound", "s.wav")]),
+        ("image,audio,caption", ",s.wav,x", [("sound", "s.wav")]),
+        (
+            "image,depth,speech,caption",
+            "a.png,d.npy,s.wav,x",
+            [("image", "a.png"), ("depth", "d.npy"), ("speech", "s.wav")],
+        ),
+        ("image,depth,speech,caption", "a.png,3.5,a man talks,x", [("image", "a.png")]),
+        ("file_name,image,path,caption", "i/a.png,a.png,/data/i/a.png,x", [("image", "a.png")]),
+        ("file_name,path,caption", "a.png,/data/train,x", [("image", "a.png")]),
+    ],
+)
+def test_all_columns_of_media_belong_to_the_row(header: str, cells: str, expected: list[Any], tmp_path: Path) -> None:
+    assert media_of(table(tmp_path, f"{header}\n{cells}\n")) == [expected]
+    names = header.split(",")
+    if len({*names}) == len(names):
+        row = json.dumps(dict(zip(names, cells.split(","), strict=True)))
+        assert media_of(table(tmp_path, row + "\n", "captions.jsonl")) == [expected]
+
+
+def test_columns_of_media_with_a_question_keep_their_media_and_one_can_be_chosen(tmp_path: Path) -> None:
+    text = "image,audio,question,answer\na.png,s.wav,What?,A toad\n"
+    assert media_of(table(tmp_path, text)) == [[("image", "a.png"), ("sound", "s.wav")]]
+    assert media_of(table(tmp_path, text, file="audio")) == [[("sound", "s.wav")]]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"image": "a.png", "video": "x7Qd", "caption": "x"}, "the column video: no modality .* the option `file`"),
+        ({"image": "a.png", "audio": ["s.wav"], "caption": "x"}, "the column audio does not hold one file"),
+        ({"file_name": "a.png", "path": "b.png", "caption": "x"}, "file_name and path name two files, a.png and b.png"),
+        ({"file_name": "a.png", "image": "data:;base64,AA==", "caption": "x"}, "file_name and image, one holds a path"),
+    ],
+)
+def test_columns_that_may_hold_no_further_media_are_asked_about(row: dict, reason: str, tmp_path: Path) -> None:
+    assert re.search(reason, error_at(table(tmp_path, json.dumps(row) + "\n", "captions.jsonl"), 0).reason)
+
+
+def test_captions_in_columns_of_the_same_name_are_all_read(tmp_path: Path) -> None:
+    sample = sample_at(table(tmp_path, "image,caption,caption\na.png,one,two\n"), 0)
+    assert sample.meta == {"caption": "one", "captions": ["one", "two"]}
