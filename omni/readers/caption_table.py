@@ -1,7 +1,8 @@
 """A table of captions as samples: the user's turn with the files, perhaps a question, and the caption as the answer."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from omni.media.item import Media, media_from_value
@@ -56,9 +57,17 @@ def read_captions(
 
 
 def table_entries(
-    table: Path, modality: Modalities, format: TableFormat, base: Path, id_prefix: str = ""
+    table: Path,
+    modality: Modalities,
+    format: TableFormat,
+    base: Path,
+    id_prefix: str = "",
+    named: set[str] | None = None,
 ) -> Sequence[Sample | SampleError]:
-    """Return the samples of a table whose relative paths start from `base`; ids are the files' names with a prefix."""
+    """Return the samples of a table whose relative paths start from `base`; ids are the files' names with a prefix.
+
+    The paths of the files that its rows name, whether or not the rows can be used, are added to `named`.
+    """
     if not table.is_file():
         raise FileNotFoundError(f"the table of captions {table} does not exist")
     entries: list[Sample | SampleError] = []
@@ -66,6 +75,11 @@ def table_entries(
     for row in read_table(table, format, base):
         if isinstance(row, SampleError):
             entries.append(row)
+            continue
+        if named is not None:
+            named.update(_paths(row, base))
+        if row.problem is not None:
+            entries.append(SampleError(row.place, row.problem))
             continue
         name = row.file.replace("\\", "/") if len(row.file) < LONGEST_NAME else row.place
         seen[name] = seen.get(name, 0) + 1
@@ -77,6 +91,14 @@ def table_entries(
     if not entries:
         raise ValueError(f"{table} has no rows")
     return entries
+
+
+def _paths(row: CaptionRow, base: Path) -> Iterator[str]:
+    for cell in row.media:
+        with suppress(ValueError):  # which the row's sample reports
+            path = media_from_value("image", cell.value, base).path
+            if isinstance(path, str):
+                yield os.path.normpath(path)
 
 
 def category_of(sample_id: str) -> dict[str, str]:

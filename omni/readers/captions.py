@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from omni.readers.modality_of_file import is_media
 from omni.readers.table_cells import QuoteError, read_cells
 from omni.samples.messages import SampleError
 
-# Tables that a folder may hold; the first one found is used. Hugging Face's imagefolder has those named metadata.
+# Tables that a folder may hold, in any case. Hugging Face's imagefolder has those named metadata.
 TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".csv", ".tsv", ".jsonl"))
+# Names that tables of captions (Flickr8k's is captions.txt) share with other files; the latter have other columns.
+TABLE_NAMES_BY_COLUMNS = ("captions.txt", "labels.csv", "labels.tsv")
 # Text files next to a file, as WebDataset's members: fox.txt or fox.png.txt for fox.png. The first that exists counts.
 SIDECAR_EXTENSIONS = (".txt", ".caption", ".text", ".cap")
 SEPARATORS = (",", "\t", ";", "|")
@@ -46,8 +48,9 @@ class CaptionRow:
     place: str
     file: str  # by which the row is known
     media: tuple[MediaCell, ...]  # at least one, in the order of the columns
-    captions: tuple[str, ...]  # at least one; the first is the answer
+    captions: tuple[str, ...]  # at least one unless there is a problem; the first is the answer
     question: str | None = None
+    problem: str | None = None  # why the row cannot be used, though it names its media
 
 
 @dataclass(frozen=True)
@@ -170,18 +173,19 @@ class _Columns:
         return is_media(os.path.splitext(name)[1].lower(), None) or (name != "" and os.path.isfile(base / name))
 
     def row(self, place: str, cells: Sequence[str]) -> CaptionRow | SampleError:
-        if len(cells) > len(self.names) and any(cell.strip() for cell in cells[len(self.names) :]):
-            return SampleError(
-                place,
-                f"the row has {len(cells)} cells where the first line names {len(self.names)}; put a caption that "
-                "holds the separator into quotation marks",
-            )
         cell = dict(enumerate(cells))
         captions = [cell.get(index) for index in self.captions]
         texts = {*self.captions, self.question}
         files = [(name, cell.get(i)) for i, name in enumerate(self.names) if i not in texts]
         question = None if self.question is None else cell.get(self.question)
-        return _row(place, self.file_column, files, captions, question, is_only=self.is_only_file)
+        row = _row(place, self.file_column, files, captions, question, is_only=self.is_only_file)
+        if not any(cell.strip() for cell in cells[len(self.names) :]):
+            return row
+        problem = (
+            f"the row has {len(cells)} cells where the first line names {len(self.names)}; put a caption that "
+            "holds the separator into quotation marks"
+        )
+        return replace(row, problem=problem) if isinstance(row, CaptionRow) else SampleError(place, problem)
 
 
 def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] | None:
@@ -250,8 +254,7 @@ def _row(
         return SampleError(place, "the row names no file")
     file = next((cell for cell in media if cell.column == column), media[0]).value
     texts = tuple(caption.strip() for caption in captions if isinstance(caption, str) and caption.strip())
-    if not texts:
-        name = file if len(file) < LONGEST_NAME else "the row"  # a picture in base64 is no name
-        return SampleError(place, f"the caption of {name} is empty; fill it in or remove the row")
+    name = file if len(file) < LONGEST_NAME else "the row"  # a picture in base64 is no name
+    problem = None if texts else f"the caption of {name} is empty; fill it in or remove the row"
     asked = question.strip() if isinstance(question, str) and question.strip() else None
-    return CaptionRow(place, file, tuple(media), texts, asked)
+    return CaptionRow(place, file, tuple(media), texts, asked, problem)
