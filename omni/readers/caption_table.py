@@ -94,7 +94,7 @@ def table_entries(
 
 
 def _paths(row: CaptionRow, base: Path) -> Iterator[str]:
-    for cell in row.media:
+    for cell in filter(lambda cell: cell.is_path, row.media):
         with suppress(ValueError):  # which the row's sample reports
             path = media_from_value("image", cell.value, base).path
             if isinstance(path, str):
