@@ -1,7 +1,8 @@
-"""A table of captions as samples: one of the user with the file, perhaps a question, and the caption as the answer."""
+"""A table of captions as samples: the user's turn with the files, perhaps a question, and the caption as the answer."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from omni.media.item import Media, media_from_value
@@ -9,6 +10,7 @@ from omni.media.source import what_it_looks_like
 from omni.readers.captions import CaptionRow, TableFormat, read_table
 from omni.readers.dataset import PreparedDataset, SampleDataset
 from omni.readers.jsonl import existing_folder
+from omni.readers.media_cells import LONGEST_NAME, MediaCell
 from omni.readers.modality_of_content import modality_of_content
 from omni.readers.modality_of_file import Modalities, modality_of
 from omni.samples.messages import Sample, SampleError, parse_sample
@@ -18,7 +20,6 @@ DIVISIONS = {
     *("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "data"),
     *("images", "image", "img", "imgs", "audio", "audios", "sounds", "wav", "wavs", "video", "videos"),
 }
-_LONGEST_NAME = 1000  # characters; a longer cell is a picture in base64
 
 
 def read_captions(
@@ -34,13 +35,15 @@ def read_captions(
     """Read a table of captions (`.csv`, `.tsv`, `.txt`, `.jsonl`) that names files relative to its folder.
 
     Where a row has several captions (`caption_1` to `caption_5`, or a list), the first is the answer, and all of them
-    are in `meta.captions`. A column `question` beside one of answers is the user's text.
+    are in `meta.captions`. A column `question` beside one of answers is the user's text. Several columns of media
+    (`image` and `audio`, `image_1` and `image_2`) all belong to the row, in their order.
 
     Args:
         table: the file, in UTF-8, with a first line that names the columns.
         modality: the modality of all files, or extension -> modality; default: by extension, or, where a cell holds
             the file itself in base64, by its first bytes.
-        file, caption, question: the names of the columns; default: by the names that are in use.
+        file, caption, question: the names of the columns; default: by the names that are in use. With `file`, no other
+            column holds media.
         separator: the character between the columns; default: what the first line shows.
         media_folder: the folder that relative paths start from; default: that of the table.
 
@@ -54,18 +57,31 @@ def read_captions(
 
 
 def table_entries(
-    table: Path, modality: Modalities, format: TableFormat, base: Path, id_prefix: str = ""
+    table: Path,
+    modality: Modalities,
+    format: TableFormat,
+    base: Path,
+    id_prefix: str = "",
+    named: set[str] | None = None,
 ) -> Sequence[Sample | SampleError]:
-    """Return the samples of a table whose relative paths start from `base`; ids are the files' names with a prefix."""
+    """Return the samples of a table whose relative paths start from `base`; ids are the files' names with a prefix.
+
+    The paths of the files that its rows name, whether or not the rows can be used, are added to `named`.
+    """
     if not table.is_file():
         raise FileNotFoundError(f"the table of captions {table} does not exist")
     entries: list[Sample | SampleError] = []
     seen: dict[str, int] = {}
-    for row in read_table(table, format):
+    for row in read_table(table, format, base):
         if isinstance(row, SampleError):
             entries.append(row)
             continue
-        name = row.file.replace("\\", "/") if len(row.file) < _LONGEST_NAME else row.place
+        if named is not None:
+            named.update(_paths(row, base))
+        if row.problem is not None:
+            entries.append(SampleError(row.place, row.problem))
+            continue
+        name = row.file.replace("\\", "/") if len(row.file) < LONGEST_NAME else row.place
         seen[name] = seen.get(name, 0) + 1
         sample_id = id_prefix + (name if seen[name] == 1 else f"{name}#{seen[name]}")
         try:
@@ -77,6 +93,14 @@ def table_entries(
     return entries
 
 
+def _paths(row: CaptionRow, base: Path) -> Iterator[str]:
+    for cell in filter(lambda cell: cell.is_path, row.media):
+        with suppress(ValueError):  # which the row's sample reports
+            path = media_from_value("image", cell.value, base).path
+            if isinstance(path, str):
+                yield os.path.normpath(path)
+
+
 def category_of(sample_id: str) -> dict[str, str]:
     """Return `meta` of a file in subfolders: its category is the first folder that does not only divide the data."""
     folders = (name for name in sample_id.split("/")[:-1] if name and name.lower() not in DIVISIONS)
@@ -85,28 +109,40 @@ def category_of(sample_id: str) -> dict[str, str]:
 
 
 def _sample(row: CaptionRow, base: Path, sample_id: str, modality: Modalities) -> Sample:
-    try:
-        media = media_from_value("image", row.file, base)
-        media = Media(_modality(media, row.file, modality), path=media.path, data=media.data)
-    except ValueError as error:
-        raise SampleError(sample_id, str(error)) from error
+    media: list[Media] = []
+    for cell in row.media:
+        try:
+            media.append(_media(cell, base, modality))
+        except ValueError as error:
+            hint = "" if len(row.media) == 1 else "; or name the only column of files with the option `file`"
+            place = "" if len(row.media) == 1 else f"the column {cell.column}: "
+            raise SampleError(sample_id, f"{place}{error}{hint}") from error
     answer, *others = row.captions
     captions = {"captions": [answer, *others]} if others else {}
     meta = {"caption": answer, **captions, **category_of(sample_id)}
     turns = [
-        {"role": "user", "content": [media] if row.question is None else row.question},
+        {"role": "user", "content": media if row.question is None else row.question},
         {"role": "assistant", "content": answer},
     ]
-    columns = {} if row.question is None else {media.modality: [media]}
+    columns: dict[str, list[Media]] = {}
+    for item in [] if row.question is None else media:
+        columns.setdefault(item.modality, []).append(item)
     return parse_sample({"id": sample_id, "messages": turns, "meta": meta}, media_keys={}, media=columns, in_front=True)
 
 
-def _modality(media: Media, file: str, modality: Modalities) -> str:
-    """Return the modality of a table's cell: as given, by the file's ending, or by the content of base64 text."""
+def _media(cell: MediaCell, base: Path, modality: Modalities) -> Media:
+    media = media_from_value("image", cell.value, base)
+    return Media(_modality(media, cell, modality), path=media.path, data=media.data)
+
+
+def _modality(media: Media, cell: MediaCell, modality: Modalities) -> str:
+    """Return the modality of a cell: as given, by its column, by the file's ending, or by the content of base64."""
     if isinstance(modality, str):
         return modality
+    if cell.modality is not None and modality is None:
+        return cell.modality
     if not isinstance(media.data, bytes):
-        return modality_of(os.path.splitext(file)[1].lower(), modality)
+        return modality_of(os.path.splitext(cell.value)[1].lower(), modality)
     found = modality_of_content(media.data)
     if found is None:
         looks = what_it_looks_like(media.data)

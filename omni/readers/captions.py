@@ -1,13 +1,12 @@
 """Captions of files: from a table of captions, from a text file next to the file, or from its own name."""
 
 import csv
-import io
 import json
+import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,20 @@ from omni.readers.columns import (
     numbered_like,
     texts_in,
 )
+from omni.readers.media_cells import LONGEST_NAME, MediaCell, find_file_column, media_cells
+from omni.readers.modality_of_file import is_media
+from omni.readers.table_cells import QuoteError, read_cells
 from omni.samples.messages import SampleError
 
-# Tables that a folder may hold; the first one found is used. Hugging Face's imagefolder has those named metadata.
+# Tables that a folder may hold, in any case. Hugging Face's imagefolder has those named metadata.
 TABLE_NAMES = tuple(f"{stem}{suffix}" for stem in ("captions", "metadata") for suffix in (".csv", ".tsv", ".jsonl"))
+# Names that tables of captions (Flickr8k's is captions.txt) share with other files; the latter have other columns.
+TABLE_NAMES_BY_COLUMNS = ("captions.txt", "labels.csv", "labels.tsv")
 # Text files next to a file, as WebDataset's members: fox.txt or fox.png.txt for fox.png. The first that exists counts.
 SIDECAR_EXTENSIONS = (".txt", ".caption", ".text", ".cap")
 SEPARATORS = (",", "\t", ";", "|")
+# Tables with these are written with quotation marks (by pandas, spreadsheets) and without (the IANA's TSV, Flickr30k).
+_SEPARATORS_WITHOUT_QUOTES = ("\t", "|")
 
 # Names that cameras and recorders give, which describe nothing.
 _DEVICE_WORDS = {
@@ -40,9 +46,11 @@ class CaptionRow:
     """One line of a table of captions; `place` names it in errors, as in `captions.csv:3`."""
 
     place: str
-    file: str
-    captions: tuple[str, ...]  # at least one; the first is the answer
+    file: str  # by which the row is known
+    media: tuple[MediaCell, ...]  # at least one, in the order of the columns
+    captions: tuple[str, ...]  # at least one unless there is a problem; the first is the answer
     question: str | None = None
+    problem: str | None = None  # why the row cannot be used, though it names its media
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,15 @@ def caption_from_sidecar(text_file: Path, sample_id: str) -> str:
     return caption
 
 
-def read_table(path: Path, format: TableFormat | None = None) -> Iterator[CaptionRow | SampleError]:
+def read_table(
+    path: Path, format: TableFormat | None = None, base: Path | None = None
+) -> Iterator[CaptionRow | SampleError]:
     """Read the rows of a table (`.jsonl`, or text with separators); an incomplete row becomes a SampleError.
+
+    Args:
+        path: the table, in UTF-8.
+        format: its columns and their separator.
+        base: the folder of its files, by which a row within quotation marks is recognized; default: the table's.
 
     Raises:
         ValueError: the table has no column of files or none of captions, is damaged, or is not UTF-8 text.
@@ -102,22 +117,33 @@ def read_table(path: Path, format: TableFormat | None = None) -> Iterator[Captio
         yield from _json_rows(path, text, format)
         return
     separator = format.separator or _separator(path, text)
-    reader = _cells(text, separator)
+    base = base or path.parent
     try:
-        columns = _Columns(next(reader, [""]), format, path)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield columns.row(f"{path.name}:{reader.line_num}", cells)
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}, is damaged ({error}); export the table again") from error
+        rows = _text_rows(path, text, format, separator, base, has_quotes=True)
+    except QuoteError as error:
+        if separator not in _SEPARATORS_WITHOUT_QUOTES:
+            raise ValueError(f"{path}, {error}") from error
+        rows = _text_rows(path, text, format, separator, base, has_quotes=False)
+    yield from rows
 
 
 def is_table(path: Path) -> bool:
     """Return whether the first line of a text file names a column of files and one of captions."""
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         header = file.readline()
-    names = [name.strip().lower() for name in next(_cells(header, _separator(path, header)), [])]
+    cells = next(csv.reader([header], delimiter=_separator(path, header), skipinitialspace=True), [])
+    names = [name.strip().lower() for name in cells]
     return len(names) > 1 and _find(names, TableFormat()) is not None
+
+
+def _text_rows(
+    path: Path, text: str, format: TableFormat, separator: str, base: Path, *, has_quotes: bool
+) -> list[CaptionRow | SampleError]:
+    _, header = next(read_cells(text, separator, has_quotes=has_quotes), (1, [""]))
+    columns = _Columns(header, format, path)
+    rows = read_cells(text, separator, has_quotes=has_quotes, is_row=lambda cells: columns.name_file(cells, base))
+    next(rows, None)
+    return [columns.row(f"{path.name}:{line}", cells) for line, cells in rows if any(cell.strip() for cell in cells)]
 
 
 class _Columns:
@@ -137,19 +163,29 @@ class _Columns:
         assert texts.answer is not None
         self.file = self.names.index(file)
         others = numbered_like(texts.answer, self.names) if format.caption is None else []
-        self.captions = [self.names.index(name) for name in (texts.answer, *others)]
+        self.captions = [i for name in (texts.answer, *others) for i, own in enumerate(self.names) if own == name]
+        self.file_column, self.is_only_file = file, format.file is not None
         self.question = None if texts.question is None else self.names.index(texts.question)
 
+    def name_file(self, cells: Sequence[str], base: Path) -> bool:
+        """Return whether the cells of a line have, where rows name their file, a file's name."""
+        name = cells[self.file].strip() if max(self.file, 1) < len(cells) else ""
+        return is_media(os.path.splitext(name)[1].lower(), None) or (name != "" and os.path.isfile(base / name))
+
     def row(self, place: str, cells: Sequence[str]) -> CaptionRow | SampleError:
-        if len(cells) > len(self.names) and any(cell.strip() for cell in cells[len(self.names) :]):
-            return SampleError(
-                place,
-                f"the row has {len(cells)} cells where the first line names {len(self.names)}; put a caption that "
-                "holds the separator into quotation marks",
-            )
         cell = dict(enumerate(cells))
         captions = [cell.get(index) for index in self.captions]
-        return _row(place, cell.get(self.file), captions, None if self.question is None else cell.get(self.question))
+        texts = {*self.captions, self.question}
+        files = [(name, cell.get(i)) for i, name in enumerate(self.names) if i not in texts]
+        question = None if self.question is None else cell.get(self.question)
+        row = _row(place, self.file_column, files, captions, question, is_only=self.is_only_file)
+        if not any(cell.strip() for cell in cells[len(self.names) :]):
+            return row
+        problem = (
+            f"the row has {len(cells)} cells where the first line names {len(self.names)}; put a caption that "
+            "holds the separator into quotation marks"
+        )
+        return replace(row, problem=problem) if isinstance(row, CaptionRow) else SampleError(place, problem)
 
 
 def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] | None:
@@ -157,7 +193,7 @@ def _find(names: Sequence[str], format: TableFormat) -> tuple[str, TextColumns] 
     wanted = {key: None if name is None else name.strip().lower() for key, name in vars(format).items()}
     if any(wanted[key] and wanted[key] not in names for key in ("file", "caption", "question")):
         return None
-    file = wanted["file"] or next((name for name in FILE_COLUMNS if name in names), None)
+    file = wanted["file"] or find_file_column(names)
     texts = find_text_columns(names, {file} if file else set(), wanted["caption"], wanted["question"])
     return None if file is None or texts.answer is None else (file, texts)
 
@@ -172,29 +208,6 @@ def _separator(path: Path, text: str) -> str:
     header = re.split(r"[\r\n]", text, maxsplit=1)[0]
     fitting = [mark for mark in SEPARATORS if _find([n.strip(' "').lower() for n in header.split(mark)], TableFormat())]
     return (fitting or [max(SEPARATORS, key=header.count)])[0]
-
-
-def _cells(text: str, separator: str) -> Any:
-    """Return a csv reader of a text. Only line feeds and carriage returns outside quotes end a line (RFC 4180).
-
-    Tables with tabs are written with quotes (by pandas and spreadsheets) and without: they have them if all of the
-    table can be read so, else a quotation mark is a part of the caption.
-    """
-    csv.field_size_limit(sys.maxsize)  # pictures in base64 are longer than 128 KB
-    if separator == "\t" and not _has_quotes(text):
-        return csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=csv.QUOTE_NONE)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-
-
-def _has_quotes(text: str) -> bool:
-    if '\t"' not in text and '\n"' not in text:
-        return False
-    try:
-        for _ in csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True):
-            pass
-    except csv.Error:
-        return False
-    return True
 
 
 def _json_rows(path: Path, text: str, format: TableFormat) -> Iterator[CaptionRow | SampleError]:
@@ -217,22 +230,31 @@ def _json_row(place: str, row: Mapping[str, Any], format: TableFormat) -> Captio
     cells = {key.strip().lower(): value for key, value in row.items() if value is not None}
     found = _find([*cells], format)
     if found is None:
-        names_file = format.file in row if format.file else any(name in cells for name in FILE_COLUMNS)
+        names_file = format.file in row if format.file else find_file_column([*cells]) is not None
         has = f"it has {', '.join(row)}"
         return SampleError(place, f"the row has no caption; {has}" if names_file else f"the row names no file; {has}")
     file, texts = found
     answer = texts.answer or ""
     others = numbered_like(answer, [*cells]) if format.caption is None else []
     captions = [text for name in (answer, *others) for text in texts_in(cells[name])]
-    return _row(place, cells[file], captions, None if texts.question is None else cells[texts.question])
+    files = [(name, value) for name, value in cells.items() if name not in {answer, *others, texts.question}]
+    question = None if texts.question is None else cells[texts.question]
+    return _row(place, file, files, captions, question, is_only=format.file is not None)
 
 
-def _row(place: str, file: Any, captions: Sequence[Any], question: Any) -> CaptionRow | SampleError:
-    if not isinstance(file, str) or not file.strip():
+def _row(
+    place: str, column: str, cells: Sequence[tuple[str, Any]], captions: Sequence[Any], question: Any, *, is_only: bool
+) -> CaptionRow | SampleError:
+    """Return a row of its texts and of the media in its other cells, of which `column` has the first one's name."""
+    try:
+        media = media_cells(column, cells, is_only=is_only)
+    except ValueError as error:
+        return SampleError(place, str(error))
+    if not media:
         return SampleError(place, "the row names no file")
+    file = next((cell for cell in media if cell.column == column), media[0]).value
     texts = tuple(caption.strip() for caption in captions if isinstance(caption, str) and caption.strip())
-    if not texts:
-        name = file.strip() if len(file) < 200 else "the row"  # a picture in base64 is no name
-        return SampleError(place, f"the caption of {name} is empty; fill it in or remove the row")
+    name = file if len(file) < LONGEST_NAME else "the row"  # a picture in base64 is no name
+    problem = None if texts else f"the caption of {name} is empty; fill it in or remove the row"
     asked = question.strip() if isinstance(question, str) and question.strip() else None
-    return CaptionRow(place, file.strip(), texts, asked)
+    return CaptionRow(place, file, tuple(media), texts, asked, problem)

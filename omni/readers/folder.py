@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from omni.media.item import Media
@@ -10,6 +10,7 @@ from omni.readers.caption_table import DIVISIONS, category_of, table_entries
 from omni.readers.captions import (
     SIDECAR_EXTENSIONS,
     TABLE_NAMES,
+    TABLE_NAMES_BY_COLUMNS,
     TableFormat,
     caption_from_name,
     caption_from_sidecar,
@@ -17,7 +18,13 @@ from omni.readers.captions import (
 )
 from omni.readers.dataset import PreparedDataset, SampleDataset
 from omni.readers.jsonl import read_jsonl
-from omni.readers.modality_of_file import MODALITY_OF_EXTENSION, Modalities, is_media, modality_of
+from omni.readers.modality_of_file import (
+    MODALITY_OF_EXTENSION,
+    UNREADABLE_EXTENSIONS,
+    Modalities,
+    is_media,
+    modality_of,
+)
 from omni.samples.messages import Message, Sample, SampleError, Text
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -37,11 +44,14 @@ def read_folder(
     The captions come from the first of these sources that exists:
 
     1. `manifest.jsonl`: samples in the messages form, read as they are;
-    2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`, or a `captions.txt` whose first line names columns): a table
-       with a column of files and one of captions; or such tables in subfolders, as imagefolder has them in its splits;
+    2. `captions.csv`, `.tsv` or `.jsonl` (or `metadata.*`, or a `captions.txt` whose first line names columns; without
+       these, such a `labels.csv` or `.tsv`): a table with a column of files and one of captions; or such tables in
+       subfolders, as imagefolder has them in its splits. Media that no row names are errors in their places;
     3. text files of the same names (`fox.txt`, `fox.caption`, `fox.png.txt` for `fox.png`): once half of the files have
        one, every file needs one;
     4. the files' names: `red_fox-01.png` -> "red fox"; where a name has no words, the folder's: `fox/001.png` -> "fox".
+
+    Tables may be named in any case. Files of media that cannot be read (`.heic`, `.svg`) are errors in their places.
 
     Subfolders and links to folders are searched; hidden files and folders are skipped. `meta` holds the `caption` and,
     for files in subfolders, the `category` (the first folder that is no split).
@@ -54,44 +64,76 @@ def read_folder(
 
     Raises:
         FileNotFoundError: there is no such folder.
-        ValueError: it holds no media, files whose modality is not known, or a table without the columns it needs.
+        ValueError: it holds no media, files whose modality is not known, two tables of captions in one folder, or a
+            table without the columns it needs.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise FileNotFoundError(f"the data folder {folder} does not exist or is not a folder")
-    if (folder / MANIFEST_NAME).is_file():
-        return read_jsonl(folder / MANIFEST_NAME)
+    manifest = _only(folder, _files_named(folder, (MANIFEST_NAME,)))
+    if manifest is not None:
+        return read_jsonl(manifest)
     format = TableFormat(file, caption, question, separator)
     table = _table_in(folder)
-    if table is not None:
-        return PreparedDataset(table_entries(table, modality, format, folder))
     files = list(_visible_files(folder))
-    tables = [found for parent in sorted({file.parent for file in files}) if (found := _table_in(parent)) is not None]
+    parents = sorted({file.parent for file in files}) if table is None else [folder]
+    tables = [found for parent in parents if (found := _table_in(parent)) is not None]
     return _read_tables(folder, files, tables, modality, format) if tables else _read_files(folder, files, modality)
 
 
 def _table_in(folder: Path) -> Path | None:
-    tables = (folder / name for name in TABLE_NAMES)
-    found = next((table for table in tables if table.is_file()), None)
-    text = folder / "captions.txt"  # Flickr8k
-    return text if found is None and text.is_file() and is_table(text) else found
+    """Return the table of captions in a folder, or None. Raises ValueError if there are several."""
+    by_columns = [file for file in _files_named(folder, TABLE_NAMES_BY_COLUMNS) if is_table(file)]
+    captions = [file for file in by_columns if file.name.lower().startswith("captions")]
+    return _only(folder, [*_files_named(folder, TABLE_NAMES), *captions]) or _only(folder, by_columns)
+
+
+def _files_named(folder: Path, names: Collection[str]) -> list[Path]:
+    """Return the files of these names, which are in lower case, whatever case the files' own names are in."""
+    return sorted(file for file in folder.iterdir() if file.name.lower() in names and file.is_file())
+
+
+def _only(folder: Path, files: Sequence[Path]) -> Path | None:
+    """Return the only one of files, or None if there is none, so that the rows of a second one are not lost."""
+    if len(files) > 1:
+        names = " and ".join(file.name for file in files)
+        raise ValueError(
+            f"the data folder {folder} holds {names}, of which only one can be read; join them, move the others away, "
+            "or give the path of a table in place of the folder's"
+        )
+    return files[0] if files else None
 
 
 def _read_tables(
     folder: Path, files: Sequence[Path], tables: Sequence[Path], modality: Modalities, format: TableFormat
 ) -> SampleDataset:
-    """Read the tables of subfolders; each covers its own folder, and media that none covers are errors."""
+    """Read tables, each of which covers its own folder; media that no row names are errors."""
     entries: list[Sample | SampleError] = []
+    named: set[str] = set()
     for table in tables:
-        prefix = table.parent.relative_to(folder).as_posix() + "/"
-        entries += table_entries(table, modality, format, table.parent, prefix)
-    names = ", ".join(table.relative_to(folder).as_posix() for table in tables[:3])
-    for file in files:
-        is_covered = any(file.is_relative_to(table.parent) for table in tables)
-        if not is_covered and is_media(file.suffix.lower(), modality):
+        prefix = "" if table.parent == folder else table.parent.relative_to(folder).as_posix() + "/"
+        entries += table_entries(table, modality, format, table.parent, prefix, named)
+    unnamed = [file for file in files if _is_medium(file, modality) and str(file) not in named]
+    real = {os.path.realpath(path) for path in named} if unnamed else set()  # rows may go by a link
+    for file in unnamed:
+        path = Path(os.path.realpath(file))
+        if real.isdisjoint(map(str, (path, *path.parents))):  # a folder may be a video's frames
             sample_id = _readable(file.relative_to(folder).as_posix())
-            entries.append(SampleError(sample_id, f"no table of captions covers the file; there are {names}"))
+            entries.append(SampleError(sample_id, _why_not_named(file, folder, tables)))
     return PreparedDataset(entries)
+
+
+def _is_medium(file: Path, modality: Modalities) -> bool:
+    extension = file.suffix.lower()
+    return is_media(extension, modality) or extension in UNREADABLE_EXTENSIONS
+
+
+def _why_not_named(file: Path, folder: Path, tables: Sequence[Path]) -> str:
+    names = [table.relative_to(folder).as_posix() for table in tables]
+    covering = [name for name, table in zip(names, tables, strict=True) if file.is_relative_to(table.parent)]
+    if not covering:
+        return f"no table of captions covers the file; there are {', '.join(names[:3])}"
+    return f"no row of {covering[-1]} names the file; add one, or give the table's path in place of the folder's"
 
 
 def _read_files(folder: Path, files: Sequence[Path], modality: Modalities) -> SampleDataset:
@@ -110,8 +152,12 @@ def _read_files(folder: Path, files: Sequence[Path], modality: Modalities) -> Sa
     # If only a few files have a text file next to them, the names of the others are captions.
     has_sidecars = 2 * sum(sidecar is not None for sidecar in sidecars.values()) >= len(media)
     entries: list[Sample | SampleError] = []
-    for file in media:
+    for file in (file for file in files if _is_medium(file, modality)):
         sample_id = file.relative_to(folder).as_posix()
+        if file not in sidecars:
+            reason = f"files of type {file.suffix.lower()!r} are not read; convert it (to .png, .wav, ...) or remove it"
+            entries.append(SampleError(_readable(sample_id), reason))
+            continue
         try:
             _check_name(file, sample_id)
             caption = _caption(file, folder, sidecars[file], sample_id, needs_text_file=has_sidecars)

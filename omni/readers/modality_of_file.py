@@ -22,6 +22,17 @@ MODALITY_OF_EXTENSION = {
     if extension not in AMBIGUOUS
 }
 
+# Pictures, sounds, videos and meshes that no loader reads; among others they are named, not passed over.
+UNREADABLE_EXTENSIONS = frozenset(
+    (
+        *(".heic", ".heif", ".svg", ".jxl", ".jp2", ".psd", ".tga", ".ico", ".pbm", ".pnm", ".hdr", ".exr"),
+        *(".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf"),
+        *(".amr", ".ape", ".wv", ".mid", ".midi", ".aifc", ".ra", ".mp2", ".caf", ".dsf"),
+        *(".m2ts", ".mts", ".vob", ".rm", ".rmvb", ".divx", ".asf", ".qt", ".3g2"),
+        *(".pcd", ".las", ".laz", ".e57", ".fbx", ".dae", ".usdz", ".3ds", ".blend"),
+    )
+) - {*MODALITY_OF_EXTENSION, *AMBIGUOUS}
+
 Modalities = str | Mapping[str, str] | None  # one for all known extensions, or extension -> modality
 
 

@@ -108,7 +108,7 @@ def _guess_format(path: Path) -> str:
         raise ValueError(f"cannot tell the format of {path} by its ending; known are {known}; or say it with `format`")
     if suffix == ".jsonl" and _first_row_has_conversations(path):
         return "llava"
-    if path.name in TABLE_NAMES and suffix == ".jsonl" and not _head_has(path, b'"messages"'):
+    if path.name.lower() in TABLE_NAMES and suffix == ".jsonl" and not _head_has(path, b'"messages"'):
         return "captions"
     return _FORMAT_OF_SUFFIX[suffix]
 

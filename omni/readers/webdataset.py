@@ -3,7 +3,7 @@
 import json
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from typing import Any
 
@@ -17,7 +17,7 @@ from omni.media.item import Media, shorten
 from omni.media.npy import read_npy
 from omni.readers.columns import CAPTION_COLUMNS, texts_in
 from omni.readers.dataset import StreamDataset, unreadable
-from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION
+from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION, is_media
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
 from omni.readers.tar_shard import RawSample, ShardError, read_samples
@@ -181,13 +181,16 @@ def _conversation(
     raw: RawSample, row: Mapping[str, Any], sample_id: str, media: str | Mapping[str, str] | None
 ) -> Sample:
     """Make a sample of messages, whose parts or keys name members, or whose marks take the members that are media."""
-    turns = {key: _with_members(row[key], raw, sample_id) for key in TURN_KEYS if row.get(key) is not None}
+    used: set[str] = set()
+    turns = {key: _with_members(row[key], raw, sample_id, used) for key in TURN_KEYS if row.get(key) is not None}
     row = {**row, **turns}
     if _name_members(turns):
+        _check_all_named(raw, used, media, sample_id)
         return parse_sample(row, default_id=sample_id, media_keys={})
     named = {key: row[key] for key in row if key in MEDIA_KEYS and _are_members(row[key], raw)}
     if named:  # {"messages": ..., "images": ["0.jpg", "1.jpg"]}
-        row = {**row, **{key: _contents_of(value, raw, sample_id) for key, value in named.items()}}
+        row = {**row, **{key: _contents_of(value, raw, sample_id, used) for key, value in named.items()}}
+        _check_all_named(raw, used, media, sample_id)
         return parse_sample(row, default_id=sample_id, media_keys={key: MEDIA_KEYS[key] for key in named})
     columns = _members_by_modality(raw, media, sample_id)
     return parse_sample(row, default_id=sample_id, media_keys={}, media=columns)
@@ -211,8 +214,23 @@ def _are_members(value: Any, raw: RawSample) -> bool:
     return bool(names) and all(isinstance(name, str) and _extension(raw, name) in raw.members for name in names)
 
 
-def _contents_of(value: Any, raw: RawSample, sample_id: str) -> list[Any]:
-    contents = (_member(raw, name, sample_id) for name in (value if isinstance(value, list) else [value]))
+def _check_all_named(
+    raw: RawSample, used: Collection[str], media: str | Mapping[str, str] | None, sample_id: str
+) -> None:
+    """Raise SampleError if a member is a medium that no part and no key of the conversation has named."""
+    named = {extension.lower().lstrip(".") for extension in media} if isinstance(media, Mapping) else None
+    for name in raw.members:
+        is_medium = is_media("." + name.rpartition(".")[2], None) if named is None else name in named
+        if is_medium and name not in used:
+            raise SampleError(
+                sample_id,
+                f"its messages name {', '.join(sorted(used)) or 'no member'}, but not its member {name}; name it, "
+                "remove it, or say with the option media, {EXTENSION: MODALITY}, which members are media",
+            )
+
+
+def _contents_of(value: Any, raw: RawSample, sample_id: str, used: set[str]) -> list[Any]:
+    contents = (_member(raw, name, sample_id, used) for name in (value if isinstance(value, list) else [value]))
     arrays = ((content, _array(content, extension, sample_id)) for extension, content in contents)
     return [content if array is None else array for content, array in arrays]
 
@@ -279,17 +297,20 @@ def _media_extensions(raw: RawSample, media: str | Mapping[str, str] | None, sam
     return [(name, media or modality) for name, modality in known if modality is not None]
 
 
-def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
-    """Return messages whose media parts hold the content of the member that their `path` or `features` names."""
+def _with_members(value: Any, raw: RawSample, sample_id: str, used: set[str]) -> Any:
+    """Return messages whose media parts hold the content of the member that their `path` or `features` names.
+
+    The extensions of these members are added to `used`.
+    """
     if isinstance(value, list):
-        return [_with_members(item, raw, sample_id) for item in value]
+        return [_with_members(item, raw, sample_id, used) for item in value]
     if not isinstance(value, dict):
         return value
     kind = value.get("type")
     if not isinstance(kind, str):
-        return {key: _with_members(item, raw, sample_id) for key, item in value.items()}
+        return {key: _with_members(item, raw, sample_id, used) for key, item in value.items()}
     if isinstance(value.get("features"), str):
-        extension, content = _member(raw, value["features"], sample_id)
+        extension, content = _member(raw, value["features"], sample_id, used)
         return value | {"features": _features(content, extension, value.get("options", {}), sample_id)}
     # {"type": "image", "image": "jpg"} and {"type": "image_url", "image_url": {"url": "jpg"}} are other spellings
     source = "path" if "path" in value else kind if kind in value else kind + "_url"
@@ -302,17 +323,21 @@ def _with_members(value: Any, raw: RawSample, sample_id: str) -> Any:
         return value
     part = {key: item for key, item in value.items() if key != source} | {"type": kind.removesuffix("_url")}
     if isinstance(names, list):
-        return part | {"data": [_picture(*_member(raw, name, sample_id), sample_id) for name in names]}
-    extension, content = _member(raw, names, sample_id)
+        return part | {"data": [_picture(*_member(raw, name, sample_id, used), sample_id) for name in names]}
+    extension, content = _member(raw, names, sample_id, used)
     array = _array(content, extension, sample_id)
     return part | ({"bytes": content} if array is None else {"data": array})
 
 
-def _member(raw: RawSample, name: Any, sample_id: str) -> tuple[str, bytes]:
-    """Return extension and content of the member that a part names by its extension or by its whole file name."""
+def _member(raw: RawSample, name: Any, sample_id: str, used: set[str]) -> tuple[str, bytes]:
+    """Return extension and content of the member that a part names by its extension or by its whole file name.
+
+    The extension is added to `used`.
+    """
     extension = _extension(raw, str(name))
     if extension not in raw.members:
         raise SampleError(sample_id, f"it names the member {name!r}, but has {_names(raw)}")
+    used.add(extension)
     return extension, raw.members[extension]
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,35 @@ def test_only_line_feeds_end_a_row(mark: str, suffix: str, tmp_path: Path) -> No
 )
 def test_tables_in_use_are_read(text: str, name: str, expected: list[str], tmp_path: Path) -> None:
     assert captions(table(tmp_path, text, name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            'image,caption\na.png,"a frog\nb.png,a drum\nc.png,a bell\nfrog.jpg,a toad"\n',
+            "line 2: .* takes in line 3, which looks like a row",
+        ),
+        ('image,caption\n\na.png,"two\nlines"\nb.png,"a drum\nc.png,x\n', "line 5: .* is not closed .*line 6"),
+        ('image,caption\na.png,"a frog" leaps\nb.png,x\n', "line 2: .* is not closed as it should be"),
+        ('image;caption\na.png;"a frog\nb.png;"a drum"\n', "line 2: .* is not closed as it should be"),
+        ('caption,image\n"a frog,a.png\na drum,b.png\n",c.png\n', "line 2: .* takes in line 3"),
+        ('caption,image,hint\n"two\nlines",a.png,"x\ny,b.png"\n', "line 3: .* takes in line 4"),
+        ('image,caption\rx,"a frog\rhere,a drum"\r', "line 2: .* takes in line 3"),
+        ('"image,caption\na.png,x\n', "line 1: .* is not closed"),
+    ],
+)
+def test_missing_quotation_mark_never_takes_in_the_rows_after_it(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(b"x")  # a row is also known by a file that exists
+    with pytest.raises(ValueError, match=rf"t\.csv, {reason}"):
+        table(tmp_path, text)
+
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.csv"])
+def test_quotation_mark_that_would_take_in_rows_belongs_to_captions_without_quotes(name: str, tmp_path: Path) -> None:
+    text = 'file\tcaption\na.jpg\t"Help\nb.jpg\tcried she"\n'
+    text = text if name == "t.tsv" else text.replace("\t", "| ")
+    assert captions(table(tmp_path, text, name)) == ['"Help', 'cried she"']
 
 
 def test_caption_with_the_separator_in_it_is_never_cut(tmp_path: Path) -> None:
@@ -126,3 +156,64 @@ def test_rows_of_json_lines_may_hold_lists_and_questions(tmp_path: Path) -> None
     assert isinstance(second, Sample)
     assert [message.text for message in second.messages] == ["Q?", "A"]
     assert "names no file; it has x" in str(third)
+
+
+def media_of(dataset: SampleDataset) -> list[Any]:
+    return [
+        entry.reason
+        if isinstance(entry, SampleError)
+        else [(item.modality, Path(str(item.path)).name) for item in entry.media]
+        for entry in dataset
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        ("image,audio,caption", "a.png,s.wav,x", [("image", "a.png"), ("sound", "s.wav")]),
+        ("audio,caption,image", "s.wav,x,a.png", [("sound", "s.wav"), ("image", "a.png")]),
+        ("image,image_2,caption", "a.png,b.png,x", [("image", "a.png"), ("image", "b.png")]),
+        ("image_1,image_2,caption", "a.png,a.png,x", [("image", "a.png"), ("image", "a.png")]),
+        ("image,image,caption", "a.png,b.png,x", [("image", "a.png"), ("image", "b.png")]),
+        ("file_name,audio,caption", "a.png,s.wav,x", [("image", "a.png"), ("sound", "s.wav")]),
+        ("image,audio,caption", ",s.wav,x", [("sound", "s.wav")]),
+        (
+            "image,depth,speech,caption",
+            "a.png,d.npy,s.wav,x",
+            [("image", "a.png"), ("depth", "d.npy"), ("speech", "s.wav")],
+        ),
+        ("image,depth,speech,caption", "a.png,3.5,a man talks,x", [("image", "a.png")]),
+        ("file_name,image,path,caption", "i/a.png,a.png,/data/i/a.png,x", [("image", "a.png")]),
+        ("file_name,path,caption", "a.png,/data/train,x", [("image", "a.png")]),
+    ],
+)
+def test_all_columns_of_media_belong_to_the_row(header: str, cells: str, expected: list[Any], tmp_path: Path) -> None:
+    assert media_of(table(tmp_path, f"{header}\n{cells}\n")) == [expected]
+    names = header.split(",")
+    if len({*names}) == len(names):
+        row = json.dumps(dict(zip(names, cells.split(","), strict=True)))
+        assert media_of(table(tmp_path, row + "\n", "captions.jsonl")) == [expected]
+
+
+def test_columns_of_media_with_a_question_keep_their_media_and_one_can_be_chosen(tmp_path: Path) -> None:
+    text = "image,audio,question,answer\na.png,s.wav,What?,A toad\n"
+    assert media_of(table(tmp_path, text)) == [[("image", "a.png"), ("sound", "s.wav")]]
+    assert media_of(table(tmp_path, text, file="audio")) == [[("sound", "s.wav")]]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"image": "a.png", "video": "x7Qd", "caption": "x"}, "the column video: no modality .* the option `file`"),
+        ({"image": "a.png", "audio": ["s.wav"], "caption": "x"}, "the column audio does not hold one file"),
+        ({"file_name": "a.png", "path": "b.png", "caption": "x"}, "file_name and path name two files, a.png and b.png"),
+        ({"file_name": "a.png", "image": "data:;base64,AA==", "caption": "x"}, "file_name and image, one holds a path"),
+    ],
+)
+def test_columns_that_may_hold_no_further_media_are_asked_about(row: dict, reason: str, tmp_path: Path) -> None:
+    assert re.search(reason, error_at(table(tmp_path, json.dumps(row) + "\n", "captions.jsonl"), 0).reason)
+
+
+def test_captions_in_columns_of_the_same_name_are_all_read(tmp_path: Path) -> None:
+    sample = sample_at(table(tmp_path, "image,caption,caption\na.png,one,two\n"), 0)
+    assert sample.meta == {"caption": "one", "captions": ["one", "two"]}

@@ -118,3 +118,65 @@ def test_files_that_may_be_of_two_modalities_are_asked_about(tmp_path: Path) -> 
     assert isinstance(first, SampleError)
     assert "may be point_cloud" in first.reason
     assert isinstance(second, Sample)
+
+
+@pytest.mark.parametrize("name", ["Captions.CSV", "METADATA.csv", "LABELS.csv", "Captions.txt"])
+def test_tables_are_found_in_any_case(name: str, tmp_path: Path) -> None:
+    (tmp_path / "red_fox.jpg").write_bytes(b"x")
+    (tmp_path / name).write_text("image,label\nred_fox.jpg,A toad\n")
+    assert captions(tmp_path) == {"red_fox.jpg": "A toad"}
+    (tmp_path / "red_fox.jpg").rename(tmp_path / "fox.jpg")
+    assert captions(tmp_path)["fox.jpg"].startswith(f"no row of {name} names the file")
+
+
+def test_table_of_json_lines_and_manifest_are_known_in_any_case(tmp_path: Path) -> None:
+    put(tmp_path, a_DOT_jpg="x", Captions_DOT_JSONL='{"image": "a.jpg", "caption": "A toad"}\n')
+    (sample,) = open_dataset(tmp_path / "Captions.JSONL")
+    assert isinstance(sample, Sample)
+    assert sample.meta["caption"] == "A toad"
+    put(tmp_path, Manifest_DOT_jsonl='{"id": "own", "messages": [{"role": "user", "content": "Q"}]}\n')
+    assert [entry.id for entry in read_folder(tmp_path) if isinstance(entry, Sample)] == ["own"]
+
+
+def test_labels_of_something_else_are_no_table(tmp_path: Path) -> None:
+    put(tmp_path, red_fox_DOT_jpg="x", labels_DOT_csv="id,class\n0,fox\n")
+    assert captions(tmp_path) == {"red_fox.jpg": "red fox"}
+    put(tmp_path, captions_DOT_csv="image,caption\nred_fox.jpg,A toad\n", labels_DOT_csv="image,label\nx.jpg,x\n")
+    assert captions(tmp_path) == {"red_fox.jpg": "A toad"}
+
+
+@pytest.mark.parametrize("folder", ["", "train"])
+def test_two_tables_in_one_folder_are_refused_with_both_names(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir(exist_ok=True)
+    for name in ("captions.csv", "captions.txt"):
+        (tmp_path / folder / name).write_text("image,caption\na.jpg,A\n")
+    with pytest.raises(ValueError, match=r"holds captions\.csv and captions\.txt, of which only one"):
+        read_folder(tmp_path)
+
+
+def test_media_that_no_row_of_a_table_names_are_reported(tmp_path: Path) -> None:
+    put(tmp_path, named_DOT_jpg="x", empty_DOT_jpg="x", wide_DOT_jpg="x", other_DOT_jpg="x", notes_DOT_txt="x")
+    put(tmp_path, clip__0_DOT_png="x", more__b_DOT_wav="x", elsewhere__c_DOT_jpg="x")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    rows = "file_name,text\nnamed.jpg,A\nempty.jpg,\nwide.jpg,a,b\nclip,A clip\nlink/c.jpg,C\n"
+    put(tmp_path, metadata_DOT_csv=rows)
+    found = captions(tmp_path, modality="image")
+    reason = "no row of metadata.csv names the file; add one, or give the table's path in place of the folder's"
+    assert {name for name, text in found.items() if text == reason} == {"other.jpg", "more/b.wav"}
+    assert len(found) == 7
+    assert len(open_dataset(tmp_path / "metadata.csv", modality="image")) == 5
+
+
+def test_media_that_no_row_of_a_subfolders_table_names_are_reported(tmp_path: Path) -> None:
+    put(tmp_path, a__x_DOT_jpg="x", a__y_DOT_jpg="x", a__metadata_DOT_csv="file_name,text\nx.jpg,A toad\n")
+    found = captions(tmp_path)
+    assert found.pop("a/y.jpg").startswith("no row of a/metadata.csv names the file")
+    assert found == {"a/x.jpg": "A toad"}
+
+
+def test_files_of_media_that_are_not_read_are_reported(tmp_path: Path) -> None:
+    put(tmp_path, red_fox_DOT_jpg="x", toad_DOT_HEIC="x", logo_DOT_svg="x", notes_DOT_pdf="x")
+    found = captions(tmp_path)
+    assert {*found} == {"red_fox.jpg", "toad.HEIC", "logo.svg"}
+    assert found["red_fox.jpg"] == "red fox"
+    assert "files of type '.heic' are not read" in found["toad.HEIC"]

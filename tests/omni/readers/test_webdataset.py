@@ -264,7 +264,11 @@ def turns_of(*content: object) -> list[dict]:
         ({"messages": turns_of("<image>Who?")}, ["jpg"], ["image jpg"]),
         ({"messages": turns_of({"type": "image"}, "Who?")}, ["jpg"], ["image jpg"]),
         ({"messages": turns_of("<image>and <image>?")}, ["0.jpg", "1.jpg"], ["image 0.jpg", "image 1.jpg"]),
-        ({"messages": turns_of("<image>Who?"), "images": ["1.jpg"]}, ["0.jpg", "1.jpg"], ["image 1.jpg"]),
+        (
+            {"messages": turns_of("<image>and <image>?"), "images": ["1.jpg", "0.jpg"]},
+            ["0.jpg", "1.jpg"],
+            ["image 1.jpg", "image 0.jpg"],
+        ),
         ({"messages": turns_of("<image>Who?"), "image": "coco/17.jpg"}, ["jpg"], ["image jpg"]),
         ({"messages": turns_of("<image>Who?")}, ["mp4"], ["video mp4"]),
         ({"messages": turns_of({"type": "image_url", "image_url": {"url": "./x/7.jpg"}}, "?")}, ["jpg"], ["image jpg"]),
@@ -273,7 +277,7 @@ def turns_of(*content: object) -> list[dict]:
             ["png"],
             ["image png"],
         ),
-        ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "seg.png"], ["image jpg"]),
+        ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "seg", "cls"], ["image jpg"]),
     ],
 )
 def test_marks_of_messages_take_the_members(row: dict, members: list[str], media: list[str]) -> None:
@@ -294,12 +298,21 @@ def test_marks_of_messages_take_the_members(row: dict, members: list[str], media
             "member npy may be point_cloud or depth .* not guessed; say which with the option media",
         ),
         ({"captions": ["", " "]}, ["jpg"], "the caption is empty"),
+        ({"messages": turns_of({"type": "image", "path": "0.png"}, "?")}, ["0.png", "1.png"], "not its member 1.png"),
+        ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "a.npy"], "not its member a.npy"),
+        ({"messages": turns_of("<image>?"), "images": ["1.png"]}, ["0.png", "1.png"], "not its member 0.png"),
     ],
 )
 def test_members_without_a_place_are_no_silent_loss(row: dict, members: list[str], reason: str) -> None:
     raw = RawSample("7", dict.fromkeys(members, b"x") | {"json": json.dumps(row).encode()})
     with pytest.raises(SampleError, match=reason):
         decode_sample(raw, "shard/7")
+
+
+def test_members_that_the_option_media_leaves_out_need_no_place() -> None:
+    row = {"messages": turns_of({"type": "image", "path": "jpg"}, "Who?")}
+    raw = RawSample("7", {"jpg": b"1", "seg.png": b"2", "json": json.dumps(row).encode()})
+    assert [item.data for item in decode_sample(raw, "shard/7", {"jpg": "image"}).media] == [b"1"]
 
 
 @pytest.mark.parametrize(
