@@ -201,7 +201,7 @@ def _name_members(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(_name_members, value))
     if not isinstance(value, dict):
-        return False
+        return isinstance(value, bytes | np.ndarray)  # what a key of a turn named
     kind = value.get("type")
     if isinstance(kind, str):
         return any(value.get(key) is not None for key in ("data", "bytes", "features", "path", kind) if key != "text")
@@ -307,8 +307,12 @@ def _with_members(value: Any, raw: RawSample, sample_id: str, used: set[str]) ->
     if not isinstance(value, dict):
         return value
     kind = value.get("type")
-    if not isinstance(kind, str):
-        return {key: _with_members(item, raw, sample_id, used) for key, item in value.items()}
+    if not isinstance(kind, str):  # a turn, which may name media in keys of its own
+        named = {key for key, item in value.items() if key in MEDIA_KEYS and _are_members(item, raw)}
+        return {
+            key: (_contents_of if key in named else _with_members)(item, raw, sample_id, used)
+            for key, item in value.items()
+        }
     if isinstance(value.get("features"), str):
         extension, content = _member(raw, value["features"], sample_id, used)
         return value | {"features": _features(content, extension, value.get("options", {}), sample_id)}

@@ -258,6 +258,12 @@ def turns_of(*content: object) -> list[dict]:
     ]
 
 
+def turns_with(text: str = "Who?", **keys: list[str]) -> list[dict]:
+    """Messages of which the user's has media in keys of its own."""
+    asked, answered = turns_of(text)
+    return [asked | keys, answered]
+
+
 @pytest.mark.parametrize(
     ("row", "members", "media"),
     [
@@ -278,6 +284,8 @@ def turns_of(*content: object) -> list[dict]:
             ["image png"],
         ),
         ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "seg", "cls"], ["image jpg"]),
+        ({"messages": turns_with(images=["1.jpg", "0.jpg"])}, ["0.jpg", "1.jpg"], ["image 1.jpg", "image 0.jpg"]),
+        ({"messages": turns_with("<image>?", images=["jpg"])}, ["jpg"], ["image jpg"]),
     ],
 )
 def test_marks_of_messages_take_the_members(row: dict, members: list[str], media: list[str]) -> None:
@@ -301,6 +309,7 @@ def test_marks_of_messages_take_the_members(row: dict, members: list[str], media
         ({"messages": turns_of({"type": "image", "path": "0.png"}, "?")}, ["0.png", "1.png"], "not its member 1.png"),
         ({"messages": turns_of({"type": "image", "path": "jpg"}, "?")}, ["jpg", "a.npy"], "not its member a.npy"),
         ({"messages": turns_of("<image>?"), "images": ["1.png"]}, ["0.png", "1.png"], "not its member 0.png"),
+        ({"messages": turns_with(images=["1.png"])}, ["0.png", "1.png"], "not its member 0.png"),
     ],
 )
 def test_members_without_a_place_are_no_silent_loss(row: dict, members: list[str], reason: str) -> None:
