@@ -51,7 +51,7 @@ def load_module(name: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except Exception as error:  # whatever the code of a user raises while it is imported
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise

@@ -16,7 +16,7 @@ from omni.samples.messages import Sample, SampleError, parse_sample
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class _RepeatedKeyError(Exception):
+class RepeatedKeyError(Exception):
     """An object of JSON has the same key twice, of which Python's parser would keep the last without a word."""
 
 
@@ -47,8 +47,8 @@ class JsonlDataset(SampleDataset):
         with open(self.path, "rb") as file:
             line = self._line(file, index)
         try:
-            row = json.loads(line.decode("utf-8"), object_pairs_hook=_object)
-        except _RepeatedKeyError as error:
+            row = json.loads(line.decode("utf-8"), object_pairs_hook=object_of)
+        except RepeatedKeyError as error:
             raise SampleError(line_id, str(error)) from None
         except UnicodeDecodeError as error:
             raise SampleError(line_id, f"the line is not UTF-8 text ({error}); save the file as UTF-8") from None
@@ -123,8 +123,8 @@ def _load_list(path: Path) -> tuple[list[Any], dict[int, str]]:
 
     def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         try:
-            return _object(pairs)
-        except _RepeatedKeyError as error:
+            return object_of(pairs)
+        except RepeatedKeyError as error:
             value = dict(pairs)
             repeated[id(value)] = (value, str(error))
             return value
@@ -155,12 +155,12 @@ def _objects(row: Any) -> Iterator[dict[str, Any]]:
         values += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises _RepeatedKeyError, which names the key that it has twice."""
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises RepeatedKeyError, which names the key that it has twice."""
     value = dict(pairs)
     if len(value) < len(pairs):
         [(key, count)] = Counter(key for key, _ in pairs).most_common(1)
-        raise _RepeatedKeyError(
+        raise RepeatedKeyError(
             f"an object has the key {key!r} {count} times, so values would be lost; keep one of them"
         )
     return value

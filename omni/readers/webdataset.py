@@ -17,6 +17,7 @@ from omni.media.item import Media, shorten
 from omni.media.npy import read_npy
 from omni.readers.columns import CAPTION_COLUMNS, texts_in
 from omni.readers.dataset import StreamDataset, unreadable
+from omni.readers.jsonl import RepeatedKeyError, object_of
 from omni.readers.modality_of_file import AMBIGUOUS, MODALITY_OF_EXTENSION, is_media
 from omni.readers.shard_counts import shard_sizes_of
 from omni.readers.shard_names import expand_shards, is_command
@@ -239,7 +240,9 @@ def _json(raw: RawSample, sample_id: str) -> dict[str, Any]:
     if "json" not in raw.members:
         return {}
     try:
-        row = json.loads(raw.members["json"])
+        row = json.loads(raw.members["json"], object_pairs_hook=object_of)
+    except RepeatedKeyError as error:
+        raise SampleError(sample_id, f"its json member: {error}") from None
     except (ValueError, RecursionError) as error:
         raise SampleError(sample_id, f"its json member is not valid JSON ({error})") from error
     if not isinstance(row, dict):

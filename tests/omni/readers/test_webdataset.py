@@ -318,6 +318,12 @@ def test_members_without_a_place_are_no_silent_loss(row: dict, members: list[str
         decode_sample(raw, "shard/7")
 
 
+def test_a_key_that_stands_twice_is_named() -> None:
+    raw = RawSample("7", {"jpg": b"x", "json": b'{"images": ["jpg"], "images": [], "caption": "a dog"}'})
+    with pytest.raises(SampleError, match="images"):
+        decode_sample(raw, "shard/7")
+
+
 def test_members_that_the_option_media_leaves_out_need_no_place() -> None:
     row = {"messages": turns_of({"type": "image", "path": "jpg"}, "Who?")}
     raw = RawSample("7", {"jpg": b"1", "seg.png": b"2", "json": json.dumps(row).encode()})
