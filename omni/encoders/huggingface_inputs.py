@@ -303,7 +303,9 @@ def _image_processor(model_type: str, name: str, **download: Any) -> Any:
         return ViTImageProcessorPil.from_pretrained(name, **download)
     try:
         return load_pretrained(AutoImageProcessor, name, backend="pil", **download)
-    except ImportError as error:
+    except ValueError as error:
+        if not isinstance(error.__cause__, ImportError):
+            raise
         raise ValueError(
             f"{name} is a {model_type!r}, whose pictures transformers prepares with torchvision only, which is not "
             "used here; subclass HuggingFaceEncoder and override preprocess"

@@ -40,7 +40,7 @@ def load_pretrained(kind: Any, name: str, **options: Any) -> Any:
     except torch.OutOfMemoryError:
         raise
     except (ImportError, AttributeError, KeyError, TypeError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
         raise ValueError(f"{name} cannot be loaded by transformers ({type(error).__name__}: {reason})") from error
 
 
