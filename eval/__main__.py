@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.data.opening import SCHEME
+from eval.task import Task
 from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
@@ -27,7 +29,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, help="folder of the results (default: evaluation/SUITE in the model's folder)"
     )
-    parser.add_argument("--data", help="read the items of all named tasks from this source instead of their own")
+    parser.add_argument(
+        "--data", help="folder of a benchmark's official files; or read the items of all named tasks from this source"
+    )
+    parser.add_argument(
+        "--style",
+        choices=("auto", "chat", "plain"),
+        default="auto",
+        help="how tasks with two wordings ask: chat = an instruction, plain = a text to go on with (default: plain for "
+        "an LLM without a chat template)",
+    )
     parser.add_argument("--prompt", help="ask all tasks with this text instead; '' = nothing but the media")
     parser.add_argument("--limit", type=int, help="the most items of a task, a sample by seed")
     parser.add_argument("--batch_size", type=int, default=8, help="conversations in one call of the model (default: 8)")
@@ -44,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit status is 0, 130 when interrupted, or 2 for a mistake of the user's, a named task that cannot run or a
     suite of which no task can.
     """
+    arguments = sys.argv[1:] if arguments is None else [*arguments]
+    if arguments[:1] == ["data"]:
+        from eval.data.command import main as data
+
+        return data(arguments[1:])
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.list:
@@ -63,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and write the results."""
-    tasks = [task.changed(data=options.data, prompt=options.prompt) for task in get_tasks(options.what)]
+    tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
     for folder in model_folders(options.model).values():
         check_model_folder(Path(folder), "--model")
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
@@ -86,6 +102,7 @@ def run(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         seed=options.seed,
         probes=not options.no_probe,
+        style=None if options.style == "auto" else options.style,
     )
     result.model["from"] = options.model
     print(summary(result))
@@ -100,6 +117,13 @@ def run(options: argparse.Namespace) -> int:
     print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
     # A suite may leave out tasks, with the reason in the results, but not all of them; a named task must run.
     return 0 if (any if options.what in SUITES else all)(computed) else 2
+
+
+def with_data(task: Task, data: str | None) -> Task:
+    """Return the task with other data: a folder is that of the official files, for a task that takes these."""
+    if data is not None and task.data.startswith(SCHEME) and Path(data).is_dir():
+        return task.changed(folder=data)
+    return task.changed(data=data)
 
 
 def model_folders(values: Sequence[str]) -> dict[str, str]:

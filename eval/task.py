@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 Candidates = Literal["labels", "answers", "sampled"]
 RightBy = Literal["text", "index", "letter"]
 ShotsBy = Literal["random", "nearest"]
+Style = Literal["chat", "plain"]
 Cluster = Literal["media", "answer"]
 
 
@@ -124,15 +125,24 @@ class Task:
         name: as on the command line.
         version: rises with every change that can move the result.
         description: one line for people.
-        data: where the items come from, anything that `omni.readers.open_dataset` opens; `starter:` names are resolved.
+        data: where the items come from, anything that `omni.readers.open_dataset` opens; `starter:` names are resolved,
+            and `official:NAME/SPLIT` is a split of a benchmark's official files (`eval.data`).
+        folder: where official files lie; the command line's `--data`.
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
+        optional: those of `modalities` that an item may lack, as some questions of ScienceQA have no picture.
         prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
-            either case the turns before the last question stay, the system's too.
+            either case the turns before the last question stay, the system's too. `{question}` in it is the item's
+            own text, `{options}` the candidates under `options` of its row, each on a line with its letter, and any
+            other name in braces the text under that key of the row.
+        plain_prompt: what stands in place of `prompt` and `post_prompt` for an LLM without a chat template, which goes
+            on with a text rather than follows an instruction (`--style`); None = the same for both.
         shots: solved examples of `shots_from` that stand before each question, never from the item's own cluster.
         shots_from: their source, such as the training split.
         shots_by: how they are chosen: `random` by seed and item, or the `nearest` ones first: those whose frozen
             features, averaged over each medium, have the largest cosine with the item's (RICES, Yang et al. 2022,
             arXiv:2109.05014); the nearest stands last.
+        answer_form: what the model is to say for a candidate of `Choose`: `{answer}` is the candidate's text and
+            `{letter}` its letter from A on, such as `an audio of {answer}`.
         post_prompt: text behind the question, such as "\nAnswer the question using a single word or phrase.".
         kind: `Choose`, `Generate`, `Match`, or a kind of your own (`eval.run.kinds.Procedure`).
         scorer: the name of a shipped scorer (`eval.scorers.SCORERS`), or the class path of one of your own
@@ -160,7 +170,11 @@ class Task:
     kind: Kind
     scorer: str
     target: str = "answer"
+    folder: str | None = None
+    optional: tuple[str, ...] = ()
+    plain_prompt: str | None = None
     post_prompt: str = ""
+    answer_form: str = "{answer}"
     shots: int = 0
     shots_from: str | None = None
     shots_by: ShotsBy = "random"
@@ -181,24 +195,41 @@ class Task:
         _check_shots(self)
         if not (self.target == "answer" or self.target.startswith("meta:")):
             raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
+        if not any(field in self.answer_form for field in ("{answer}", "{letter}")):
+            raise ValueError(
+                f"task {self.name!r}: answer_form {self.answer_form!r} has neither {{answer}} nor {{letter}} in it, so "
+                "that all candidates would be the same"
+            )
         self.kind.check(self)
 
     def changed(self, **values: Any) -> "Task":
         """Return a copy with other values, of which `None` changes nothing. Other data do away with `reference`."""
         values = {name: value for name, value in values.items() if value is not None}
+        if "prompt" in values:
+            values = {"plain_prompt": None} | values
         if "data" in values:
             values = {"reference": None} | values
         return replace(self, **values)
 
+    def styled(self, style: Style) -> "Task":
+        """Return the task in the words of a style: `plain` takes its `plain_prompt` if it has one."""
+        if style == "chat" or self.plain_prompt is None:
+            return self
+        return replace(self, prompt=self.plain_prompt, post_prompt="", plain_prompt=None)
+
 
 def _check_lists(task: Task) -> None:
-    for name, found in (("modalities", task.modalities), ("clusters", task.clusters), ("only", task.only)):
+    lists = ("modalities", "optional", "clusters", "only")
+    for name, found in ((name, getattr(task, name)) for name in lists):
         if isinstance(found, str) or any(name == "only" and isinstance(one, str) for one in found):
             raise ValueError(f"task {task.name!r}: {name} is a list, not the text {found!r}")
     unknown = [one for one in task.clusters if one not in get_args(Cluster)]
     if unknown:
         allowed = " and ".join(map(repr, get_args(Cluster)))
         raise ValueError(f"task {task.name!r}: clusters are made by {allowed}, not by {unknown[0]!r}")
+    other = [modality for modality in task.optional if modality not in task.modalities]
+    if other:
+        raise ValueError(f"task {task.name!r}: optional names {other[0]!r}, which is not among {task.modalities}")
     hidden = [modality for shown in task.only for modality in shown if modality not in task.modalities]
     if hidden:
         raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")

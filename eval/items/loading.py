@@ -10,11 +10,11 @@ import numpy as np
 from eval.items.clusters import connected
 from eval.items.item import BadItem, Item
 from eval.items.prefix import Place, Turn
+from eval.items.sources import open_source
+from eval.items.wording import worded
 from eval.task import Task
 from omni.media.item import shorten
-from omni.readers import open_dataset
 from omni.samples.messages import Media, Message, Sample, SampleError, Text
-from omni.starter import resolve
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
     Raises:
         FileNotFoundError, ValueError: the data as a whole cannot be opened.
     """
-    dataset = open_dataset(resolve(data))
+    dataset = open_source(data, task.folder)
     indices = list(range(len(dataset)))
     if limit is not None and limit < len(indices):
         indices = sorted(random.Random(seed).sample(indices, limit))
@@ -66,7 +66,8 @@ def _read_item(task: Task, sample: Sample) -> Item:
     target = Counter(references).most_common(1)[0][0]
     asked = _asked(task, sample)
     media = tuple(part for message in asked for part in message.media)
-    missing = [modality for modality in task.modalities if modality not in {part.modality for part in media}]
+    found = {part.modality for part in media}
+    missing = [one for one in task.modalities if one not in found and one not in task.optional]
     if missing:
         raise SampleError(sample.id, f"has no {' and no '.join(missing)}, which task {task.name!r} shows")
     turns = tuple(_turn(message) for message in asked)
@@ -104,11 +105,17 @@ def _asked(task: Task, sample: Sample) -> list[Message]:
         raise SampleError(sample.id, "asks nothing: no turn of the user stands before the last answer")
     shown = [_with_parts(turn, [part for part in turn.content if _is_shown(task, part)]) for turn in turns]
     if task.prompt is not None:
-        question = [Text(task.prompt)] if task.prompt else []
-        shown[-1] = _with_parts(shown[-1], [*shown[-1].media, *question])
+        shown[-1] = _with_parts(shown[-1], _worded(task.prompt, shown[-1], sample))
     if task.post_prompt:
         shown[-1] = _with_parts(shown[-1], [*shown[-1].content, Text(task.post_prompt)])
     return shown
+
+
+def _worded(prompt: str, question: Message, sample: Sample) -> list[Text | Media]:
+    try:
+        return worded(prompt, question.content, sample.meta)
+    except ValueError as error:
+        raise SampleError(sample.id, str(error)) from error
 
 
 def _is_shown(task: Task, part: Text | Media) -> bool:

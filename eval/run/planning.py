@@ -79,6 +79,7 @@ def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int
         "prompt": task.prompt,
         **({"shots": f"{task.shots} of {task.shots_from}, {task.shots_by}"} if task.shots else {}),
         **({"post_prompt": task.post_prompt} if task.post_prompt else {}),
+        **({"answer_form": task.answer_form} if task.answer_form != "{answer}" else {}),
         "modalities": list(task.modalities),
         "kind": type(task.kind).__name__.lower(),
         "seed": seed,

@@ -17,7 +17,7 @@ from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
-from eval.task import Task
+from eval.task import Style, Task
 from omni.model import OmniModel
 
 
@@ -32,6 +32,7 @@ def evaluate(
     seed: int = 0,
     probes: bool = True,
     progress: bool = True,
+    style: Style | None = None,
 ) -> RunResult:
     """Evaluate a model on tasks.
 
@@ -44,6 +45,7 @@ def evaluate(
         batch_size: prefixes in one call of the model; changes the speed, not the scores.
         seed: seed of shuffles, sampled candidates, samples of items and bootstrap.
         probes: whether to compute linear probes.
+        style: how tasks with two wordings ask; None = `chat` for an LLM with a chat template, else `plain`.
 
     Raises:
         ValueError: `limit` or `batch_size` is below 1, two tasks have the same name, or a scorer breaks its contract.
@@ -55,6 +57,8 @@ def evaluate(
     if len(set(names)) < len(names):
         raise ValueError(f"tasks must have different names; got {names}")
     start = time.perf_counter()
+    style = style or ("chat" if model.llm.tokenizer.chat_template else "plain")
+    tasks = [task.styled(style) for task in tasks]
     model.eval()
     results: dict[str, TaskResult] = {}
     plans: list[Plan] = []
@@ -84,6 +88,7 @@ def evaluate(
             "seed": seed,
             "limit": limit,
             "batch_size": batch_size,
+            "style": style,
             "answers_asked": answers.num_asked,
             "answers_from_cache": answers.num_cached,
             "seconds": round(time.perf_counter() - start, 1),

@@ -13,6 +13,7 @@ from eval.items.loading import LoadedItems, load_items
 from eval.items.own_options import read_options, right_option
 from eval.items.prefix import digest
 from eval.items.spellings import one_spelling
+from eval.items.wording import answer_text
 from eval.run.answers import Answers
 from eval.run.kinds.base import Collected, Procedure, with_bad, without_several_answers
 from eval.run.plan import Plan
@@ -40,7 +41,7 @@ class ChooseProcedure(Procedure):
             }
             loaded = with_bad(loaded, bad)
         if self.kind.own_key is not None:
-            return self._with_own_options(loaded, self.kind.own_key)
+            return _as_answers(task, self._with_own_options(loaded, self.kind.own_key))
         if not loaded.items:
             return loaded
         targets = [self.kind.labels.get(item.target, item.target) for item in loaded.items]
@@ -55,7 +56,7 @@ class ChooseProcedure(Procedure):
         for item, target in zip(loaded.items, spelled, strict=True):
             options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
             items.append(replace(item, options=options, right=options.index(target)))
-        return replace(loaded, items=tuple(items))
+        return _as_answers(task, replace(loaded, items=tuple(items)))
 
     def _with_own_options(self, loaded: LoadedItems, key: str) -> LoadedItems:
         """The items with the candidates of their rows; those without right ones are bad, and named."""
@@ -118,6 +119,17 @@ class ChooseProcedure(Procedure):
                     found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base)
         replaced = next((base.reason for base in bases.values() if base.reason), None)
         return Collected(found, {REFERENCE: replaced} if replaced else {})
+
+
+def _as_answers(task: Task, loaded: LoadedItems) -> LoadedItems:
+    """The items with their options as the model is to say them."""
+    if task.answer_form == "{answer}":
+        return loaded
+    return replace(loaded, items=tuple(_in_form(item, task.answer_form) for item in loaded.items))
+
+
+def _in_form(item: Item, form: str) -> Item:
+    return replace(item, options=tuple(answer_text(form, option, index) for index, option in enumerate(item.options)))
 
 
 @dataclass(frozen=True)
