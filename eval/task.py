@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, get_args
 Candidates = Literal["labels", "answers", "sampled"]
 RightBy = Literal["text", "index", "letter"]
 ShotsBy = Literal["random", "nearest"]
+Fill = Literal["none", "predict"]
 Style = Literal["chat", "plain"]
 Cluster = Literal["media", "answer"]
 
@@ -105,6 +106,36 @@ class Match(Kind):
 
 
 @dataclass(frozen=True)
+class Conflict(Kind):
+    """The media of two modalities disagree: which one does the model follow?
+
+    Each item is shown its own media of `first`, and those of `second` of an item with another answer. It chooses among
+    both answers and distractors, by how much likelier the media make each one (pointwise mutual information).
+
+    Attributes:
+        first: the modality that stays.
+        second: the modality that is taken from another item.
+        num_candidates: both answers, and distractors drawn from the other items' answers by seed and item.
+    """
+
+    first: str
+    second: str
+    num_candidates: int = 10
+
+    def check(self, task: "Task") -> None:
+        """Check that the task shows both modalities."""
+        for modality in (self.first, self.second):
+            if modality not in task.modalities:
+                raise ValueError(
+                    f"task {task.name!r}: Conflict names {modality!r}, which is not among {task.modalities}"
+                )
+        if self.first == self.second:
+            raise ValueError(f"task {task.name!r}: Conflict needs two modalities, not {self.first!r} twice")
+        if self.num_candidates < 2:
+            raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
+
+
+@dataclass(frozen=True)
 class Probe:
     """A linear classifier on frozen, mean-pooled encoder features, which shows what the encoder knows without any LLM.
 
@@ -151,6 +182,12 @@ class Task:
             a text or, for `Generate`, also a list of texts that are all right.
         clusters: what makes items dependent: the same `media`, the same `answer` text (of the assistant).
         only: extra conditions in which only these modalities are shown, such as `(("image",), ("sound",))`.
+        missing: modalities that are also evaluated as missing, each by itself, such as `("sound",)`.
+        fill: what stands in for a missing one: `none` = nothing, `predict` = the training medium (of `reference`) whose
+            features are nearest to those that a ridge regression predicts from the item's other modalities.
+        corruptions: kinds of corruption, as `MODALITY:KIND` (`eval.items.corruptions`), each in five strengths.
+        insertions: whether the question is also put with true attributes of the things in it, from the `attributes` of
+            the row: thing -> list of attributes.
         num_shuffles: derangements that the shuffled control averages over.
         limit: the most items, a seeded sample if there are more; None = all. The command line's `--limit` can only
             lower it.
@@ -180,6 +217,10 @@ class Task:
     shots_by: ShotsBy = "random"
     clusters: tuple[Cluster, ...] = ("media", "answer")
     only: tuple[tuple[str, ...], ...] = ()
+    missing: tuple[str, ...] = ()
+    fill: Fill = "none"
+    corruptions: tuple[str, ...] = ()
+    insertions: bool = False
     num_shuffles: int = 1
     limit: int | None = None
     reference: str | None = None
@@ -219,7 +260,7 @@ class Task:
 
 
 def _check_lists(task: Task) -> None:
-    lists = ("modalities", "optional", "clusters", "only")
+    lists = ("modalities", "optional", "clusters", "only", "missing", "corruptions")
     for name, found in ((name, getattr(task, name)) for name in lists):
         if isinstance(found, str) or any(name == "only" and isinstance(one, str) for one in found):
             raise ValueError(f"task {task.name!r}: {name} is a list, not the text {found!r}")
@@ -227,9 +268,15 @@ def _check_lists(task: Task) -> None:
     if unknown:
         allowed = " and ".join(map(repr, get_args(Cluster)))
         raise ValueError(f"task {task.name!r}: clusters are made by {allowed}, not by {unknown[0]!r}")
-    other = [modality for modality in task.optional if modality not in task.modalities]
-    if other:
-        raise ValueError(f"task {task.name!r}: optional names {other[0]!r}, which is not among {task.modalities}")
+    for name, named in (("optional", task.optional), ("missing", task.missing)):
+        other = [modality for modality in named if modality not in task.modalities]
+        if other:
+            raise ValueError(f"task {task.name!r}: {name} names {other[0]!r}, which is not among {task.modalities}")
+    if task.fill not in get_args(Fill):
+        allowed = " or ".join(map(repr, get_args(Fill)))
+        raise ValueError(f"task {task.name!r}: fill must be {allowed}, not {task.fill!r}")
+    if task.fill != "none" and not task.missing:
+        raise ValueError(f"task {task.name!r}: fill={task.fill!r} says how to fill in what is missing; name that too")
     hidden = [modality for shown in task.only for modality in shown if modality not in task.modalities]
     if hidden:
         raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")

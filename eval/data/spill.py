@@ -25,18 +25,19 @@ class Spill:
         return replace(sample, messages=tuple(self._message(message) for message in sample.messages))
 
     def _message(self, message: Message) -> Message:
-        return Message(message.role, tuple(p if isinstance(p, Text) else self._media(p) for p in message.content))
+        return Message(message.role, tuple(p if isinstance(p, Text) else self.stored(p) for p in message.content))
 
-    def _media(self, media: Media) -> Media:
+    def stored(self, media: Media) -> Media:
+        """Return the same medium with bytes that are shared, or in a file."""
         if not isinstance(media.data, bytes):
             return media
         digest = hashlib.sha256(media.data).digest()
         held = self._held.get(digest)
         if held is None:
-            held = self._held[digest] = self._stored(media.modality, media.data, digest)
+            held = self._held[digest] = self._kept(media.modality, media.data, digest)
         return replace(media, data=held.data, path=held.path)
 
-    def _stored(self, modality: str, data: bytes, digest: bytes) -> Media:
+    def _kept(self, modality: str, data: bytes, digest: bytes) -> Media:
         if len(data) <= self._room:
             self._room -= len(data)
             return Media(modality, data=data)

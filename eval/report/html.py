@@ -174,12 +174,13 @@ def headline(task: TaskResult) -> dict[str, str]:
 
 def task_chart(task: TaskResult) -> Markup:
     """Draw the bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
-    order = ["own", *(name for name in task.scores if name.startswith("only-")), "shuffled", "blank"]
+    named = ("own", "shuffled", "blank")
+    order = ["own", *(name for name in task.scores if name not in named), "shuffled", "blank"]
     bars: list[Bar] = []
     for condition in order:
         estimate = task.estimate(condition)
         if estimate is not None:
-            kind = "own" if condition == "own" else "other" if condition.startswith("only-") else "control"
+            kind = "own" if condition == "own" else "control" if condition in named else "other"
             bars.append(Bar(condition_label(condition), estimate, kind, interval(estimate, task.percent)))
     if task.probe is not None:
         bars.append(Bar("linear probe", task.probe, "probe", interval(task.probe, percent=True)))
@@ -197,6 +198,10 @@ def _facts(task: TaskResult) -> list[tuple[str, str]]:
     facts = [("scorer", task.scorer), ("task version", str(task.version))]
     if task.difference is not None:
         facts.append(("score minus shuffled", interval(task.difference, task.percent, sign=True)))
+    facts += [
+        (f"own minus {condition_label(name)}", interval(drop, task.percent, sign=True))
+        for name, drop in task.drops.items()
+    ]
     facts += [(f"headline of {condition_label(name)}", metric) for name, metric in task.control_metric.items()]
     facts += [(name.replace("_", " "), _plain(value)) for name, value in task.settings.items()]
     return facts + [(f"not computed: {part}", reason) for part, reason in task.not_computed.items()]

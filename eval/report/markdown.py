@@ -45,6 +45,12 @@ def _task_lines(task: TaskResult) -> list[str]:
     for condition, scores in task.scores.items():
         cells = [interval(scores.get(metric), is_share(metric, task)) for metric in metrics]
         lines.append(f"| {condition_label(condition)} | " + " | ".join(cells) + " |")
+    if task.drops:
+        lines += ["", "| condition | own minus it, by item |", "|---|---|"]
+        lines += [
+            f"| {condition_label(name)} | {interval(drop, task.percent, sign=True)} |"
+            for name, drop in task.drops.items()
+        ]
     for condition, metric in task.control_metric.items():
         lines += ["", f"The headline figure of {condition_label(condition)} is `{metric}`."]
     for part, reason in task.not_computed.items():

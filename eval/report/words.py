@@ -16,6 +16,9 @@ def condition_label(condition: str) -> str:
     """Return a condition in words."""
     if condition.startswith("only-"):
         return condition.removeprefix("only-").replace("+", " and ") + " only"
+    if condition.startswith(("missing-", "predicted-")):
+        kind, _, modality = condition.partition("-")
+        return f"{modality} missing" if kind == "missing" else f"{modality} missing, predicted"
     return CONDITION_LABELS.get(condition, condition)
 
 

@@ -42,6 +42,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
     gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    gaps |= {name: "this kind of task does not ask in it" for name in plan.further if name not in collected.answers}
     return TaskResult(
         name=plan.task.name,
         version=plan.task.version,
@@ -52,7 +53,8 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         chance=plan.chance,
         scores={condition: dict(found.estimates) for condition, found in scores.items()},
         control_metric={condition: found.headline for condition, found in scores.items() if found.headline},
-        difference=_difference(plan, answered, scores),
+        difference=_difference(plan, answered, scores, SHUFFLED),
+        drops={name: drop for name in plan.further if (drop := _difference(plan, answered, scores, name)) is not None},
         probe=probe.estimate,
         not_computed=gaps if probe.estimate else gaps | {"probe": probe.reason},
         num_items=len(kept),
@@ -93,12 +95,12 @@ def _score(plan: Plan, condition: str, found: Mapping[int, Answer]) -> Scores:
 
 
 def _difference(
-    plan: Plan, answered: Mapping[str, Mapping[int, Answer]], scores: Mapping[str, Scores]
+    plan: Plan, answered: Mapping[str, Mapping[int, Answer]], scores: Mapping[str, Scores], other: str
 ) -> Estimate | None:
-    """Return own minus shuffled, over the items that have a value in both."""
-    if SHUFFLED not in scores:
+    """Return own minus another condition, over the items that have a value in both."""
+    if other not in scores:
         return None
-    left, right = (_values(answered[condition], scores[condition]) for condition in (OWN, SHUFFLED))
+    left, right = (_values(answered[condition], scores[condition]) for condition in (OWN, other))
     both = [index for index in left if index in right]
     if len(both) < 2:
         return None

@@ -20,6 +20,7 @@ class Plan:
         chance: what guessing gives on its primary metric; None where that has no meaning.
         items: the items that will be asked about.
         conditions: condition -> item by item, the prefixes that its question is put with.
+        further: the conditions whose drop from the item's own media is reported.
         not_computed: condition -> why it cannot be built.
         bad: rows of the data that cannot be used.
         num_rows: rows of the data.
@@ -37,3 +38,4 @@ class Plan:
     num_rows: int
     settings: Mapping[str, Any]
     seed: int
+    further: tuple[str, ...] = ()

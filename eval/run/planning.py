@@ -6,6 +6,7 @@ from typing import Any
 
 from eval.items.conditions import BLANK, SHUFFLED
 from eval.items.controls import BLANK_CONTROL, SHUFFLED_CONTROL
+from eval.items.further_conditions import StandIns, further_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.shots import Likeness, with_shots
@@ -15,10 +16,18 @@ from eval.scorers import get_scorer
 from eval.task import Task
 
 
-def plan_task(task: Task, *, limit: int | None, seed: int, likeness: Likeness | None = None) -> Plan:
+def plan_task(
+    task: Task,
+    *,
+    limit: int | None,
+    seed: int,
+    likeness: Likeness | None = None,
+    stand_ins: StandIns | None = None,
+) -> Plan:
     """Read a task's items and lay out what is to be asked.
 
     likeness: which examples are near, for a task whose shots are the nearest ones.
+    stand_ins: which examples' media stand in for missing ones, for a task that predicts these.
 
     Raises:
         ValueError: the task's parts do not fit each other or its data, with what to change.
@@ -37,18 +46,21 @@ def plan_task(task: Task, *, limit: int | None, seed: int, likeness: Likeness | 
     if task.shots:
         items = _with_shots(task, items, seed, likeness)
     conditions = procedure.conditions(task, items, seed)
+    examples = load_items(task, task.reference, None, seed).items if task.reference and task.fill == "predict" else ()
+    further, gaps = further_conditions(task, items, seed, examples, stand_ins)
     settings = _common_settings(task, items, seed, prepared.num_rows) | procedure.settings(task, items, conditions)
     return Plan(
         task=task,
         scorer=scorer,
         chance=scorer.chance(items),  # here a scorer refuses items that it cannot score, before the model is asked
         items=items,
-        conditions=conditions.prefixes,
-        not_computed=conditions.not_computed,
+        conditions={**conditions.prefixes, **further},
+        not_computed={**conditions.not_computed, **gaps},
         bad=prepared.bad,
         num_rows=prepared.num_rows,
         settings=settings,
         seed=seed,
+        further=tuple(further),
     )
 
 

@@ -43,6 +43,8 @@ class TaskResult:
         scores: condition -> metric -> estimate; the conditions are those of `eval.items.conditions`.
         control_metric: condition -> the metric that is compared with the primary one of other conditions, where it is
             another metric (a blank prompt has no pointwise mutual information with itself).
+        drops: condition -> own minus that condition, paired by item, of those with missing modalities, corruptions or
+            inserted attributes.
         difference: own minus shuffled on the primary metric, paired by item.
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
@@ -60,6 +62,7 @@ class TaskResult:
     scores: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     control_metric: dict[str, str] = field(default_factory=dict)
     difference: Estimate | None = None
+    drops: dict[str, Estimate] = field(default_factory=dict)
     probe: Estimate | None = None
     not_computed: dict[str, str] = field(default_factory=dict)
     num_items: int = 0
@@ -130,6 +133,7 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
     }
     for name in ("difference", "probe"):
         values[name] = None if values[name] is None else Estimate(**values[name])
+    values["drops"] = {name: Estimate(**drop) for name, drop in values.get("drops", {}).items()}
     values["items"] = [
         ItemAnswer(**{**item, "top": [(text, probability) for text, probability in item["top"]]})
         for item in values["items"]

@@ -17,6 +17,7 @@ from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
+from eval.run.standing_in import stand_ins_of
 from eval.task import Style, Task
 from omni.model import OmniModel
 
@@ -68,7 +69,8 @@ def evaluate(
             try:
                 _check_modalities(model, task)
                 likeness = partial(likeness_of, model, task.modalities, cache=cache)
-                plan = plan_task(task, limit=limit, seed=seed, likeness=likeness)
+                stand_ins = partial(stand_ins_of, model, task.modalities, cache=cache)
+                plan = plan_task(task, limit=limit, seed=seed, likeness=likeness, stand_ins=stand_ins)
             except (ValueError, OSError) as error:
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:

@@ -57,6 +57,17 @@ class ChoiceAnswer:
 
 
 @dataclass(frozen=True)
+class ConflictAnswer(ChoiceAnswer):
+    """The likelihoods of options where the media of two modalities disagree.
+
+    Attributes:
+        rival: the index of the option that the second modality's media belong to; the first one's is `item.right`.
+    """
+
+    rival: int = 0
+
+
+@dataclass(frozen=True)
 class ComparisonAnswer:
     """The likelihood of the right answer with the item's own media, compared with mismatched media.
 

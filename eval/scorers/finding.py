@@ -3,6 +3,7 @@
 from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
+from eval.scorers.conflict import ConflictScorer
 from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
@@ -14,6 +15,7 @@ from omni.config.components import import_class
 _SHIPPED: tuple[Scorer, ...] = (
     *(ChoiceScorer(normalization) for normalization in NORMALIZATIONS),
     MatchScorer(),
+    ConflictScorer(),
     CAPTION_CIDER_D,
     EXACT_MATCH,
     VQA_ACCURACY,
