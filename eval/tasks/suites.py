@@ -19,6 +19,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "starter-video": ("video-caption-choice-10",),
     "starter-3d": ("object-caption-choice-10",),
     "starter-joint": ("joint-caption-choice-10", "joint-sound-match"),
+    "starter-reasoning": ("reasoning-image-sound", "reasoning-image-object", "reasoning-sound-object"),
     "starter": tuple(STARTER_TASKS),
 }
 

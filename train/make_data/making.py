@@ -15,6 +15,7 @@ from omni.model import OmniModel
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.manifest import sample_to_row
 from omni.samples.messages import Message, Sample, SampleError, Text
+from omni.samples.pairs import caption_of
 from train.make_data.questions import KEPT, MadeQuestions, QuestionSettings, ask_model, make_questions
 from train.make_data.resumable import ResumableOutput, delete_output
 
@@ -48,7 +49,7 @@ def _make_rest(
         for start in range(first, count, options.batch_size):
             rows = range(start, min(start + options.batch_size, len(dataset)))  # a whole block, whatever the limit
             samples = [dataset[row] for row in rows]
-            captions = {index: text for index, sample in enumerate(samples) if (text := caption_of(sample)) is not None}
+            captions = {index: text for index, sample in enumerate(samples) if (text := _caption(sample)) is not None}
             ask = ask_model(model, settings, block=start // options.batch_size)
             made = make_questions(ask, [*captions.values()], settings)
             found = dict(zip(captions, made, strict=True))
@@ -61,14 +62,8 @@ def _make_rest(
             bar.set_postfix_str(f"{kept} pairs kept")
 
 
-def caption_of(sample: Sample | SampleError) -> str | None:
-    """Return the caption of a sample with media: `meta.caption`, else its last answer; None if it has neither."""
-    if isinstance(sample, SampleError) or not sample.media:
-        return None
-    caption = sample.meta.get("caption")
-    if not isinstance(caption, str):
-        caption = sample.last_answer or ""
-    return " ".join(caption.split()) or None
+def _caption(sample: Sample | SampleError) -> str | None:
+    return None if isinstance(sample, SampleError) else caption_of(sample)
 
 
 def _result(

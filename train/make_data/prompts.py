@@ -27,7 +27,7 @@ _ANSWERED = (
 def propose_answers(caption: str) -> list[Message]:
     """Return the prompt for answers that a caption gives, separated by semicolons."""
     shown = zip(_CAPTIONS, _PROPOSED, strict=True)
-    return _conversation(
+    return conversation(
         [(f"{_PROPOSE}\nCaption: {one}", answer) for one, answer in shown], f"{_PROPOSE}\nCaption: {caption}"
     )
 
@@ -36,17 +36,18 @@ def ask_for(caption: str, answer: str) -> list[Message]:
     """Return the prompt for a question about a caption whose answer is `answer`."""
     shown = [(one, *pair) for one, pair in zip(_CAPTIONS, _ASKED, strict=True)]
     turns = [(f"{_ASK}\nCaption: {one}\nAnswer: {given}", question) for one, given, question in shown]
-    return _conversation(turns, f"{_ASK}\nCaption: {caption}\nAnswer: {answer}")
+    return conversation(turns, f"{_ASK}\nCaption: {caption}\nAnswer: {answer}")
 
 
 def answer_question(caption: str, question: str) -> list[Message]:
     """Return the prompt that asks a question about a caption."""
     shown = [(one, *pair) for one, pair in zip(_CAPTIONS, _ANSWERED, strict=True)]
     turns = [(f"{_ANSWER}\nCaption: {one}\nQuestion: {asked}", answer) for one, asked, answer in shown]
-    return _conversation(turns, f"{_ANSWER}\nCaption: {caption}\nQuestion: {question}")
+    return conversation(turns, f"{_ANSWER}\nCaption: {caption}\nQuestion: {question}")
 
 
-def _conversation(examples: list[tuple[str, str]], request: str) -> list[Message]:
+def conversation(examples: list[tuple[str, str]], request: str) -> list[Message]:
+    """Return a request after solved examples: what was asked and answered."""
     turns: list[Message] = []
     for asked, answered in examples:
         turns += [Message("user", (Text(asked),)), Message("assistant", (Text(answered),))]
