@@ -112,11 +112,10 @@ def _as_answers(task: Task, loaded: LoadedItems) -> LoadedItems:
     """The items with their options as the model is to say them."""
     if task.answer_form == "{answer}":
         return loaded
-    return replace(loaded, items=tuple(_in_form(item, task.answer_form) for item in loaded.items))
-
-
-def _in_form(item: Item, form: str) -> Item:
-    return replace(item, options=tuple(answer_text(form, option, index) for index, option in enumerate(item.options)))
+    in_form: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for options in {item.options for item in loaded.items}:
+        in_form[options] = tuple(answer_text(task.answer_form, option, index) for index, option in enumerate(options))
+    return replace(loaded, items=tuple(replace(item, options=in_form[item.options]) for item in loaded.items))
 
 
 @dataclass(frozen=True)
