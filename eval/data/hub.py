@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
 
@@ -152,6 +153,19 @@ def parquet_layout(hub: Hub, pattern: str, columns: Sequence[str], row: Callable
     without the hub's own description of them can be read.
     """
     return Layout("mirrored table", (pattern,), lambda files: ParquetRecords(files, pattern, columns), row, hub)
+
+
+def table_layouts(
+    hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row], pattern: str | None = None
+) -> tuple[Layout, Layout]:
+    """Return both layouts of a mirror: its parquet files, found by their names, and whatever `datasets` opens.
+
+    `pattern` is that of the files; by default they begin with the name of the split, as the hub's own do.
+    """
+    whole = hub_layout(hub, columns, row)
+    return parquet_layout(hub, pattern or f"{hub.split}-*.parquet", columns, row), replace(
+        whole, name="datasets folder"
+    )
 
 
 def hub_layout(

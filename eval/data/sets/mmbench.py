@@ -28,21 +28,32 @@ def with_rotations(records: Sequence[Record]) -> list[Record]:
     """Return the rows with all rotations of the options of each question.
 
     Where the file has rotations of a question, they are taken as they are; where it has the question once, they are
-    made: in rotation k the options begin with the option k.
+    made: in rotation k the options begin with the option k. A row that cannot be rotated stays as it is.
     """
-    by_question: dict[int, list[Record]] = defaultdict(list)
+    by_question: dict[int | None, list[Record]] = defaultdict(list)
     for record in records:
-        by_question[_index(record) % _ROTATION].append(record)
+        by_question[_question(record)].append(record)
     found: list[Record] = []
     for question, rows in by_question.items():
-        made = len(rows) == 1 and len(options_in_columns(rows[0], _OPTIONS)) > 1
-        found += [{**row, "group": question} for row in (_rotations(rows[0], question) if made else rows)]
+        if question is not None and len(rows) == 1:
+            rows = _rotations(rows[0], question)
+        found += [{**row, "group": question} for row in rows]
     return found
 
 
+def _question(record: Record) -> int | None:
+    try:
+        return _index(record) % _ROTATION
+    except ValueError:  # said when the row is made
+        return None
+
+
 def _rotations(record: Record, question: int) -> list[Record]:
-    options = options_in_columns(record, _OPTIONS)
-    right = right_by_letter(value_of(record, "answer"), options)
+    try:
+        options = options_in_columns(record, _OPTIONS)
+        right = right_by_letter(value_of(record, "answer"), options)
+    except ValueError:  # said when the row is made
+        return [record]
     return [
         {
             **record,
@@ -58,15 +69,15 @@ def _read_tsv(names: tuple[str, ...]) -> Callable[[Files], Sequence[Record]]:
     def read(files: Files) -> Sequence[Record]:
         path = files.find(*names)
         records = csv_records(path, ("index", "image", "question", "A", "B", "answer"), separator="\t")
-        pictures = {_index(record): record["image"] for record in records}
+        pictures = {record["index"]: record["image"] for record in records}
         return with_rotations([{**record, "image": _picture(record["image"], pictures)} for record in records])
 
     return read
 
 
-def _picture(cell: str, pictures: dict[int, str]) -> str:
+def _picture(cell: str, pictures: dict[str, str]) -> str:
     """Return the base64 text of a picture; a short cell is the index of the row that has it."""
-    return pictures.get(int(cell), cell) if len(cell) < _SHORT and cell.isdigit() else cell
+    return pictures.get(cell, cell) if len(cell) < _SHORT else cell
 
 
 def _read_table(pattern: str) -> Callable[[Files], Sequence[Record]]:

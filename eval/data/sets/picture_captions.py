@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout, part_of
+from eval.data.hub import part_of, table_layouts
 from eval.data.rows import media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list
 
@@ -88,7 +88,7 @@ BENCHMARKS = (
                 (
                     _karpathy("dataset_coco.json", split, "cocoid"),
                     _lavis(f"coco_karpathy_{split}.json"),
-                    hub_layout(
+                    *table_layouts(
                         Hub("yerevann/coco-karpathy", hub_split),
                         ("filename", "imgid", "sentences"),
                         _caption_row("imgid", "filename", "sentences"),
@@ -110,7 +110,7 @@ BENCHMARKS = (
             "val": Split(
                 (
                     _coco_form("captions_val2017.json"),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/COCO-Caption2017", "val"),
                         ("image", "question_id", "answer"),
                         _mirrored("question_id", "answer"),
@@ -130,7 +130,7 @@ BENCHMARKS = (
             "val": Split(
                 (
                     _coco_form(NOCAPS),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/NoCaps", "validation"),
                         ("image", "image_id", "annotations_captions"),
                         _mirrored("image_id", "annotations_captions"),
@@ -155,7 +155,7 @@ BENCHMARKS = (
             ),
             "all": Split(
                 (
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/flickr30k", "test"),
                         ("image", "caption", "img_id"),
                         _mirrored("img_id", "caption"),

@@ -7,7 +7,7 @@ from typing import Any
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.choices import LETTERS, choice_row, options_in_text, right_by_letter
 from eval.data.files import Files
-from eval.data.hub import ChosenRecords, ParquetRecords, hub_layout, parquet_layout, part_of
+from eval.data.hub import ChosenRecords, ParquetRecords, parquet_layout, part_of, table_layouts
 from eval.data.rows import Part, media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list
 
@@ -149,8 +149,11 @@ BENCHMARKS = (
         splits={
             "val": Split(
                 (
-                    hub_layout(
-                        Hub("Lin-Chen/MMStar", "val"), ("index", "question", "image", "answer", "category"), _mmstar_row
+                    *table_layouts(
+                        Hub("Lin-Chen/MMStar", "val"),
+                        ("index", "question", "image", "answer", "category"),
+                        _mmstar_row,
+                        "mmstar*.parquet",
                     ),
                 ),
                 num_items=1_500,
@@ -166,7 +169,7 @@ BENCHMARKS = (
         splits={
             "test": Split(
                 (
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/RealWorldQA", "test"), ("image", "question", "answer"), _realworldqa_row
                     ),
                 ),

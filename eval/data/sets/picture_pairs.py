@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.choices import choice_row, options_in_text, right_by_letter
 from eval.data.files import Files
-from eval.data.hub import ChosenRecords, ParquetRecords, hub_layout, part_of
+from eval.data.hub import ChosenRecords, ParquetRecords, part_of, table_layouts
 from eval.data.rows import Part, media_part, text_of, value_of
 from eval.data.tables import csv_records
 from omni.media.item import shorten
@@ -141,7 +141,7 @@ BENCHMARKS = (
             "corrected": Split(
                 (
                     Layout("official", ("Questions.csv",), _read_mmvp, _corrected(_mmvp_row)),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-eval/MMVP", "train"), (*_MMVP_COLUMNS, "image"), _corrected(_mirrored_mmvp_row)
                     ),
                 ),

@@ -14,6 +14,7 @@ from omni.media.item import shorten
 
 YES_NO = {"yes": "yes", "no": "no"}
 _HALLUSION = "HallusionBench.json"
+_HALLUSION_KEYS = ("category", "subcategory", "set_id", "figure_id", "question_id")
 _MME_QUESTION = " Please answer yes or no."
 
 
@@ -133,13 +134,20 @@ def _sizes(groups: Iterable[str]) -> list[Record]:
     return [{"group": name, "group_size": sizes[name]} for name in names]
 
 
-def _hallusion_group(record: Record, by: str) -> str:
-    return "/".join(str(record.get(key)) for key in ("category", "subcategory", "set_id", by))
+def _hallusion_places(records: Sequence[Record], by: str) -> list[Record]:
+    """Return the id of each question, its group (by question or by figure) and the size of that."""
+
+    def joined(record: Record, keys: Sequence[str]) -> str:
+        return "/".join(str(record.get(key)) for key in keys)
+
+    sizes = _sizes(joined(record, (*_HALLUSION_KEYS[:3], by)) for record in records)
+    return [{"id": joined(record, _HALLUSION_KEYS), **size} for record, size in zip(records, sizes, strict=True)]
 
 
 def _hallusion_row(record: Record, files: Files) -> Row:
-    name = filled(record.get("filename"))
-    return _hallusion_item(record, [media_part("image", files, name.removeprefix("./"))] if name else [])
+    name = filled(record.get("filename")).removeprefix("./")
+    within = "/".join(name.split("/")[-3:])  # the folder may be `hallusion_bench` itself
+    return _hallusion_item(record, [media_part("image", files, name, within)] if name else [])
 
 
 def _mirrored_hallusion_row(record: Record, files: Files) -> Row:
@@ -148,13 +156,12 @@ def _mirrored_hallusion_row(record: Record, files: Files) -> Row:
 
 
 def _hallusion_item(record: Record, media: Sequence[Part]) -> Row:
-    keys = ("category", "subcategory", "set_id", "figure_id", "question_id")
     return question_row(
-        "/".join(str(value_of(record, key)) for key in keys),
+        record["id"],
         media,
         text_of(record, "question"),
         answer=_label(value_of(record, "gt_answer"), {"1": "yes", "0": "no"}),
-        category=record["category"],
+        category=record.get("category"),
         group=record["group"],
         group_size=record["group_size"],
     )
@@ -164,20 +171,17 @@ def _read_hallusion(by: str, with_picture: bool) -> Callable[[Files], Sequence[R
     def read(files: Files) -> Sequence[Record]:
         records = json_list(files.find(_HALLUSION))
         kept = [one for one in records if not with_picture or filled(one.get("filename"))]
-        sizes = _sizes(_hallusion_group(one, by) for one in kept)
-        return [{**record, **size} for record, size in zip(kept, sizes, strict=True)]
+        return [{**record, **further} for record, further in zip(kept, _hallusion_places(kept, by), strict=True)]
 
     return read
 
 
 def _read_mirrored_hallusion(by: str) -> Callable[[Files], Sequence[Record]]:
-    keys = ("category", "subcategory", "set_id", by)
-
     def read(files: Files) -> Sequence[Record]:
-        records = ParquetRecords(files, "image-*.parquet", ("image", *keys, "question", "gt_answer"))
-        columns = zip(*map(records.column, keys), strict=True)
-        sizes = _sizes(_hallusion_group(dict(zip(keys, one, strict=True)), by) for one in columns)
-        return ChosenRecords(records, [*enumerate(sizes)])
+        records = ParquetRecords(files, "image-*.parquet", ("image", *_HALLUSION_KEYS, "question", "gt_answer"))
+        columns = zip(*map(records.column, _HALLUSION_KEYS), strict=True)
+        keys = [dict(zip(_HALLUSION_KEYS, one, strict=True)) for one in columns]
+        return ChosenRecords(records, [*enumerate(_hallusion_places(keys, by))])
 
     return read
 

@@ -5,7 +5,7 @@ from typing import Any, overload
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import ParquetRecords, hub_layout, part_of
+from eval.data.hub import ParquetRecords, part_of, table_layouts
 from eval.data.rows import Part, media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list, read_json
 from omni.media.item import shorten
@@ -128,7 +128,7 @@ BENCHMARKS = (
                         lambda files: json_list(files.find("Annotations/val.json", "val.json")),
                         _annotated_row("image", _picture_by("image")),
                     ),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/VizWiz-VQA", "val"),
                         ("image", "question_id", "question", "answers"),
                         _annotated_row("question_id", _picture_in_cell),
@@ -153,7 +153,7 @@ BENCHMARKS = (
                         lambda files: json_list(files.find(TEXTVQA), "data"),
                         _annotated_row("question_id", _picture_by("image_id", ".jpg")),
                     ),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-lab-encoder/textvqa", "validation"),
                         ("image", "question_id", "question", "answers"),
                         _annotated_row("question_id", _picture_in_cell),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout, part_of
+from eval.data.hub import part_of, table_layouts
 from eval.data.rows import by_key, media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list
 
@@ -60,7 +60,7 @@ BENCHMARKS = (
             "val": Split(
                 (
                     _official(*VQAV2),
-                    hub_layout(Hub("lmms-lab-encoder/VQAv2", "validation"), _COLUMNS, _mirrored_row),
+                    *table_layouts(Hub("lmms-lab-encoder/VQAv2", "validation"), _COLUMNS, _mirrored_row),
                 ),
                 num_items=214_354,
             )
@@ -77,7 +77,7 @@ BENCHMARKS = (
             "val": Split(
                 (
                     _official(*OK_VQA),
-                    hub_layout(Hub("lmms-lab-encoder/OK-VQA", "val2014"), _COLUMNS, _mirrored_row),
+                    *table_layouts(Hub("lmms-lab-encoder/OK-VQA", "val2014"), _COLUMNS, _mirrored_row),
                 ),
                 num_items=5_046,
                 note="five annotators, each of whose answers stands twice",
