@@ -3,6 +3,7 @@
 from eval.metrics.bleu import bleu_4
 from eval.metrics.cider_d import CiderD
 from eval.metrics.marked_options import marked_options, right_option
+from eval.metrics.mmmu_open import mmmu_open_is_right
 from eval.metrics.option_letters import parse_option, parse_option_lmms_eval, parse_option_vlmevalkit
 from eval.metrics.refusal import is_refusal
 from eval.metrics.rouge_l import rouge_l
@@ -15,6 +16,7 @@ __all__ = [
     "bleu_4",
     "is_refusal",
     "marked_options",
+    "mmmu_open_is_right",
     "normalise_vqa_v2",
     "parse_option",
     "parse_option_lmms_eval",

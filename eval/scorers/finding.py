@@ -4,8 +4,10 @@ from eval.scorers.base import Scorer, label_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.conflict import ConflictScorer
-from eval.scorers.groups import CIRCULAR, PAIRS
+from eval.scorers.groups import CIRCULAR, GROUPS, PAIRS
+from eval.scorers.likeliest_yes import LIKELIEST_YES
 from eval.scorers.match import MatchScorer
+from eval.scorers.mmmu import MMMU
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
@@ -26,6 +28,9 @@ _SHIPPED: tuple[Scorer, ...] = (
     *CLASSIFICATION,
     *PAIRS,
     *CIRCULAR,
+    *GROUPS,
+    LIKELIEST_YES,
+    *MMMU,
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 

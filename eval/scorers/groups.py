@@ -1,8 +1,10 @@
-"""Groups of items that count as right only together: pairs (MMVP) and rotations of the options (circular evaluation).
+"""Groups of items that count as right only together, such as pairs (MMVP) and rotations of options (MMBench).
 
 The rows of a group have the same `group` in their data, a text or a number.
 
 - **pairs** (Tong et al. 2024, arXiv:2401.06209, MMVP): two questions about two pictures that an encoder takes for one.
+- **groups** of any size, which each row says under `group_size`: a statement about one picture and its negation (MME),
+  two questions about two pictures (NaturalBench), one question about several pictures (HallusionBench).
 - **circular** (Liu et al. 2023, arXiv:2307.06281, MMBench): one question, once for each rotation of its options, so
   that a model which prefers a letter gains nothing.
 """
@@ -16,6 +18,7 @@ from eval.items.item import Item
 from eval.scorers.base import ItemScore, Scorer, Scores
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE, options_of
+from eval.scorers.yes_no import YES_NO
 from eval.statistics.intervals import mean_interval
 
 
@@ -61,7 +64,7 @@ class GroupScorer:
         Raises:
             ValueError: an item has no group, a group has more items than belong to it, or none is complete.
         """
-        groups = _groups(items)
+        groups = items_by_group(items)
         for name, members in groups.items():
             if len(members) > (size := self.size(items[members[0]])):
                 listed = ", ".join(repr(items[index].id) for index in members[: size + 1])
@@ -79,7 +82,7 @@ class GroupScorer:
     def score(self, answers: Sequence[Any], *, condition: str, seed: int) -> Scores:
         """Return the share of groups that are right, the share that are incomplete, and the figures of single items."""
         single = self.scorer.score(answers, condition=condition, seed=seed)
-        groups = _groups([answer.item for answer in answers])
+        groups = items_by_group([answer.item for answer in answers])
         values: list[float] = []
         missing: list[float] = []
         items = list(single.items)
@@ -98,8 +101,12 @@ class GroupScorer:
         return Scores(estimates | dict(single.estimates), items)
 
 
-def _groups(items: Sequence[Item]) -> dict[str, list[int]]:
-    """Return the indices of the items of each group."""
+def items_by_group(items: Sequence[Item]) -> dict[str, list[int]]:
+    """Return group -> the indices of its items.
+
+    Raises:
+        ValueError: an item has no group.
+    """
     found: dict[str, list[int]] = {}
     for index, item in enumerate(items):
         if item.group is None:
@@ -113,7 +120,17 @@ def _with_group(single: ItemScore, value: float, complete: bool) -> ItemScore:
     return replace(single, value=value, note=f"{single.note}; {own}" if single.note else own)
 
 
+def _size_of_row(item: Item) -> int:
+    size = item.meta.get("group_size")
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise ValueError(
+            f"item {item.id!r} has no 'group_size' in its row, the number of items of its group; got {size!r}"
+        )
+    return size
+
+
 # The blank control of mutual information is 0 for every option, so that its groups would have no blank control.
 _SINGLE: tuple[Scorer, ...] = (*MULTIPLE_CHOICE, *(ChoiceScorer(name) for name in NORMALIZATIONS if name != "pmi"))
 PAIRS = tuple(GroupScorer("pairs", lambda item: 2, scorer) for scorer in _SINGLE)
 CIRCULAR = tuple(GroupScorer("circular", lambda item: len(options_of(item)), scorer) for scorer in _SINGLE)
+GROUPS = tuple(GroupScorer("groups", _size_of_row, scorer) for scorer in (*YES_NO, *_SINGLE))

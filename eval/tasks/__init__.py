@@ -3,11 +3,26 @@
 from pathlib import Path
 
 from eval.task import Task
-from eval.tasks import image, joint, reasoning, sound, speech, three_d, video, vqa
+from eval.tasks import (
+    image,
+    imagenet,
+    joint,
+    picture_captions,
+    picture_choice,
+    picture_questions,
+    picture_yes_no,
+    reasoning,
+    sound,
+    speech,
+    three_d,
+    video,
+    vqa,
+)
 from omni.config.user_modules import load_file, load_module
 
 _STARTER = (image, sound, speech, video, three_d, joint, reasoning)  # on data that omni fetches
-_OFFICIAL = (vqa,)  # on official files of benchmarks
+# on official files of benchmarks
+_OFFICIAL = (vqa, picture_questions, picture_captions, picture_choice, picture_yes_no, imagenet)
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
 TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in _OFFICIAL for task in module.TASKS}
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from eval.data.checking import Found, check_split
 from eval.run.results import TaskResult
 from eval.run.runner import evaluate
-from eval.task import Task
+from eval.task import Generate, Task
 from omni.config import LLMConfig, ModalityConfig, ModelConfig, from_dict
 from omni.encoders.base import Encoder, Features
 from omni.media.depth import load_depth
@@ -95,6 +96,13 @@ def run(task: Task, folder: Path, model: OmniModel) -> TaskResult:
     """Evaluate a task on official files, without probes."""
     (result,) = evaluate(model, [task.changed(folder=str(folder))], progress=False, probes=False).tasks
     return result
+
+
+def brief(task: Task) -> Task:
+    """The same task, whose written answers have two tokens: all that a test of the questions needs."""
+    if not isinstance(task.kind, Generate):
+        return task
+    return task.changed(kind=replace(task.kind, settings={**task.kind.settings, "max_new_tokens": 2}))
 
 
 def check(source: str, folder: Path) -> Found:

@@ -87,3 +87,22 @@ def test_rows_with_one_group_are_one_cluster(tmp_path: Path) -> None:
     clusters = [item.cluster for item in items]
     assert clusters[0] == clusters[1] != clusters[2] == clusters[3]
     assert len(set(clusters)) == 4
+
+
+def test_a_row_says_how_many_belong_to_its_group() -> None:
+    def answer(name: str, group: str, size: object, text: str) -> WrittenAnswer:
+        return WrittenAnswer(Item(name, (), "?", "yes", 0, group=group, meta={"group_size": size}), text)
+
+    scorer = SCORERS["groups-yes-no-v1"]
+    answers = [answer(f"a{n}", "one", 3, "Yes.") for n in range(3)] + [answer("b", "two", 2, "yes")]
+    found = scorer.score(answers, condition="own", seed=0)
+    assert [item.value for item in found.items] == [1, 1, 1, 0]
+    assert {name: found.estimates[name].value for name in ("group_accuracy", "incomplete", "accuracy")} == {
+        "group_accuracy": 0.5,
+        "incomplete": 0.5,
+        "accuracy": 1.0,
+    }
+    assert scorer.chance([one.item for one in answers]) == 1 / 16
+    for size in (None, "3", 0, True):
+        with pytest.raises(ValueError, match="item 'a' has no 'group_size' in its row"):
+            scorer.chance([answer("a", "one", size, "").item])
