@@ -4,6 +4,7 @@ A task is data, not code: the runner reads it. A task of your own is a `Task` in
 `python -m eval my_tasks.py:TASK --model DIR`. How each kind asks and answers is in `eval.run.kinds`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
@@ -79,9 +80,31 @@ class Choose(Kind):
 
 @dataclass(frozen=True)
 class Generate(Kind):
-    """The model writes its answer; `settings` are transformers' generation options (default: greedy)."""
+    """The model writes its answer.
+
+    Attributes:
+        settings: transformers' generation options (default: greedy).
+        candidates: for multiple choice, where the options are that the answer names: `meta:KEY` as in `Choose`; None =
+            a scorer that needs them reads them from the question.
+        right_by: for `candidates`, what the target names the right one by; see `Choose`.
+    """
 
     settings: dict[str, Any] = field(default_factory=lambda: {"max_new_tokens": 24})
+    candidates: str | None = None
+    right_by: RightBy = "text"
+
+    @property
+    def own_key(self) -> str | None:
+        """The key of a row under which an item's options are; None = there are none."""
+        return None if self.candidates is None else self.candidates.removeprefix("meta:")
+
+    def check(self, task: "Task") -> None:
+        """Check that the candidates can be found."""
+        if self.candidates is not None and not (self.candidates.startswith("meta:") and self.own_key):
+            raise ValueError(f"task {task.name!r}: candidates of Generate must be 'meta:KEY', not {self.candidates!r}")
+        if self.right_by not in get_args(RightBy):
+            allowed = ", ".join(map(repr, get_args(RightBy)))
+            raise ValueError(f"task {task.name!r}: right_by must be one of {allowed}, not {self.right_by!r}")
 
 
 @dataclass(frozen=True)
@@ -130,6 +153,8 @@ class Task:
         folder: where official files lie; the command line's `--data`.
         modalities: the modalities whose media are shown, in the item's own order. All must be in the model.
         optional: those of `modalities` that an item may lack, as some questions of ScienceQA have no picture.
+        media_options: modality -> loader options of all its media, such as `{"video": {"num_frames": 5}}`; what an item
+            itself says (`options` of its part) goes first.
         prompt: the user's text after the media; None = the item's own text, with its media where they stand in it. In
             either case the turns before the last question stay, the system's too. `{question}` in it is the item's
             own text, `{options}` the candidates under `options` of its row, each on a line with its letter, and any
@@ -172,6 +197,7 @@ class Task:
     target: str = "answer"
     folder: str | None = None
     optional: tuple[str, ...] = ()
+    media_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plain_prompt: str | None = None
     post_prompt: str = ""
     answer_form: str = "{answer}"
@@ -230,6 +256,9 @@ def _check_lists(task: Task) -> None:
     other = [modality for modality in task.optional if modality not in task.modalities]
     if other:
         raise ValueError(f"task {task.name!r}: optional names {other[0]!r}, which is not among {task.modalities}")
+    other = [modality for modality in task.media_options if modality not in task.modalities]
+    if other:
+        raise ValueError(f"task {task.name!r}: media_options names {other[0]!r}, which is not among {task.modalities}")
     hidden = [modality for shown in task.only for modality in shown if modality not in task.modalities]
     if hidden:
         raise ValueError(f"task {task.name!r}: only shows {hidden[0]!r}, which is not among {task.modalities}")

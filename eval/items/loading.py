@@ -103,7 +103,7 @@ def _asked(task: Task, sample: Sample) -> list[Message]:
         raise SampleError(sample.id, "has no right answer to compare with: the last turn is not the assistant's")
     if not turns or turns[-1].role != "user":
         raise SampleError(sample.id, "asks nothing: no turn of the user stands before the last answer")
-    shown = [_with_parts(turn, [part for part in turn.content if _is_shown(task, part)]) for turn in turns]
+    shown = [_with_parts(turn, [_loaded_as(task, p) for p in turn.content if _is_shown(task, p)]) for turn in turns]
     if task.prompt is not None:
         shown[-1] = _with_parts(shown[-1], _worded(task.prompt, shown[-1], sample))
     if task.post_prompt:
@@ -120,6 +120,10 @@ def _worded(prompt: str, question: Message, sample: Sample) -> list[Text | Media
 
 def _is_shown(task: Task, part: Text | Media) -> bool:
     return isinstance(part, Text) or part.modality in task.modalities
+
+
+def _loaded_as(task: Task, part: Text | Media) -> Text | Media:
+    return part if isinstance(part, Text) else part.with_defaults(task.media_options.get(part.modality))
 
 
 def _with_parts(message: Message, parts: Sequence[Text | Media]) -> Message:

@@ -81,6 +81,11 @@ def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int
         **({"post_prompt": task.post_prompt} if task.post_prompt else {}),
         **({"answer_form": task.answer_form} if task.answer_form != "{answer}" else {}),
         "modalities": list(task.modalities),
+        **(
+            {"media_options": {key: dict(value) for key, value in task.media_options.items()}}
+            if task.media_options
+            else {}
+        ),
         "kind": type(task.kind).__name__.lower(),
         "seed": seed,
         "items_used": f"{len(items)} of {num_rows}",

@@ -18,7 +18,7 @@ from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedMod
 from omni.encoders.clip_pixels import without_ends
 from omni.encoders.sound_windows import overlapping_windows, spread_windows
 from omni.media.clips import Clips
-from omni.media.frames import load_frames, load_frames_at
+from omni.media.frames import fewest_frames, load_frames, load_frames_at
 from omni.media.image import load_image
 from omni.media.item import Media
 from omni.media.sound import load_sound
@@ -68,7 +68,8 @@ class PatchInputs(ImageInputs):
 class VideoInputs:
     """Clips of `num_frames` frames, evenly spread: of the whole video, or of each part of `clip_seconds`.
 
-    A video of fewer frames repeats them; one that is shorter than a clip is one clip.
+    A video of fewer frames, or whose option `num_frames` asks for fewer, repeats them; one that is shorter than a clip
+    is one clip.
     """
 
     processor: Any
@@ -90,7 +91,7 @@ class VideoInputs:
         return {"pixel_values": pixels.reshape(-1, self.num_frames, *pixels.shape[-3:])}
 
     def _whole(self, media: Media) -> list[Any]:
-        frames = load_frames(media, self.num_frames).images
+        frames = load_frames(media, fewest_frames(media, self.num_frames)).images
         chosen = np.linspace(0, len(frames) - 1, self.num_frames).round().astype(int)
         return [frames[i] for i in chosen]
 

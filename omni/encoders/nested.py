@@ -17,7 +17,7 @@ from omni.encoders.base import Encoder, Features
 from omni.encoders.rendering import render_views
 from omni.media.clips import Clips
 from omni.media.depth import DEPTH_EXTENSIONS, load_disparity
-from omni.media.frames import VIDEO_EXTENSIONS, load_frames, load_frames_at
+from omni.media.frames import VIDEO_EXTENSIONS, fewest_frames, load_frames, load_frames_at
 from omni.media.item import Media
 from omni.media.mesh import MESH_EXTENSIONS, load_mesh
 from omni.media.thermal import THERMAL_EXTENSIONS, load_thermal
@@ -60,7 +60,7 @@ class FrameEncoder(_PicturesEncoder):
     """Encode a video as frames, evenly spread, with their place in time added to the features.
 
     image_encoder: an encoder, or `{class_path, init_args}` of one.
-    num_frames: most frames; a video with fewer gives fewer.
+    num_frames: most frames; a video with fewer, or whose option `num_frames` asks for fewer, gives fewer.
     clips: which frames, see `omni.media.clips.Clips` (a frame is a clip of no length): "dense" takes one every
         `stride_seconds`, "whole" every frame; default: `num_frames`, in the middles of as many equal parts.
     position_scale: size of the positions relative to the features (ratio of root mean squares).
@@ -95,7 +95,7 @@ class FrameEncoder(_PicturesEncoder):
 
     def _frames(self, media: Media) -> list[Image.Image]:
         if self.clips.policy == "uniform":
-            return load_frames(media, self.num_frames).images
+            return load_frames(media, fewest_frames(media, self.num_frames)).images
         if self.clips.policy == "whole":
             return load_frames(media, most=self.num_frames).images
         return load_frames_at(media, lambda duration: self.clips.starts(duration, 0, 1, media.describe())).images

@@ -18,6 +18,7 @@ from omni.media.clips import spread_indices
 from omni.media.container import DEFAULT_FRAMES_PER_SECOND, VideoReader
 from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_picture, shared_range
+from omni.media.item import Media
 from omni.media.large_pictures import one_by_one
 from omni.media.loading import loader
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
@@ -113,6 +114,18 @@ def load_frames(
     times_of = None if wanted_rate is None else at_rate
     whole_count = None if count is None else int(count)
     return _load(source, _Wanted(name, window, rate, whole_count, limit, times_of, each_once=True))
+
+
+def fewest_frames(media: Media, most: int) -> int:
+    """Return how many frames to load for an encoder that takes at most so many: fewer where the item asks for fewer.
+
+    Raises:
+        MediaError: the item's option `num_frames` is no whole number from 1 on.
+    """
+    asked = number_option(media, "num_frames", None, least=1, most=_MOST_FRAMES)
+    if asked is not None and not asked.is_integer():
+        raise MediaError(media.describe(), f"num_frames must be a whole number, got {asked:g}")
+    return most if asked is None else min(most, int(asked))
 
 
 @loader

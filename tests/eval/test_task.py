@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eval.task import Choose, Match, Task
+from eval.task import Choose, Generate, Match, Task
 
 
 def task(**values: Any) -> Task:
@@ -26,6 +26,10 @@ def task(**values: Any) -> Task:
         ({"clusters": "media"}, "clusters is a list"),
         ({"only": (("image",),)}, "only shows 'image'"),
         ({"only": ("sound",)}, "only is a list"),
+        ({"media_options": {"video": {"num_frames": 5}}}, "media_options names 'video'"),
+        ({"kind": Generate(candidates="options")}, "candidates of Generate must be 'meta:KEY', not 'options'"),
+        ({"kind": Generate(candidates="meta:")}, "candidates of Generate must be 'meta:KEY'"),
+        ({"kind": Generate(candidates="meta:options", right_by="number")}, "right_by must be one of"),  # pyright: ignore[reportArgumentType]
         ({"target": "label"}, "neither 'answer' nor 'meta:KEY'"),
         ({"limit": 0}, "limit must be at least 1"),
         ({"num_references": 0}, "num_references must be at least 1"),

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from eval.items.conditions import Conditions, usual_conditions
 from eval.items.item import BadItem, Item
 from eval.items.loading import LoadedItems
+from eval.items.own_options import read_options, right_option
 from eval.run.answers import Answers
 from eval.run.plan import Plan
 from eval.run.requests import Requests
@@ -77,6 +78,19 @@ def with_bad(loaded: LoadedItems, bad: Mapping[int, str]) -> LoadedItems:
         items=tuple(item for index, item in enumerate(loaded.items) if index not in bad),
         bad=(*loaded.bad, *(BadItem(loaded.items[index].id, reason) for index, reason in bad.items())),
     )
+
+
+def with_own_options(loaded: LoadedItems, key: str, right_by: str) -> LoadedItems:
+    """Return the items with the options under `key` of their rows; those without right ones are bad, and named."""
+    items, bad = [], {}
+    for index, item in enumerate(loaded.items):
+        try:
+            options = read_options(item.meta, key)
+            item = replace(item, options=options, right=right_option(item.target, options, right_by))
+        except ValueError as error:
+            bad[index] = str(error)
+        items.append(item)
+    return with_bad(replace(loaded, items=tuple(items)), bad)
 
 
 def without_several_answers(loaded: LoadedItems) -> LoadedItems:

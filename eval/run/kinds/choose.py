@@ -10,12 +10,11 @@ import numpy as np
 from eval.items.conditions import BLANK, REFERENCE, Conditions, usual_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
-from eval.items.own_options import read_options, right_option
 from eval.items.prefix import digest
 from eval.items.spellings import one_spelling
 from eval.items.wording import answer_text
 from eval.run.answers import Answers
-from eval.run.kinds.base import Collected, Procedure, with_bad, without_several_answers
+from eval.run.kinds.base import Collected, Procedure, with_bad, with_own_options, without_several_answers
 from eval.run.plan import Plan
 from eval.run.requests import Requests
 from eval.scorers import ChoiceAnswer
@@ -41,7 +40,7 @@ class ChooseProcedure(Procedure):
             }
             loaded = with_bad(loaded, bad)
         if self.kind.own_key is not None:
-            return _as_answers(task, self._with_own_options(loaded, self.kind.own_key))
+            return _as_answers(task, with_own_options(loaded, self.kind.own_key, self.kind.right_by))
         if not loaded.items:
             return loaded
         targets = [self.kind.labels.get(item.target, item.target) for item in loaded.items]
@@ -57,18 +56,6 @@ class ChooseProcedure(Procedure):
             options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
             items.append(replace(item, options=options, right=options.index(target)))
         return _as_answers(task, replace(loaded, items=tuple(items)))
-
-    def _with_own_options(self, loaded: LoadedItems, key: str) -> LoadedItems:
-        """The items with the candidates of their rows; those without right ones are bad, and named."""
-        items, bad = [], {}
-        for index, item in enumerate(loaded.items):
-            try:
-                options = read_options(item.meta, key)
-                item = replace(item, options=options, right=right_option(item.target, options, self.kind.right_by))
-            except ValueError as error:
-                bad[index] = str(error)
-            items.append(item)
-        return with_bad(replace(loaded, items=tuple(items)), bad)
 
     def _sample(self, distinct: Sequence[str], target: str, item: Item, seed: int) -> tuple[str, ...]:
         # Seeded by the item, so that an item's candidates do not depend on which other items are asked before it.

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from eval.items.conditions import Conditions
 from eval.items.item import Item
+from eval.items.loading import LoadedItems
 from eval.run.answers import Answers
-from eval.run.kinds.base import Collected, Procedure
+from eval.run.kinds.base import Collected, Procedure, with_own_options, without_several_answers
 from eval.run.plan import Plan
 from eval.run.requests import Requests
 from eval.scorers import WrittenAnswer
@@ -21,9 +22,21 @@ class GenerateProcedure(Procedure):
     kind: Generate
     answer_type: ClassVar[type] = WrittenAnswer
 
+    def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
+        """Give each item its options, where the task says where they are."""
+        if self.kind.own_key is None:
+            return loaded
+        return with_own_options(without_several_answers(loaded), self.kind.own_key, self.kind.right_by)
+
     def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
-        """Return the generation settings."""
-        return {"generation": self.kind.settings}
+        """Return the generation settings, and where the options come from."""
+        if self.kind.candidates is None:
+            return {"generation": self.kind.settings}
+        return {
+            "generation": self.kind.settings,
+            "candidates": self.kind.candidates,
+            "right_by": self.kind.right_by,
+        }
 
     def add_requests(self, plan: Plan, requests: Requests) -> None:
         """Ask for a text after every prefix."""

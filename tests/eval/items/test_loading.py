@@ -128,6 +128,33 @@ def test_controls_change_the_media_in_their_places_and_no_text(tmp_path: Path) -
     assert len(keys) == 6
 
 
+def test_loader_options_of_a_task_leave_those_of_an_item(tmp_path: Path) -> None:
+    rows = [row([0, "What is it?"], ["A frog."]), row([1, "What is it?"], ["A drum."])]
+    rows[1]["messages"][0]["content"][0]["options"] = {"num_frames": 2, "end": 1.0}
+    options = {"image": {"num_frames": 5, "start": 0.5}}
+    loaded = load(task(tmp_path, rows, media_options=options))
+    assert [item.media[0].options for item in loaded.items] == [
+        {"num_frames": 5, "start": 0.5},
+        {"num_frames": 2, "start": 0.5, "end": 1.0},
+    ]
+    plan = plan_task(task(tmp_path, rows, media_options=options), limit=None, seed=0)
+    assert plan.settings["media_options"] == options
+
+
+def test_options_of_a_written_choice_are_those_of_the_row(tmp_path: Path) -> None:
+    letters = {"options": ["c", "a", "b"], "name": "a"}  # B by its text, and the letter of c
+    rows = [row([0], **letters), row([1], options=["frog", "toad"], name="newt"), row([2], name="frog")]
+    kind = Generate(candidates="meta:options")
+    wanted = task(tmp_path, rows, target="meta:name", kind=kind, scorer="multiple-choice-v1")
+    plan = plan_task(wanted, limit=None, seed=0)
+    assert [(item.options, item.right) for item in plan.items] == [(("c", "a", "b"), 1)]
+    assert [item.reason for item in plan.bad] == [
+        "the right answer 'newt' is no text of the 2 candidates ['frog', 'toad']",
+        "has no candidates 'options' in its row; found ['name']",
+    ]
+    assert (plan.chance, plan.settings["right_by"]) == (1 / 3, "text")
+
+
 def test_a_question_without_answer_is_refused(tmp_path: Path) -> None:
     rows = [row([0, "What is it?"], ["A frog."], ["Sure?"]), row([0, "What is it?"])]
     loaded = load(task(tmp_path, rows))

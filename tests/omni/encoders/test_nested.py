@@ -56,6 +56,18 @@ def test_a_still_frame_twice_differs_by_its_time_only_when_positions_are_on(imag
     assert (first - second).abs().max() > 1e-4
 
 
+def test_a_video_that_asks_for_fewer_frames_gives_fewer(image_encoder: EfficientNetLite) -> None:
+    encoder = FrameEncoder(image_encoder, num_frames=4)
+    media = video(9)
+    numbers = {
+        asked: len(encoder.preprocess(Media("video", data=media.data, options={"num_frames": asked}))["frame_number"])
+        for asked in (1, 2, 4, 8)
+    }
+    assert numbers == {1: 1, 2: 2, 4: 4, 8: 4}  # never more than the encoder takes
+    with pytest.raises(MediaError, match="num_frames must be a whole number"):
+        encoder.preprocess(Media("video", data=media.data, options={"num_frames": 1.5}))
+
+
 def test_batched_videos_of_different_length_equal_single_ones(image_encoder: EfficientNetLite) -> None:
     encoder = FrameEncoder(image_encoder, num_frames=4)
     items = [encoder.preprocess(video(length, seed=length)) for length in (1, 3, 9)]
