@@ -55,10 +55,21 @@ def _path(files: Files, names: tuple[str, ...]) -> str | list[str]:
     try:
         return str(find_video(files, *names))
     except FileNotFoundError:
-        frames = [path for name in names for path in files.matching(f"{name}/*") if path.suffix.lower() in _PICTURES]
-        if not frames:
+        found = (_frames(files, name) for name in names)
+        frames = next((one for one in found if one), None)
+        if frames is None:
             raise
-        return [str(path) for path in sorted(frames, key=lambda path: (len(path.name), path.name))]
+        return frames
+
+
+def _frames(files: Files, name: str) -> list[str]:
+    """Return the pictures in a folder in the order of their numbers."""
+    pictures = [path for path in files.matching(f"{name}/*") if path.suffix.lower() in _PICTURES]
+    folders = [*dict.fromkeys(path.parent for path in pictures)]
+    if len(folders) > 1:
+        listed = ", ".join(str(folder.relative_to(files.folder)) for folder in folders[:3])
+        raise ValueError(f"the frames {name} are there {len(folders)} times in {files.folder}: {listed}")
+    return [str(path) for path in sorted(pictures, key=lambda path: (len(path.name), path.name))]
 
 
 def _patterns(name: str, endings: tuple[str, ...]) -> list[str]:

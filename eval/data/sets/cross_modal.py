@@ -9,7 +9,7 @@ import numpy as np
 from eval.data.benchmark import Benchmark, Layout, Record, Row, Split
 from eval.data.files import Files
 from eval.data.lettered import LETTERS, plain_options
-from eval.data.rows import Part, text_of, value_of
+from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.tables import json_lines, json_list
 from eval.data.videos import sound_part, video_part
 from omni.media.item import shorten
@@ -151,7 +151,7 @@ def _xmod_row(record: Record, files: Files) -> Row:
         raise ValueError(f"the right answer {right!r} is none of {', '.join(options)}")
     return {
         "id": record["id"],
-        "messages": [{"role": "user", "content": content}],
+        "messages": [{"role": "user", "content": joined(content)}],
         "meta": {
             "options": named,
             "answer": named[[*options].index(right)],

@@ -8,7 +8,7 @@ from eval.data.benchmark import Benchmark, Hub, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import hub_layout, part_of
 from eval.data.lettered import LETTERS, choice_row, plain_options, right_index
-from eval.data.rows import Part, text_of, value_of
+from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.videos import sound_part, video_part
 from omni.media.item import shorten
 
@@ -45,7 +45,7 @@ def _odyssey_row(record: Record, files: Files) -> Row:
     media_options = not all(plain) or len({*plain}) < len(plain)
     return {
         "id": str(value_of(record, "question_id")),
-        "messages": [{"role": "user", "content": content}],
+        "messages": [{"role": "user", "content": joined(content)}],
         "meta": {
             "options": [*LETTERS[: len(options)]] if media_options else plain,
             "answer": LETTERS[index] if media_options else plain[index],
@@ -63,7 +63,7 @@ def _filled(text: str, record: Record, files: Files) -> list[Part]:
         parts.append(_tagged(tag[1], int(tag[2]), record, files))
         position = tag.end()
     parts.append(_text(text[position:]))
-    return [part for part in parts if part.get("text") != ""]
+    return parts
 
 
 def _tagged(kind: str, number: int, record: Record, files: Files) -> Part:
