@@ -39,6 +39,17 @@ def question_row(id: Any, media: Sequence[Part], question: str = "", **meta: Any
     return {**own, "messages": [{"role": "user", "content": [*media, *text]}], "meta": meta}
 
 
+def joined(content: Sequence[Part]) -> list[Part]:
+    """Return the parts of a turn with neighbouring texts as one, and without empty ones."""
+    found: list[Part] = []
+    for part in content:
+        if part["type"] == "text" and found and found[-1]["type"] == "text":
+            found[-1] = {"type": "text", "text": found[-1]["text"] + part["text"]}
+        elif part["type"] != "text" or part["text"]:
+            found.append(part)
+    return found
+
+
 def text_of(record: Record, key: str) -> str:
     """Return the text under a key of a record.
 

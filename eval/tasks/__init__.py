@@ -4,6 +4,8 @@ from pathlib import Path
 
 from eval.task import Task
 from eval.tasks import (
+    audio_visual,
+    cross_modal,
     image,
     imagenet,
     joint,
@@ -16,13 +18,27 @@ from eval.tasks import (
     speech,
     three_d,
     video,
+    video_captions,
+    video_choice,
+    video_qa,
     vqa,
 )
 from omni.config.user_modules import load_file, load_module
 
 _STARTER = (image, sound, speech, video, three_d, joint, reasoning)  # on data that omni fetches
-# on official files of benchmarks
-_OFFICIAL = (vqa, picture_questions, picture_captions, picture_choice, picture_yes_no, imagenet)
+_OFFICIAL = (  # on official files of benchmarks
+    vqa,
+    picture_questions,
+    picture_captions,
+    picture_choice,
+    picture_yes_no,
+    imagenet,
+    video_captions,
+    video_qa,
+    video_choice,
+    audio_visual,
+    cross_modal,
+)
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
 TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in _OFFICIAL for task in module.TASKS}
 

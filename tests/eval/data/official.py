@@ -14,9 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from eval.data.checking import Found, check_split
+from eval.run.plan import Plan
+from eval.run.planning import plan_task
 from eval.run.results import TaskResult
 from eval.run.runner import evaluate
 from eval.task import Generate, Task
+from eval.tasks import TASKS
 from omni.config import LLMConfig, ModalityConfig, ModelConfig, from_dict
 from omni.encoders.base import Encoder, Features
 from omni.media.depth import load_depth
@@ -28,7 +31,7 @@ from omni.media.mesh import load_points
 from omni.media.sound import load_sound
 from omni.media.thermal import load_thermal
 from omni.model import OmniModel, build_model
-from tests.tiny import MLP
+from tests.tiny import MLP, tiny_llm_dir
 
 
 def _decoded(media: Media) -> np.ndarray:
@@ -166,3 +169,38 @@ def parquet(path: Path, columns: Mapping[str, list[Any]], features: Mapping[str,
         table = table.cast_column(name, feature)
     table.to_parquet(str(path))
     return path
+
+
+def plan_of(name: str, folder: Path) -> Plan:
+    """What a shipped task asks of official files, without a model."""
+    return plan_task(TASKS[name].changed(folder=str(folder)), limit=None, seed=0)
+
+
+def asked(plan: Plan) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Id, question and right answers of the items of a plan."""
+    return [(item.id, item.prompt, item.references) for item in plan.items]
+
+
+def named(plan: Plan) -> dict[str, str]:
+    """The items that cannot be used, by id, with the reasons."""
+    return {item.id: item.reason for item in plan.bad}
+
+
+def large_decoding_model(folder: Path, *modalities: str) -> OmniModel:
+    """A tiny model that decodes real media, with a context for long questions."""
+    return decoding_model(tiny_llm_dir(folder, context=4096), *modalities)
+
+
+def mirror(folder: Path, config: str, split: str, columns: Mapping[str, list[Any]]) -> Path:
+    """A copy of a hub's data set with one configuration, as its description (README.md) says."""
+    parquet(folder / config / f"{split}-00000-of-00001.parquet", columns)
+    files = f"  data_files:\n  - split: {split}\n    path: {config}/{split}-*\n"
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: {config}\n{files}---\n", encoding="utf-8")
+    return folder
+
+
+def briefly(task: Task) -> Task:
+    """The same task with answers of few tokens, for speed."""
+    kind = task.kind
+    assert isinstance(kind, Generate)
+    return task.changed(kind=replace(kind, settings={"max_new_tokens": 2}))

@@ -1,0 +1,109 @@
+"""Questions with options: the options as texts without letters, and the right one however the file names it."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eval.data.benchmark import Row
+from eval.data.rows import Part, question_row
+from omni.media.item import shorten
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MARK = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]\s*")
+_LETTER = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]*\s*")
+
+
+def choice_row(id: Any, content: Sequence[Part], question: str, options: Any, right: Any, **meta: Any) -> Row:
+    """Return a conversation of one turn whose row has `options`, and the text of the right one as `answer`.
+
+    Args:
+        id: the item's.
+        content: parts before the question.
+        question: what is asked, without the options.
+        options: a list of texts, or one that is written as JSON or Python; marks such as `A.` or `(a)` go where all
+            have theirs in order.
+        right: the number of the right one from 0 on, its text, or its letter, whichever is one of them.
+        meta: what else the item has.
+
+    Raises:
+        ValueError: the options are no list of at least two texts, or the right one is none of them.
+    """
+    texts = plain_options(options)
+    index = right_index(right, texts)
+    return question_row(id, content, question, options=texts, answer=texts[index], **meta)
+
+
+def plain_options(value: Any) -> list[str]:
+    """Return options as texts without the marks that count them.
+
+    Raises:
+        ValueError: they are no list of at least two texts, or one is empty.
+    """
+    found = written_list(value) if isinstance(value, str) else value
+    if isinstance(found, str | bytes | Mapping) or not isinstance(found, Sequence) or len(found) < 2:
+        raise ValueError(f"the options must be a list of at least two texts; got {shorten(value)}")
+    if not all(isinstance(one, str | int | float) and str(one).strip() for one in found):
+        raise ValueError(f"an option is no text or empty in {shorten(value)}")
+    texts = [str(one).strip() for one in found]
+    marks = [_MARK.match(text) for text in texts]
+    if [mark[1].upper() if mark else "" for mark in marks] != [*LETTERS[: len(texts)]]:
+        return texts
+    plain = [text[mark.end() :] for text, mark in zip(texts, marks, strict=True) if mark]
+    return plain if all(plain) else texts
+
+
+def right_index(right: Any, options: Sequence[str]) -> int:
+    """Return the index of the right option, which is named by number from 0 on, text, letter, or letter and text.
+
+    A text goes before a letter, so that `a` among `c, a, b` is the second option.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if isinstance(right, int) and not isinstance(right, bool) and 0 <= right < len(options):
+        return right
+    said = right.strip() if isinstance(right, str) else ""
+    mark = _MARK.match(said)
+    for text in (said, said[mark.end() :] if mark else ""):
+        if text in options:
+            return list(options).index(text)
+    letter = _LETTER.fullmatch(said)
+    index = LETTERS.index(letter[1].upper()) if letter else len(options)
+    if index >= len(options):
+        raise ValueError(f"the right answer {shorten(right)} is none of the options {shorten([*options])}")
+    return index
+
+
+def options_in(question: str) -> tuple[str, list[str]]:
+    """Return a question without the options on its last lines (`A. up`, `(b) down`), and these.
+
+    Raises:
+        ValueError: it lists none.
+    """
+    lines = question.strip().split("\n")
+    first = next((number for number, line in enumerate(lines) if _letter_of(line) == "A"), len(lines))
+    options = [line.strip() for line in lines[first:] if line.strip()]
+    if len(options) < 2 or [_letter_of(line) for line in options] != [*LETTERS[: len(options)]]:
+        raise ValueError(f"lists no options on lines of their own: {shorten(question)}")
+    return "\n".join(lines[:first]).strip(), plain_options(options)
+
+
+def _letter_of(line: str) -> str:
+    mark = _MARK.match(line)
+    return mark[1].upper() if mark else ""
+
+
+def written_list(text: str) -> Any:
+    """Return what a text holds as JSON or as a Python literal, as tables keep lists.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            continue
+    raise ValueError(f"expected a list, written as JSON or Python; got the text {shorten(text)}")

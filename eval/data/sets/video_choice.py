@@ -1,0 +1,255 @@
+"""Multiple-choice questions about videos: Video-MME, EgoSchema, Perception Test and TempCompass."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
+from eval.data.files import Files
+from eval.data.hub import HubRecords, hub_layout
+from eval.data.lettered import choice_row, options_in
+from eval.data.rows import question_row, text_of, value_of
+from eval.data.tables import json_list, read_json
+from eval.data.videos import video_part
+from omni.media.item import shorten
+
+VIDEO_MME = Hub("lmms-eval/Video-MME", "test")
+VIDEO_MME_COLUMNS = ("videoID", "question_id", "question", "options", "answer", "duration")
+
+
+def _video_mme_row(record: Record, files: Files) -> Row:
+    video = text_of(record, "videoID")
+    kept = {key: record.get(key) for key in ("duration", "domain", "sub_category", "task_type")}
+    return choice_row(
+        value_of(record, "question_id"),
+        [video_part(files, video)],
+        text_of(record, "question"),
+        value_of(record, "options"),
+        text_of(record, "answer"),
+        **kept,
+    )
+
+
+def _with_subtitles(record: Record, files: Files) -> Row:
+    row = _video_mme_row(record, files)
+    name = f"{text_of(record, 'videoID')}.srt"
+    # 744 of the 900 videos have some; the others are asked in these words too
+    subtitles = subtitles_of(files.find(name).read_text(encoding="utf-8-sig")) if files.matching(name) else ""
+    return {**row, "meta": {**row["meta"], "subtitles": subtitles or "No subtitles available"}}
+
+
+def subtitles_of(text: str) -> str:
+    """Return the lines that a SubRip file (.srt) shows, without numbers, times and mark-up."""
+    shown = []
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip()):
+        lines = block.split("\n")
+        time = next((number for number, line in enumerate(lines) if "-->" in line), -1)
+        shown += [re.sub(r"<[^>]*>|\{\\[^}]*\}", "", line).strip() for line in lines[time + 1 :]]
+    return "\n".join(line for line in shown if line)
+
+
+def _read_egoschema(files: Files) -> Sequence[Record]:
+    """Return the questions whose answers are public, in the order of the questions."""
+    path = files.find("subset_answers.json")
+    answers = read_json(path)
+    if not isinstance(answers, Mapping):
+        raise ValueError(f"{path} must hold an object of answers by id, got {shorten(answers)}")
+    questions = json_list(files.find("questions.json"))
+    asked = {question.get("q_uid") for question in questions}
+    unknown = next((one for one in answers if one not in asked), None)
+    if unknown is not None:
+        raise ValueError(f"{path} answers {unknown!r}, which questions.json does not ask")
+    return [{**one, "answer": answers[one["q_uid"]]} for one in questions if one.get("q_uid") in answers]
+
+
+def _egoschema_row(record: Record, files: Files) -> Row:
+    video = text_of(record, "q_uid")
+    options = [text_of(record, f"option {number}") for number in range(5)]
+    right = value_of(record, "answer")
+    return choice_row(video, [video_part(files, video)], text_of(record, "question"), options, right)
+
+
+def _mirrored_egoschema_row(record: Record, files: Files) -> Row:
+    video = text_of(record, "video_idx")
+    answer = value_of(record, "answer")
+    right = int(answer) if isinstance(answer, str) and answer.strip().isdecimal() else answer
+    options = value_of(record, "option")
+    return choice_row(video, [video_part(files, video)], text_of(record, "question"), options, right)
+
+
+PERCEPTION = ("mc_question_valid.json", "all_valid.json")
+
+
+def _read_perception(files: Files) -> Sequence[Record]:
+    path = files.find(*PERCEPTION)
+    videos = read_json(path)
+    if not isinstance(videos, Mapping) or not all(isinstance(one, Mapping) for one in videos.values()):
+        raise ValueError(f"{path} must hold an object of objects by video, got {shorten(videos)}")
+    found = []
+    for video, content in videos.items():
+        questions = content.get("mc_question") or []
+        if not isinstance(questions, list) or not all(isinstance(one, Mapping) for one in questions):
+            raise ValueError(f"{path}: 'mc_question' of {video!r} must be a list of objects")
+        found += [{**one, "video_name": video, "question_id": one.get("id")} for one in questions]
+    return found
+
+
+def _perception_row(record: Record, files: Files) -> Row:
+    video = text_of(record, "video_name")
+    answer = value_of(record, "answer_id")
+    kept = {key: record.get(key) for key in ("area", "reasoning", "tag")}
+    return choice_row(
+        f"{video}_{value_of(record, 'question_id')}",
+        [video_part(files, video)],
+        text_of(record, "question"),
+        value_of(record, "options"),
+        int(answer) if isinstance(answer, str) and answer.strip().isdecimal() else answer,
+        **kept,
+    )
+
+
+def _read_tempcompass(*names: str) -> Callable[[Files], Sequence[Record]]:
+    """Return a reader of `{video: {dimension: [{question, answer}]}}`."""
+
+    def read(files: Files) -> Sequence[Record]:
+        path = files.find(*names)
+        videos = read_json(path)
+        if not isinstance(videos, Mapping) or not all(isinstance(one, Mapping) for one in videos.values()):
+            raise ValueError(f"{path} must hold an object of objects by video, got {shorten(videos)}")
+        found: list[dict[str, Any]] = []
+        for video, dimensions in videos.items():
+            for dimension, questions in dimensions.items():
+                if not isinstance(questions, list) or not all(isinstance(one, Mapping) for one in questions):
+                    raise ValueError(f"{path}: {dimension!r} of {video!r} must be a list of objects")
+                found += [
+                    {**one, "id": f"{video}_{dimension}_{number}", "video_id": video, "dim": dimension}
+                    for number, one in enumerate(questions)
+                ]
+        return found
+
+    return read
+
+
+def _tempcompass_choice(record: Record, files: Files) -> Row:
+    question, options = options_in(text_of(record, "question"))
+    return _tempcompass_row(record, files, question, options)
+
+
+def _tempcompass_captions(record: Record, files: Files) -> Row:
+    """Return a choice between captions, which stand on lines such as `Caption A: ...` or `Option 1: ...`."""
+    question, *lines = (line for line in text_of(record, "question").strip().split("\n") if line.strip())
+    captions = [line.partition(": ")[2].strip() for line in lines]
+    answer = text_of(record, "answer")
+    marks = [line.partition(":")[0].strip() for line in lines]
+    right: Any = marks.index(answer.partition(":")[0].strip()) if answer.partition(":")[0].strip() in marks else answer
+    return _tempcompass_row({**record, "answer": right}, files, question, captions)
+
+
+def _tempcompass_row(record: Record, files: Files, question: str, options: Sequence[str]) -> Row:
+    video = [video_part(files, text_of(record, "video_id"))]
+    return choice_row(_tempcompass_id(record), video, question, options, value_of(record, "answer"), dim=record["dim"])
+
+
+def _tempcompass_yes_no(record: Record, files: Files) -> Row:
+    video = [video_part(files, text_of(record, "video_id"))]
+    answer = text_of(record, "answer").strip().lower()
+    if answer not in ("yes", "no"):
+        raise ValueError(f"the right answer must be yes or no; got {shorten(answer)}")
+    return question_row(_tempcompass_id(record), video, text_of(record, "question"), answer=answer, dim=record["dim"])
+
+
+def _tempcompass_id(record: Record) -> str | None:
+    return (
+        record.get("id") or f"{record.get('video_id')}_{record.get('dim')}_{record.get('question')}_{record['answer']}"
+    )
+
+
+def _tempcompass_split(name: str, number: int, row: Callable[[Record, Files], Row]) -> Split:
+    names = tuple(f"{name.replace('-', mark)}.json" for mark in ("-", "_"))
+    hub = Hub("lmms-eval/TempCompass", "test", name.replace("-", "_") if name != "multi-choice" else name)
+    columns = ("video_id", "question", "answer", "dim")
+    return Split((Layout("official", (names,), _read_tempcompass(*names), row), hub_layout(hub, columns, row)), number)
+
+
+def _read_video_mme(files: Files) -> Sequence[Record]:
+    return HubRecords(files, VIDEO_MME, VIDEO_MME_COLUMNS)
+
+
+BENCHMARKS = (
+    Benchmark(
+        name="video-mme",
+        title="Video-MME (Fu et al. 2024, arXiv:2405.21075)",
+        homepage="https://video-mme.github.io",
+        licence="for academic research only; videos of YouTube",
+        get="the table of questions (parquet), the videos ID.mp4 and, for the split with subtitles, the files ID.srt",
+        splits={
+            "test": Split((hub_layout(VIDEO_MME, VIDEO_MME_COLUMNS, _video_mme_row),), 2_700),
+            "test-subtitles": Split(
+                (
+                    Layout(
+                        "mirrored table",
+                        (("*.parquet", "*.arrow"), "*.srt"),
+                        _read_video_mme,
+                        _with_subtitles,
+                        VIDEO_MME,
+                    ),
+                ),
+                2_700,
+                "videos without a file of subtitles are asked with the words that there are none",
+            ),
+        },
+    ),
+    Benchmark(
+        name="egoschema",
+        title="EgoSchema (Mangalam et al. 2023, arXiv:2308.09126)",
+        homepage="https://github.com/egoschema/EgoSchema",
+        licence="annotations MIT; videos of Ego4D under its own licence",
+        get="questions.json and subset_answers.json, and the videos ID.mp4",
+        splits={
+            "subset": Split(
+                (
+                    Layout("official", ("questions.json", "subset_answers.json"), _read_egoschema, _egoschema_row),
+                    hub_layout(
+                        Hub("lmms-eval/egoschema", "test", "Subset"),
+                        ("video_idx", "question", "option", "answer"),
+                        _mirrored_egoschema_row,
+                    ),
+                ),
+                500,
+                "the answers to the other 4,531 of 5,031 questions are not public",
+            )
+        },
+    ),
+    Benchmark(
+        name="perception-test",
+        title="Perception Test (Patraucean et al. 2023, arXiv:2305.13786)",
+        homepage="https://github.com/google-deepmind/perception_test",
+        licence="CC BY 4.0",
+        get="the annotations of multiple-choice questions, validation (mc_question_valid.json), and the videos",
+        splits={
+            "val": Split(
+                (
+                    Layout("official", (PERCEPTION,), _read_perception, _perception_row),
+                    hub_layout(
+                        Hub("lmms-eval/PerceptionTest_Val", "validation", "mc_question_val"),
+                        ("video_name", "question", "options", "answer_id", "question_id"),
+                        _perception_row,
+                    ),
+                ),
+                19_140,
+            )
+        },
+    ),
+    Benchmark(
+        name="tempcompass",
+        title="TempCompass (Liu et al. 2024, arXiv:2403.00476)",
+        homepage="https://github.com/llyx97/TempCompass",
+        licence="see the homepage; videos of stock sites",
+        get="questions/multi-choice.json, yes_no.json and caption_matching.json, and the videos",
+        splits={
+            "multi-choice": _tempcompass_split("multi-choice", 1_580, _tempcompass_choice),
+            "yes-no": _tempcompass_split("yes-no", 2_453, _tempcompass_yes_no),
+            "caption-matching": _tempcompass_split("caption-matching", 1_503, _tempcompass_captions),
+        },
+    ),
+)

@@ -1,0 +1,56 @@
+"""Multiple choice from one declaration, in two ways: the model writes a letter, or the likeliest option counts."""
+
+from typing import Any
+
+from eval.task import Choose, Generate, Task
+
+LETTER = "\nAnswer with the option's letter from the given choices directly."
+PLAIN = "Question: {question}\n{options}\nAnswer:"
+PLAIN_UNLISTED = "Question: {question} Answer:"
+NO_PROBE = "options are each item's own, there are no classes to probe for"
+
+
+def written_choice(name: str, description: str, *, max_new_tokens: int = 16, **values: Any) -> Task:
+    """Return the task in which the model writes, and the option that its answer names is read out of it.
+
+    Args:
+        name: the task's name.
+        description: one line for people.
+        max_new_tokens: the most tokens of an answer.
+        values: the task's other fields. The rows have their `options`, and the text of the right one as `answer`.
+    """
+    usual = {"version": 1, "target": "meta:answer", "clusters": ("media",), "no_probe": NO_PROBE, "plain_prompt": PLAIN}
+    kind = Generate({"max_new_tokens": max_new_tokens}, candidates="meta:options")
+    return Task(name=name, description=description, kind=kind, scorer="multiple-choice-v1", **usual | values)
+
+
+def likeliest_choice(written: Task, *, prompt: str | None = "{question}") -> Task:
+    """Return the task in which the option with the largest mean log-likelihood of a token counts.
+
+    That is how lmms-eval's tasks `..._mcppl` choose.
+
+    Args:
+        written: the same questions with a written answer.
+        prompt: how they are asked, by default without a list of the options; None = as the rows have them.
+    """
+    return Task(
+        name=f"{written.name}-likelihood",
+        version=1,
+        description=f"{written.description} The likeliest option counts.",
+        data=written.data,
+        modalities=written.modalities,
+        optional=written.optional,
+        prompt=prompt,
+        plain_prompt=None if prompt is None else PLAIN_UNLISTED,
+        kind=Choose("meta:options"),
+        scorer="choice-mean-v1",
+        target=written.target,
+        clusters=written.clusters,
+        no_probe=written.no_probe,
+    )
+
+
+def both_choices(name: str, description: str, **values: Any) -> tuple[Task, Task]:
+    """Return the task with a written answer, and that with the likeliest option; see `written_choice`."""
+    written = written_choice(name, description, **values)
+    return written, likeliest_choice(written)
