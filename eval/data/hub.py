@@ -11,8 +11,14 @@ from omni.readers.huggingface_table import label_names, open_table
 class HubRecords(Sequence[Record]):
     """The rows of a table, read when asked for; the number of a class (ClassLabel) is its name."""
 
-    def __init__(self, files: Files, hub: Hub, columns: Sequence[str]) -> None:
+    def __init__(self, files: Files, hub: Hub, columns: Sequence[str], classes: str | None = None) -> None:
         """Open the table.
+
+        Args:
+            files: of the folder that holds it.
+            hub: which split it is.
+            columns: those that must be there.
+            classes: the column of classes, whose names every record then has as a list under `classes`.
 
         Raises:
             ValueError: it cannot be opened, or has no such column.
@@ -25,6 +31,10 @@ class HubRecords(Sequence[Record]):
             raise ValueError(f"{files.folder}, split {hub.split!r}, has no column {missing[0]!r}; found {found}")
         names = {column: label_names(self._table, column) for column in self._table.column_names}
         self._names = {column: found for column, found in names.items() if found}
+        self._classes = None if classes is None else self._names.get(classes) or sorted(self._distinct(classes))
+
+    def _distinct(self, column: str) -> set[str]:
+        return {str(value) for value in self._table.unique(column) if value is not None}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -43,20 +53,25 @@ class HubRecords(Sequence[Record]):
         for column, names in self._names.items():
             if isinstance(row[column], int) and 0 <= row[column] < len(names):
                 row[column] = names[row[column]]
-        return row
+        return row if self._classes is None else {**row, "classes": self._classes}
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
 
 
-def hub_layout(hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row]) -> Layout:
+def hub_layout(
+    hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row], *, classes: str | None = None
+) -> Layout:
     """Return the layout of a mirrored table with these columns (others may be there).
 
     `row` takes a record whose pictures and sounds are `{"bytes": ..., "path": ...}`; `part_of` makes parts of them.
+    `classes`: see `HubRecords`.
     """
-    return Layout(
-        "mirrored table", (("*.parquet", "*.arrow"),), lambda files: HubRecords(files, hub, columns), row, hub
-    )
+
+    def read(files: Files) -> HubRecords:
+        return HubRecords(files, hub, columns, classes)
+
+    return Layout("mirrored table", (("*.parquet", "*.arrow"),), read, row, hub)
 
 
 def part_of(modality: str, value: Any, files: Files) -> dict[str, Any]:

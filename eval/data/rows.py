@@ -29,13 +29,14 @@ def question_row(id: Any, media: Sequence[Part], question: str = "", **meta: Any
     """Return a conversation of one turn: media, then the question.
 
     Args:
-        id: the item's, a text or a number; unique in its split.
+        id: the item's, a text or a number; unique in its split. None = there is none, and its place names it.
         media: parts, in their order.
         question: what is asked; empty where a task's prompt says it.
         meta: what else the item has: its right answers, options, label, `group`, ...
     """
     text = [{"type": "text", "text": question}] if question else []
-    return {"id": str(id), "messages": [{"role": "user", "content": [*media, *text]}], "meta": meta}
+    own = {} if id is None else {"id": str(id)}
+    return {**own, "messages": [{"role": "user", "content": [*media, *text]}], "meta": meta}
 
 
 def text_of(record: Record, key: str) -> str:

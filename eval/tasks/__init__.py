@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from eval.task import Task
-from eval.tasks import image, joint, sound, speech, three_d, video, vqa
+from eval.tasks import image, joint, sensor_benchmarks, sound, sound_benchmarks, speech, three_d, video, vqa
 from omni.config.user_modules import load_file, load_module
 
 _STARTER = (image, sound, speech, video, three_d, joint)  # on data that omni fetches
-_OFFICIAL = (vqa,)  # on official files of benchmarks
+_OFFICIAL = (vqa, sound_benchmarks, sensor_benchmarks)  # on official files of benchmarks
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
 TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in _OFFICIAL for task in module.TASKS}
 
