@@ -3,7 +3,7 @@
 from eval.data.labels import readable
 from eval.data.sets.depth_thermal import NYU_SCENES, SUN_SCENES
 from eval.data.sets.three_d import MODELNET_40, SCAN_OBJECT_NN
-from eval.tasks.zero_shot import INSTRUCTBLIP_CAPTION, captions, classes
+from eval.tasks.benchmark_tasks import INSTRUCTBLIP_CAPTION, captions, classes
 
 _OBJECT = "What is this object?"
 _AN_OBJECT = "a 3d model of a {answer}"

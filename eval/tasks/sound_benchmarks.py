@@ -2,7 +2,7 @@
 
 from eval.data.labels import readable
 from eval.data.sets.sound_classes import ESC_50, URBAN_SOUND
-from eval.tasks.zero_shot import INSTRUCTBLIP_ANSWER, INSTRUCTBLIP_CAPTION, answers, captions, choices, classes
+from eval.tasks.benchmark_tasks import INSTRUCTBLIP_ANSWER, INSTRUCTBLIP_CAPTION, answers, captions, choices, classes
 
 _SOUND = "What is this sound?"
 _A_SOUND = "This is a sound of {answer}."  # the template of MTEB's zero-shot tasks

@@ -2,8 +2,10 @@
 
 from eval.data.benchmark import Benchmark
 from eval.data.sets import (
+    clotho_aqa,
     depth_thermal,
     ego4d,
+    objaverse,
     sound_captions,
     sound_classes,
     sound_questions,
@@ -12,5 +14,16 @@ from eval.data.sets import (
     vqa,
 )
 
-_MODULES = (vqa, sound_classes, sound_captions, sound_questions, speech, three_d, depth_thermal, ego4d)
+_MODULES = (
+    vqa,
+    sound_classes,
+    sound_captions,
+    clotho_aqa,
+    sound_questions,
+    speech,
+    three_d,
+    objaverse,
+    depth_thermal,
+    ego4d,
+)
 BENCHMARKS: dict[str, Benchmark] = {one.name: one for module in _MODULES for one in module.BENCHMARKS}

@@ -187,8 +187,8 @@ BENCHMARKS = (
         splits={
             "test": _split(
                 "test",
-                "videos with one scenario that are val or test in a benchmark of Ego4D; ImageBind's own split is not published, "
-                "so figures only come near its own",
+                "videos with one scenario that are val or test in a benchmark of Ego4D; ImageBind's own split is not "
+                "published, so figures only come near its own",
             ),
             "all": _split(None, "all videos with one scenario and a recording"),
         },

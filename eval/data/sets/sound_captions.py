@@ -17,7 +17,8 @@ def _read_audiocaps(files: Files) -> Sequence[Record]:
     """Return the clips in their order, each with the captions of all its rows."""
     found: dict[tuple[str, str], dict] = {}
     for record in csv_records(files.find("dataset/test.csv", "test.csv"), ("youtube_id", "start_time", "caption")):
-        clip = found.setdefault((record["youtube_id"], record["start_time"]), {**record, "captions": []})
+        key = record["youtube_id"].strip(), record["start_time"].strip()
+        clip = found.setdefault(key, {**record, "id": "_".join(key), "captions": []})
         clip["captions"].append(record["caption"].strip())
     return [*found.values()]
 
@@ -27,7 +28,7 @@ def _audiocaps_row(record: Record, files: Files) -> Row:
     if not captions:
         raise ValueError("has no caption")
     video, start = _clip(record)
-    return question_row(f"{video}_{start:g}", [_sound(video, start, files)], captions=captions)
+    return question_row(record["id"], [_sound(video, start, files)], captions=captions)
 
 
 def _read_audiocaps_questions(files: Files) -> Sequence[Record]:

@@ -54,16 +54,17 @@ def _read_vggsound(files: Files) -> Sequence[Record]:
     """Return the clips of the test split, each with the names of all classes, which the whole file has."""
     records = csv_records(files.find("vggsound.csv"), VGGSOUND_COLUMNS, header=False)
     classes = sorted({record["label"].strip() for record in records})
-    return [{**record, "classes": classes} for record in records if record["split"].strip() == "test"]
+    return [
+        {"id": f"{record['youtube_id']}_{record['start_seconds']}", **record, "classes": classes}
+        for record in records
+        if record["split"].strip() == "test"
+    ]
 
 
 def _vggsound_row(record: Record, files: Files) -> Row:
     video, start = text_of(record, "youtube_id"), _seconds(record, "start_seconds")
-    names = [f"{video}_{int(start):06d}", *clip_names(video, start, start + _CLIP_SECONDS)]
-    parts = _parts(files, [*dict.fromkeys(names)], start, start + _CLIP_SECONDS)
-    return question_row(
-        f"{video}_{int(start):06d}", parts, label=text_of(record, "label").strip(), options=record["classes"]
-    )
+    parts = _parts(files, clip_names(video, start, start + _CLIP_SECONDS), start, start + _CLIP_SECONDS)
+    return question_row(record["id"], parts, label=text_of(record, "label").strip(), options=record["classes"])
 
 
 def _mirrored_vggsound_row(record: Record, files: Files) -> Row:
