@@ -14,7 +14,9 @@ from eval.tasks import (
     picture_questions,
     picture_yes_no,
     reasoning,
+    sensor_benchmarks,
     sound,
+    sound_benchmarks,
     speech,
     three_d,
     video,
@@ -38,6 +40,8 @@ _OFFICIAL = (  # on official files of benchmarks
     video_choice,
     audio_visual,
     cross_modal,
+    sound_benchmarks,
+    sensor_benchmarks,
 )
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
 TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in _OFFICIAL for task in module.TASKS}
