@@ -41,7 +41,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
-    gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    gaps = {**plan.not_computed, **missing, **collected.not_computed, **scores[OWN].not_computed}
     return TaskResult(
         name=plan.task.name,
         version=plan.task.version,

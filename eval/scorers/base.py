@@ -35,11 +35,13 @@ class Scores:
         items: one for each answer, in their order; empty where the metric has no value for a single item (BLEU).
         headline: the metric that is compared with the primary one of other conditions, if the primary metric has no
             meaning in this condition; None = the primary metric.
+        not_computed: further metrics that could not be computed -> why, and what to install.
     """
 
     estimates: Mapping[str, Estimate]
     items: Sequence[ItemScore] = field(default_factory=tuple)
     headline: str | None = None
+    not_computed: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """Find a scorer by its name, or by the class path of a user's own."""
 
 from eval.scorers.base import Scorer, label_of
+from eval.scorers.captions import CAPTION_COCO
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.groups import CIRCULAR, PAIRS
@@ -15,6 +16,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     *(ChoiceScorer(normalization) for normalization in NORMALIZATIONS),
     MatchScorer(),
     CAPTION_CIDER_D,
+    CAPTION_COCO,
     EXACT_MATCH,
     VQA_ACCURACY,
     REFUSAL,
