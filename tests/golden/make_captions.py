@@ -24,26 +24,28 @@ CHARACTERS = HERE.parents[1] / "eval/metrics/penn_treebank/characters.txt"
 NUM_TEXTS, NUM_ITEMS = 3000, 400
 
 WORDS = """
-man woman boy girl child people dog cat horse bird cow sheep elephant bear zebra giraffe train bus car truck boat plane
-bike motorcycle street road field beach ocean river mountain tree grass flower table chair bench couch bed kitchen room
-bathroom window door wall plate bowl cup glass bottle knife fork spoon cake pizza sandwich banana apple orange carrot
-broccoli phone laptop keyboard book clock vase umbrella tie suitcase frisbee skis snowboard ball kite bat glove surfboard
-racket red blue green yellow black white brown small large old young two three several many riding holding sitting standing
-walking running eating playing looking flying wearing talking next near under over with on in of at by while and or the an
-snow water sky sun rain music bell rings barks speaks loudly quietly softly engine wind birds chirp applause café naïve
-jalapeño Zürich crème São señor Ω 東京 Москва señorita éclair piñata façade 3D x-ray
-""".split()
+man woman boy girl child people dog cat horse bird cow sheep elephant bear zebra giraffe train bus car truck boat
+plane bike motorcycle street road field beach ocean river mountain tree grass flower table chair bench couch bed
+kitchen room bathroom window door wall plate bowl cup glass bottle knife fork spoon cake pizza sandwich banana apple
+orange carrot broccoli phone laptop keyboard book clock vase umbrella tie suitcase frisbee skis snowboard ball kite
+bat glove surfboard racket red blue green yellow black white brown small large old young two three several many
+riding holding sitting standing walking running eating playing looking flying wearing talking next near under over
+with on in of at by while and or the an snow water sky sun rain music bell rings barks speaks loudly quietly softly
+engine wind birds chirp applause café naïve jalapeño Zürich crème São señor Ω 東京 Москва señorita éclair piñata
+façade 3D x-ray
+"""
 ODD = """
-isn't aren't don't can't won't shouldn't they're it's he'll I'd we've there's man's dogs' o'clock rock'n'roll 'em 'til '90s
-'tis 'twas cannot Cannot gonna wanna gotta lemme gimme y'all ma'am O'Brien D'Angelo l'eau c'mon more'n ol' isn’t it’s
-T-shirt x-ray mother-in-law well-known 5-year-old close-up re-use co-op e-mail 2-for-1 3-d 7-eleven U.S.-based a-b_c a_b
-U.S. U.K. a.m. p.m. e.g. i.e. Mr. Mrs. Dr. St. Ave. Blvd. Inc. Co. Ltd. No. vs. etc. Jan. Sept. Fig. cm. ft. Ph.D. J. A.
-1 2 10 42 1980s 2010 1,000 1,000,000 3.5 .5 -5 +3 10:30 1/2 1/4 3/4 24/7 9/11 10/12/2010 1990-05-06 1st 2nd 5th 5pm 10:30pm
-$5 $5.50 US$10 £3 €20 5€ 50¢ 100% 5'10" 6'2 #1 #tag @user a@b.com foo.com www.foo.org http://foo.com/a?b=c AT&T R&B Q&A
-(555) 123-4567 555-1234 ½ ¼ ⅓ 1⁄2 × ÷ ° © ™ & &amp; &lt; &quot; <unk> <start> <b>bold</b> :) :-( ;) :D <3 ^_^ and/or w/ c/o
-"sign" 'stop' “quoted” ‘single’ ``tex'' (left) [right] {both} … ... .... -- --- – — ! !! ?! ?? ; : , . * ** + = ~ | \\ / _ __
-😀 ❤️ don‘t a`b Hawai'i 'n' C++ C# F# .net 1.5m 10x 4x4 end.The a.b.c X. 12 345 6789 B&W Ctrl+C A+ A- en·tre
-""".split()
+isn't aren't don't can't won't shouldn't they're it's he'll I'd we've there's man's dogs' o'clock rock'n'roll 'em
+'til '90s 'tis 'twas cannot Cannot gonna wanna gotta lemme gimme y'all ma'am O'Brien D'Angelo l'eau c'mon more'n ol'
+isn’t it’s T-shirt x-ray mother-in-law well-known 5-year-old close-up re-use co-op e-mail 2-for-1 3-d 7-eleven
+U.S.-based a-b_c a_b U.S. U.K. a.m. p.m. e.g. i.e. Mr. Mrs. Dr. St. Ave. Blvd. Inc. Co. Ltd. No. vs. etc. Jan. Sept.
+Fig. cm. ft. Ph.D. J. A. 1 2 10 42 1980s 2010 1,000 1,000,000 3.5 .5 -5 +3 10:30 1/2 1/4 3/4 24/7 9/11 10/12/2010
+1990-05-06 1st 2nd 5th 5pm 10:30pm $5 $5.50 US$10 £3 €20 5€ 50¢ 100% 5'10" 6'2 #1 #tag @user a@b.com foo.com
+www.foo.org http://foo.com/a?b=c AT&T R&B Q&A (555) 123-4567 555-1234 ½ ¼ ⅓ 1⁄2 × ÷ ° © ™ & &amp; &lt; &quot; <unk>
+<start> <b>bold</b> :) :-( ;) :D <3 ^_^ and/or w/ c/o "sign" 'stop' “quoted” ‘single’ ``tex'' (left) [right] {both}
+… ... .... -- --- – — ! !! ?! ?? ; : , . * ** + = ~ | \\ / _ __ 😀 ❤️ don‘t a`b Hawai'i 'n' C++ C# F# .net 1.5m 10x
+4x4 end.The a.b.c X. 12 345 6789 B&W Ctrl+C A+ A- en·tre
+"""
 JOINS = [
     *[" "] * 12,
     ", ",
@@ -70,12 +72,13 @@ JOINS = [
 def texts(number: int, seed: int) -> list[str]:
     """Return generated captions: most of them plain, some with odd words, odd punctuation or odd capitals."""
     draw = random.Random(seed)
+    plain_words, odd_words = WORDS.split(), ODD.split()
     found = ["", " ", ".", "a", "'s", "\xa0", "(", "A.", "the U.S."]
     while len(found) < number:
         odd = draw.choice([0.0, 0.05, 0.2, 0.5])
         pieces = []
         for _ in range(draw.randint(1, 14)):
-            word = draw.choice(ODD) if draw.random() < odd else draw.choice(WORDS)
+            word = draw.choice(odd_words) if draw.random() < odd else draw.choice(plain_words)
             joint = draw.choice(JOINS) if draw.random() < odd else " "
             pieces.append(word + joint)
         text = "".join(pieces).strip() + draw.choice([".", "", "", " .", "!", ""])

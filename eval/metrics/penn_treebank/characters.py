@@ -1,4 +1,4 @@
-"""The kinds of characters, as Stanford's tokenizer 3.4.1 tells them apart; measured by `tests/golden/make_captions.py`.
+"""The kinds of characters as Stanford's tokenizer 3.4.1 has them; made by `tests/golden/make_captions.py --characters`.
 
 A table, and not Python's own Unicode data, since the tool knows the Unicode of 2012: what it does not know falls out of
 a text, and so does everything beyond the first 65,536 code points, such as most emoji.

@@ -1,8 +1,8 @@
 r"""The rules of the Penn Treebank, written anew from what Stanford's tokenizer 3.4.1 does with probes.
 
 A rule is a pattern and what becomes of the text that it finds. Of all rules that fit at a place, the one that reads
-farthest wins, and of those the first. A pattern has a group `t`, the token; it may read on to what must follow, which is
-not part of the token but counts in how far it reads (the group `x`, or a lookahead that does not count).
+farthest wins, and of those the first. A pattern has a group `t`, the token; it may read on to what must follow, which
+is no part of the token but counts in how far it reads (the group `x`; a lookahead does not count).
 """
 
 import functools

@@ -8,9 +8,9 @@ Its habits, which published figures have, stay:
 - `isn't` is `is` and `n't`, `cannot` is `can` and `not`; `1 1/2` is one word, with a hard blank in it.
 - What the tool does not know falls out, such as most emoji.
 
-Two things differ, both between captions: there, the first word of the next caption decides whether a lone initial at the
-end of this one keeps its full stop; and a line break other than a line feed within a caption shifts all that follow.
-Here a caption stands for itself, and any line break is a blank.
+Two things differ, both between captions: there, the first word of the next caption decides whether a lone initial at
+the end of this one keeps its full stop; and a line break other than a line feed within a caption shifts all that
+follow. Here a caption stands for itself, and any line break is a blank.
 """
 
 import functools

@@ -59,7 +59,7 @@ def test_meteor_is_that_of_the_package_or_says_what_to_install(scores: Any) -> N
 
 def test_meteor_without_java_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ValueError, match="`java`.*default-jre-headless"), Meteor():
+    with pytest.raises(ValueError, match=r"`java`.*default-jre-headless"), Meteor():
         pass
 
 
