@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from eval.report.charts import Bar, bar_chart, curve_chart
+from eval.report.confusion import confused_pairs, confusion_map
 from eval.report.media import Embedder
 from eval.report.sections import (
     AnswerSection,
@@ -90,6 +91,8 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "header": ["condition", *(metric.replace("_", " ") for metric in metrics)],
         "rows": rows,
         "headline": headline(task),
+        "confusion": None if task.confusion is None else confusion_map(task.confusion),
+        "confused": [] if task.confusion is None else confused_pairs(task.confusion),
         "facts": _facts(task),
         "warning": bad_items_warning(task),
         "items": [_item_view(item, embedder) for item in shown],

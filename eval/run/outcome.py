@@ -59,6 +59,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         num_rows=plan.num_rows,
         bad=bad,
         items=_item_answers(answered[OWN], scores[OWN]),
+        confusion=scores[OWN].confusion,
         settings={**plan.settings, "probe": probe.description} if probe.estimate else dict(plan.settings),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from eval.items.item import Item
+from eval.metrics.confusion import Confusion
 from eval.scorers.answers import Answer
 from eval.statistics.intervals import Estimate, mean_interval
 
@@ -36,12 +37,14 @@ class Scores:
         headline: the metric that is compared with the primary one of other conditions, if the primary metric has no
             meaning in this condition; None = the primary metric.
         not_computed: further metrics that could not be computed -> why, and what to install.
+        confusion: how often each class was taken for each; None where there are no classes.
     """
 
     estimates: Mapping[str, Estimate]
     items: Sequence[ItemScore] = field(default_factory=tuple)
     headline: str | None = None
     not_computed: Mapping[str, str] = field(default_factory=dict)
+    confusion: Confusion | None = None
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
+from eval.scorers.multi_label import MULTI_LABEL
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
@@ -24,6 +25,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     *MULTIPLE_CHOICE,
     *YES_NO,
     *CLASSIFICATION,
+    *MULTI_LABEL,
     *PAIRS,
     *CIRCULAR,
 )
