@@ -100,7 +100,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "counts": {
             "all": len(shown),
             "right": sum(item.right > 0.5 for item in shown),
-            "wrong": sum(item.right <= 0.5 for item in shown),
+            "wrong": sum(item.right <= 0.5 for item in shown),  # neither of the two where an item has no value
         },
         "total": len(task.items),
         "question": common_question(shown),
@@ -238,6 +238,6 @@ def _item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:
         "target": item.target,
         "answer": item.answer,
         "note": item.note,
-        "verdict": "right" if item.right > 0.5 else "wrong",
+        "verdict": "right" if item.right > 0.5 else "wrong" if item.right <= 0.5 else "unknown",
         "top": top,
     }

@@ -19,7 +19,8 @@ class ItemAnswer:
 
     Attributes:
         media: JSON parts (`{"type": modality, "path": ...}`), as far as the media are files.
-        right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place.
+        right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place; NaN
+            where it has none.
         top: the likeliest candidates with their probability under the primary score; empty for generated answers.
     """
 

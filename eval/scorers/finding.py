@@ -4,7 +4,9 @@ from eval.scorers.base import Scorer, label_of
 from eval.scorers.captions import CAPTION_COCO
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
+from eval.scorers.first_second import FIRST_SECOND
 from eval.scorers.groups import CIRCULAR, PAIRS
+from eval.scorers.judge import JUDGE
 from eval.scorers.match import MatchScorer
 from eval.scorers.multi_label import MULTI_LABEL
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
@@ -18,9 +20,11 @@ _SHIPPED: tuple[Scorer, ...] = (
     MatchScorer(),
     CAPTION_CIDER_D,
     CAPTION_COCO,
-    EXACT_MATCH,
-    VQA_ACCURACY,
+    *EXACT_MATCH,
+    *VQA_ACCURACY,
     REFUSAL,
+    FIRST_SECOND,
+    JUDGE,
     *TRANSCRIPTION,
     *MULTIPLE_CHOICE,
     *YES_NO,
