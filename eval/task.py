@@ -45,12 +45,15 @@ class Choose(Kind):
             answers.
         labels: for `labels`, label -> candidate text; labels with the same text are one class. Empty = the distinct
             targets of the data are both.
+        several: several candidates can be right for an item, as in AudioSet: the target is a list of labels or, for
+            `meta:KEY`, of right candidates. The scorer must take such answers, such as `multi-label-v1`.
     """
 
     candidates: Candidates | str
     num_candidates: int = 10
     labels: dict[str, str] = field(default_factory=dict)
     right_by: RightBy = "text"
+    several: bool = False
 
     @property
     def own_key(self) -> str | None:
@@ -75,6 +78,11 @@ class Choose(Kind):
         wrong = [pair for pair in self.labels.items() if not all(isinstance(text, str) and text for text in pair)]
         if wrong:
             raise ValueError(f"task {task.name!r}: labels are texts with texts, not {wrong[0]!r}")
+        if self.several and self.candidates != "labels" and not self.own_key:
+            raise ValueError(
+                f"task {task.name!r}: several=True belongs to Choose('labels') or Choose('meta:KEY'), not to "
+                f"Choose({self.candidates!r})"
+            )
         if self.candidates == "sampled" and self.num_candidates < 2:
             raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
 

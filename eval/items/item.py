@@ -19,7 +19,7 @@ class Item:
         target: the right answer, or the right label; of several, the one that most references give.
         cluster: the number of the cluster that it belongs to; items of one cluster are not independent.
         options: the candidates that the model chooses among; empty where nothing is chosen.
-        right: the index of the right option.
+        right: the index of the right option; of several, the first one.
         references: the texts that an answer in the model's own words is compared with: as many as the row has, also
             equal ones; by default the target.
         turns: the turns before the answer, where there is more to show than media, then text.
@@ -27,6 +27,7 @@ class Item:
         cluster_keys: what it has in common with the items of its cluster; none where it was made by hand.
         shots: solved examples that stand before it.
         group: the `group` of its row, a text or a number that it shares with the items it is scored with; None = none.
+        also_right: the indices of further right options; only where a kind says that several can be right.
     """
 
     id: str
@@ -42,10 +43,16 @@ class Item:
     cluster_keys: frozenset[str] = frozenset()
     shots: tuple[Message, ...] = ()
     group: str | None = None
+    also_right: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.references:
             object.__setattr__(self, "references", (self.target,))
+
+    @property
+    def rights(self) -> frozenset[int]:
+        """The indices of all right options."""
+        return self.also_right | {self.right}
 
     @property
     def question(self) -> str:

@@ -12,7 +12,7 @@ in the public COCO code, words are not stemmed and an n-gram of document frequen
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,20 +37,22 @@ class CiderD:
 
     Args:
         corpus: the reference texts of each item of the corpus.
+        words: from a text to its words.
 
     Raises:
         ValueError: the corpus is empty, or an item has no reference or one text in place of a list.
     """
 
-    def __init__(self, corpus: Sequence[Sequence[str]]) -> None:
+    def __init__(self, corpus: Sequence[Sequence[str]], words: Callable[[str], Sequence[str]] = words_v2) -> None:
         if not corpus:
             raise ValueError("CIDEr-D needs a corpus with at least one item")
         for references in corpus:
             check_references(references, "each item of CIDEr-D's corpus")
+        self.words = words
         self.log_num_documents = math.log(len(corpus))
         self.document_frequency: NGrams = Counter()
         for references in corpus:
-            seen = {gram for text in references for counts in count_ngrams(words_v2(text)) for gram in counts}
+            seen = {gram for text in references for counts in count_ngrams(words(text)) for gram in counts}
             self.document_frequency.update(seen)
 
     def _weights(self, counts: NGrams) -> dict[tuple[str, ...], float]:
@@ -60,7 +62,7 @@ class CiderD:
         }
 
     def _similarity(self, candidate: str, reference: str) -> float:
-        candidate_words, reference_words = words_v2(candidate), words_v2(reference)
+        candidate_words, reference_words = self.words(candidate), self.words(reference)
         difference = len(candidate_words) - len(reference_words)
         per_n = np.zeros(MAX_N)
         counts = zip(count_ngrams(candidate_words), count_ngrams(reference_words), strict=True)

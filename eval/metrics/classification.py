@@ -99,6 +99,28 @@ def mean_average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     return _mean([average_precision(scores[:, one], positive[:, one]) for one in range(scores.shape[1])])
 
 
+def label_ranking_precision(scores: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """Return for each item the sum, over its right labels, of the precision down to that label: [N, C] x 2 -> [N].
+
+    Its sum over items divided by the number of all right labels is lwlrap, the label-weighted label-ranking average
+    precision of DCASE 2019 (Fonseca et al. 2019, arXiv:1906.02975, section 4). A label that ties with others stands
+    behind them, as in scikit-learn.
+    """
+    sums = np.zeros(len(scores))
+    for row, (own, right) in enumerate(zip(scores, positive, strict=True)):
+        ranks = stats.rankdata(-own, "max")[right]
+        sums[row] = np.sum(stats.rankdata(-own[right], "max") / ranks)
+    return sums
+
+
+def d_prime(area: float) -> float:
+    """Return sqrt(2) times the normal quantile of an area under the ROC curve, as AudioSet's figures have it.
+
+    Gemmeke et al. 2017, section 4. The area is kept 1e-12 away from 0 and 1, where it would be infinite.
+    """
+    return float(np.sqrt(2) * stats.norm.ppf(np.clip(area, 1e-12, 1 - 1e-12)))
+
+
 def _mean(values: list[float]) -> float:
     found = [value for value in values if not np.isnan(value)]
     return float(np.mean(found)) if found else float("nan")

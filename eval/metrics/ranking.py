@@ -13,6 +13,21 @@ def first_right_ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
     return ((scores >= best) & ~right).sum(1) + 1.0
 
 
+def recall_at(ranks: np.ndarray, k: int) -> np.ndarray:
+    """Return whether each query has a right target among its first k, as 1 or 0: [B] -> [B]."""
+    return (ranks <= k).astype(float)
+
+
+def reciprocal_ranks(ranks: np.ndarray) -> np.ndarray:
+    """Return 1 over each rank; their mean is the mean reciprocal rank (MRR): [B] -> [B]."""
+    return 1 / ranks
+
+
+def median_rank(ranks: np.ndarray) -> float:
+    """Return the median of the ranks (MedR); of an even number of queries, the mean of the two in the middle."""
+    return float(np.median(ranks))
+
+
 def ndcg(scores: np.ndarray, right: np.ndarray, k: int = 10) -> np.ndarray:
     """Return nDCG at k of each query, a right target being worth 1: [B, T] x 2 -> [B].
 

@@ -1,6 +1,6 @@
 """ROUGE-L (Lin 2004): longest common subsequence of words."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eval.metrics.text import check_references, words_v2
 
@@ -19,19 +19,21 @@ def longest_common_subsequence(left: Sequence[str], right: Sequence[str]) -> int
     return previous[-1]
 
 
-def rouge_l(candidate: str, references: Sequence[str]) -> float:
+def rouge_l(candidate: str, references: Sequence[str], words: Callable[[str], Sequence[str]] = words_v2) -> float:
     """Return ROUGE-L of one candidate in [0, 1]: F measure (beta = 1.2) of best precision and recall over references.
+
+    `words` makes the words of a text.
 
     Raises:
         ValueError: there is no reference, or one text in place of a list.
     """
     check_references(references, "rouge_l")
-    words = words_v2(candidate)
+    own = words(candidate)
     best_precision = best_recall = 0.0
-    for reference in map(words_v2, references):
-        common = longest_common_subsequence(words, reference)
+    for reference in map(words, references):
+        common = longest_common_subsequence(own, reference)
         if common:
-            best_precision = max(best_precision, common / len(words))
+            best_precision = max(best_precision, common / len(own))
             best_recall = max(best_recall, common / len(reference))
     if best_precision == 0 or best_recall == 0:
         return 0.0

@@ -19,7 +19,7 @@ ways, or apostrophes of two kinds, are one.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eval.metrics.text import check_references
 
@@ -66,18 +66,18 @@ def _without_punctuation(answer: str) -> str:
     return _FULL_STOP.sub("", found, count=_MOST_FULL_STOPS)
 
 
-def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
+def vqa_accuracy(answer: str, annotations: Sequence[str], normalise: Callable[[str], str] = normalise_vqa_v2) -> float:
     """Return the agreement of one answer with several annotators, in [0, 1].
 
     For each annotator: min(1, matches among the *other* annotators / 3), then the mean over annotators. With a single
-    annotation there are no others, and the value is exact match.
+    annotation there are no others, and the value is exact match. Answers are compared after `normalise`.
 
     Raises:
         ValueError: no annotation is given, or one text in place of a list.
     """
     check_references(annotations, "vqa_accuracy")
-    predicted = normalise_vqa_v2(answer)
-    matches = [normalise_vqa_v2(annotation) == predicted for annotation in annotations]
+    predicted = normalise(answer)
+    matches = [normalise(annotation) == predicted for annotation in annotations]
     if len(matches) == 1:
         return float(matches[0])
     total = sum(matches)

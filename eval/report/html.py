@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from eval.report.charts import Bar, bar_chart, curve_chart
+from eval.report.confusion import confused_pairs, confusion_map
 from eval.report.media import Embedder
 from eval.report.sections import (
     AnswerSection,
@@ -90,6 +91,8 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "header": ["condition", *(metric.replace("_", " ") for metric in metrics)],
         "rows": rows,
         "headline": headline(task),
+        "confusion": None if task.confusion is None else confusion_map(task.confusion),
+        "confused": [] if task.confusion is None else confused_pairs(task.confusion),
         "facts": _facts(task),
         "warning": bad_items_warning(task),
         "items": [_item_view(item, embedder) for item in shown],
@@ -97,7 +100,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "counts": {
             "all": len(shown),
             "right": sum(item.right > 0.5 for item in shown),
-            "wrong": sum(item.right <= 0.5 for item in shown),
+            "wrong": sum(item.right <= 0.5 for item in shown),  # neither of the two where an item has no value
         },
         "total": len(task.items),
         "question": common_question(shown),
@@ -240,6 +243,6 @@ def _item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:
         "target": item.target,
         "answer": item.answer,
         "note": item.note,
-        "verdict": "right" if item.right > 0.5 else "wrong",
+        "verdict": "right" if item.right > 0.5 else "wrong" if item.right <= 0.5 else "unknown",
         "top": top,
     }

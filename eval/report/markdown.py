@@ -1,5 +1,6 @@
 """`results.md`: the figures as tables."""
 
+from eval.report.confusion import confused_pairs
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
 from eval.run.results import RunResult, TaskResult
 
@@ -53,6 +54,9 @@ def _task_lines(task: TaskResult) -> list[str]:
         ]
     for condition, metric in task.control_metric.items():
         lines += ["", f"The headline figure of {condition_label(condition)} is `{metric}`."]
+    if task.confusion is not None and (pairs := confused_pairs(task.confusion)):
+        lines += ["", "| right | most often taken for | how often |", "|---|---|---|"]
+        lines += ["| " + " | ".join(map(_cell, pair)) + " |" for pair in pairs]
     for part, reason in task.not_computed.items():
         lines += ["", f"Not computed: {part}: {reason}."]
     settings = "; ".join(f"{name} = {_cell(str(value))}" for name, value in task.settings.items())

@@ -1,5 +1,6 @@
 """From a plan and its answers to the result of the task, which is built once, here."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,9 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
-    gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    if plan.scorer.metric in scores[OWN].not_computed:
+        return _nothing(plan, bad, scores[OWN].not_computed[plan.scorer.metric])
+    gaps = {**plan.not_computed, **missing, **collected.not_computed, **scores[OWN].not_computed}
     gaps |= {name: "this kind of task does not ask in it" for name in plan.further if name not in collected.answers}
     return TaskResult(
         name=plan.task.name,
@@ -61,7 +64,8 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         num_rows=plan.num_rows,
         bad=bad,
         items=_item_answers(answered[OWN], scores[OWN]),
-        settings={**plan.settings, "probe": probe.description} if probe.estimate else dict(plan.settings),
+        confusion=scores[OWN].confusion,
+        settings={**plan.settings, **scores[OWN].settings, **({"probe": probe.description} if probe.estimate else {})},
     )
 
 
@@ -87,7 +91,7 @@ def _score(plan: Plan, condition: str, found: Mapping[int, Answer]) -> Scores:
     answers = list(found.values())
     scores = plan.scorer.score(answers, condition=condition, seed=plan.seed)
     label = label_of(plan.scorer)
-    if condition == OWN and plan.scorer.metric not in scores.estimates:
+    if condition == OWN and plan.scorer.metric not in {*scores.estimates, *scores.not_computed}:
         raise ValueError(f"scorer {label} gives no {plan.scorer.metric!r}, its primary metric; see eval.scorers.Scorer")
     if len(scores.items) not in (0, len(answers)):
         raise ValueError(f"scorer {label} gives {len(scores.items)} items for {len(answers)} answers")
@@ -109,7 +113,8 @@ def _difference(
 
 
 def _values(found: Mapping[int, Answer], scores: Scores) -> dict[int, float]:
-    return dict(zip(found, (item.value for item in scores.items), strict=False))  # empty where items have no value
+    values = zip(found, (item.value for item in scores.items), strict=False)  # empty where items have no value
+    return {index: value for index, value in values if not math.isnan(value)}
 
 
 def _item_answers(found: Mapping[int, Answer], scores: Scores) -> list[ItemAnswer]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eval.metrics.confusion import Confusion
 from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
 
@@ -18,7 +19,8 @@ class ItemAnswer:
 
     Attributes:
         media: JSON parts (`{"type": modality, "path": ...}`), as far as the media are files.
-        right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place.
+        right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place; NaN
+            where it has none.
         top: the likeliest candidates with their probability under the primary score; empty for generated answers.
     """
 
@@ -48,6 +50,7 @@ class TaskResult:
         difference: own minus shuffled on the primary metric, paired by item.
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
+        confusion: how often each class was taken for each with the item's own media; None where there are no classes.
     """
 
     name: str
@@ -70,6 +73,7 @@ class TaskResult:
     bad: list[dict[str, str]] = field(default_factory=list)
     items: list[ItemAnswer] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    confusion: Confusion | None = None
 
     @property
     def primary(self) -> Estimate | None:
@@ -134,6 +138,9 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
     for name in ("difference", "probe"):
         values[name] = None if values[name] is None else Estimate(**values[name])
     values["drops"] = {name: Estimate(**drop) for name, drop in values.get("drops", {}).items()}
+    if values.get("confusion") is not None:
+        cells = tuple((right, said, count) for right, said, count in values["confusion"]["cells"])
+        values["confusion"] = Confusion(tuple(values["confusion"]["labels"]), cells)
     values["items"] = [
         ItemAnswer(**{**item, "top": [(text, probability) for text, probability in item["top"]]})
         for item in values["items"]

@@ -1,6 +1,13 @@
 """Scorers: from the answers of a model to figures with intervals. `eval.scorers.Scorer` is the contract of your own."""
 
-from eval.scorers.answers import Answer, ChoiceAnswer, ComparisonAnswer, ConflictAnswer, WrittenAnswer
+from eval.scorers.answers import (
+    Answer,
+    ChoiceAnswer,
+    ComparisonAnswer,
+    ConflictAnswer,
+    LabelSetAnswer,
+    WrittenAnswer,
+)
 from eval.scorers.base import ItemScore, Scorer, Scores, label_of, mean_of
 from eval.scorers.finding import SCORERS, get_scorer
 
@@ -11,6 +18,7 @@ __all__ = [
     "ComparisonAnswer",
     "ConflictAnswer",
     "ItemScore",
+    "LabelSetAnswer",
     "Scorer",
     "Scores",
     "WrittenAnswer",

@@ -68,6 +68,16 @@ class ConflictAnswer(ChoiceAnswer):
 
 
 @dataclass(frozen=True)
+class LabelSetAnswer(ChoiceAnswer):
+    """The likelihoods of an item's options, of which several can be right; see `Item.rights`."""
+
+    @property
+    def target(self) -> str:
+        """The right options."""
+        return " / ".join(self.item.options[index] for index in sorted(self.item.rights))
+
+
+@dataclass(frozen=True)
 class ComparisonAnswer:
     """The likelihood of the right answer with the item's own media, compared with mismatched media.
 

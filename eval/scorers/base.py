@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from eval.items.item import Item
+from eval.metrics.confusion import Confusion
 from eval.scorers.answers import Answer
 from eval.statistics.intervals import Estimate, mean_interval
 
@@ -14,7 +15,7 @@ class ItemScore:
     """How one item went.
 
     Attributes:
-        value: the item's value of the primary metric; in [0, 1] where the metric is a share.
+        value: the item's value of the primary metric; in [0, 1] where the metric is a share, NaN where it has none.
         text: the answer that people are shown; None = the answer's own.
         top: the likeliest candidates with their probability, the best one first; empty where nothing is ranked.
         note: a remark for people.
@@ -35,11 +36,18 @@ class Scores:
         items: one for each answer, in their order; empty where the metric has no value for a single item (BLEU).
         headline: the metric that is compared with the primary one of other conditions, if the primary metric has no
             meaning in this condition; None = the primary metric.
+        not_computed: metrics that could not be computed -> why, and what to do; with the items' own media, the primary
+            one among them makes the task not computed.
+        confusion: how often each class was taken for each; None where there are no classes.
+        settings: what else the figures depend on, such as the name of a judge.
     """
 
     estimates: Mapping[str, Estimate]
     items: Sequence[ItemScore] = field(default_factory=tuple)
     headline: str | None = None
+    not_computed: Mapping[str, str] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ import numpy as np
 
 from eval.items.item import Item
 from eval.metrics import classification
+from eval.metrics.confusion import Confusion
 from eval.scorers.answers import ChoiceAnswer
 from eval.scorers.base import Scores, mean_of
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer, choice_scores, softmax
@@ -52,13 +53,7 @@ class ClassificationScorer:
         Raises:
             ValueError: two items have different options; the message names them.
         """
-        first = items[0]
-        for item in items:
-            if item.options != first.options:
-                raise ValueError(
-                    f"items {first.id!r} and {item.id!r} have different options, and classification needs the same "
-                    "classes for all: Choose('labels') or Choose('answers')"
-                )
+        check_same_classes(items)
         return self.ranking.chance(items)
 
     def score(self, answers: Sequence[ChoiceAnswer], *, condition: str, seed: int) -> Scores:
@@ -91,7 +86,23 @@ class ClassificationScorer:
                 lambda chosen: classification.mean_average_precision(probabilities[chosen], positive[chosen])
             ),
         }
-        return replace(ranked, estimates={**ranked.estimates, **estimates})
+        found = Confusion.of(answers[0].item.options, classification.confusion_matrix(first, right))
+        return replace(ranked, estimates={**ranked.estimates, **estimates}, confusion=found)
+
+
+def check_same_classes(items: Sequence[Item]) -> None:
+    """Check that all items have the same options.
+
+    Raises:
+        ValueError: two have different ones; the message names them.
+    """
+    first = items[0]
+    for item in items:
+        if item.options != first.options:
+            raise ValueError(
+                f"items {first.id!r} and {item.id!r} have different options, and classification needs the same "
+                "classes for all: Choose('labels') or Choose('answers')"
+            )
 
 
 def _scores(answer: ChoiceAnswer, normalization: str) -> np.ndarray:

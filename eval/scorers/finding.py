@@ -1,13 +1,17 @@
 """Find a scorer by its name, or by the class path of a user's own."""
 
 from eval.scorers.base import Scorer, label_of
+from eval.scorers.captions import CAPTION_COCO
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
 from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.conflict import ConflictScorer
+from eval.scorers.first_second import FIRST_SECOND
 from eval.scorers.groups import CIRCULAR, GROUPS, PAIRS
+from eval.scorers.judge import JUDGE
 from eval.scorers.likeliest_yes import LIKELIEST_YES
 from eval.scorers.match import MatchScorer
 from eval.scorers.mmmu import MMMU
+from eval.scorers.multi_label import MULTI_LABEL
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
@@ -19,13 +23,17 @@ _SHIPPED: tuple[Scorer, ...] = (
     MatchScorer(),
     ConflictScorer(),
     CAPTION_CIDER_D,
-    EXACT_MATCH,
-    VQA_ACCURACY,
+    CAPTION_COCO,
+    *EXACT_MATCH,
+    *VQA_ACCURACY,
     REFUSAL,
+    FIRST_SECOND,
+    JUDGE,
     *TRANSCRIPTION,
     *MULTIPLE_CHOICE,
     *YES_NO,
     *CLASSIFICATION,
+    *MULTI_LABEL,
     *PAIRS,
     *CIRCULAR,
     *GROUPS,

@@ -7,6 +7,8 @@ import numpy as np
 
 from eval.items.item import Item
 from eval.metrics import CiderD, bleu_4, is_refusal, normalise_vqa_v2, rouge_l, vqa_accuracy
+from eval.metrics.clean_answers import normalise_clean_v1
+from eval.metrics.gqa import normalise_gqa
 from eval.scorers.answers import WrittenAnswer
 from eval.scorers.base import ItemScore, Scores
 from eval.statistics.intervals import Estimate, bootstrap, mean_interval
@@ -86,9 +88,18 @@ def mean_over_items(metric: Callable[[str, Sequence[str]], float]) -> CorpusMetr
     return corpus
 
 
-def exact_match(text: str, references: Sequence[str]) -> float:
-    """Return 1 if a text equals one of its references after VQA normalisation, else 0."""
-    return float(normalise_vqa_v2(text) in {normalise_vqa_v2(reference) for reference in references})
+def exact_match(normalise: Callable[[str], str]) -> Callable[[str, Sequence[str]], float]:
+    """Return the metric that is 1 if a text equals one of its references after normalisation, else 0."""
+
+    def metric(text: str, references: Sequence[str]) -> float:
+        return float(normalise(text) in {normalise(reference) for reference in references})
+
+    return metric
+
+
+def clean_vqa_accuracy(text: str, references: Sequence[str]) -> float:
+    """Return VQA accuracy after the clean normalisation."""
+    return vqa_accuracy(text, references, normalise_clean_v1)
 
 
 def refusal(text: str, references: Sequence[str]) -> float:
@@ -102,6 +113,16 @@ CAPTION_CIDER_D = TextScorer(
     percent=False,
     version=2,
 )
-EXACT_MATCH = TextScorer("exact-match", {"exact_match": mean_over_items(exact_match)}, percent=True, version=2)
-VQA_ACCURACY = TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True)
+EXACT_MATCH = tuple(
+    TextScorer(name, {"exact_match": mean_over_items(exact_match(normalise))}, percent=True, version=version)
+    for name, normalise, version in (
+        ("exact-match", normalise_vqa_v2, 2),
+        ("exact-match-clean", normalise_clean_v1, 1),
+        ("exact-match-gqa", normalise_gqa, 1),
+    )
+)
+VQA_ACCURACY = (
+    TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True),
+    TextScorer("vqa-accuracy-clean", {"vqa_accuracy": mean_over_items(clean_vqa_accuracy)}, percent=True),
+)
 REFUSAL = TextScorer("refusal", {"refusal": mean_over_items(refusal)}, percent=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from eval.run.kinds.base import Collected, Procedure, with_bad
 from eval.run.kinds.choose import ChooseProcedure
+from eval.run.kinds.choose_several import ChooseSeveralProcedure
 from eval.run.kinds.conflict import ConflictProcedure
 from eval.run.kinds.generate import GenerateProcedure
 from eval.run.kinds.match import MatchProcedure
@@ -14,7 +15,7 @@ __all__ = ["Collected", "Procedure", "procedure_of", "with_bad"]
 
 # What `eval.task` declares stays plain data, so that a file of tasks loads without anything that runs them.
 _PROCEDURES: dict[type, Callable[[Any], Procedure]] = {
-    Choose: ChooseProcedure,
+    Choose: lambda kind: ChooseSeveralProcedure(kind) if kind.several else ChooseProcedure(kind),
     Conflict: ConflictProcedure,
     Generate: GenerateProcedure,
     Match: MatchProcedure,

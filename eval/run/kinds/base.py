@@ -98,7 +98,8 @@ def with_own_options(loaded: LoadedItems, key: str, right_by: str) -> LoadedItem
 def without_several_answers(loaded: LoadedItems) -> LoadedItems:
     """Return the items with one right answer; the likelihood of one is no measure where others are right too."""
     bad = {
-        index: f"has {len({*item.references})} right answers, where one is needed; only Generate takes several"
+        index: f"has {len({*item.references})} right answers, where one is needed; only Generate takes several, and "
+        "Choose with several=True"
         for index, item in enumerate(loaded.items)
         if len({*item.references}) > 1
     }

@@ -26,7 +26,7 @@ class ChooseProcedure(Procedure):
     """Scores the options of an item; see `Procedure`."""
 
     kind: Choose
-    answer_type: ClassVar[type] = ChoiceAnswer
+    answer_type: ClassVar[type[ChoiceAnswer]] = ChoiceAnswer
 
     def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
         """Give each item its options; where labels are declared, an item with another label is bad, and named."""
@@ -103,7 +103,7 @@ class ChooseProcedure(Procedure):
                 if answered and base.scores is not None:
                     num_tokens = [answers.num_tokens[option] for option in item.options]
                     is_base = name == BLANK == base.condition
-                    found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base)
+                    found[name][index] = self.answer_type(item, answered, base.scores, num_tokens, is_base)
         replaced = next((base.reason for base in bases.values() if base.reason), None)
         return Collected(found, {REFERENCE: replaced} if replaced else {})
 

@@ -40,3 +40,30 @@ def test_people_are_shown_every_reference_once() -> None:
 def test_a_scorer_that_was_corrected_is_named() -> None:
     with pytest.raises(ValueError, match=r"'exact-match-v1' is 'exact-match-v2' today"):
         get_scorer("exact-match-v1")
+
+
+@pytest.mark.parametrize(
+    ("text", "same", "other"),
+    [
+        ("1,000", ["1000", "1,000."], ["1", "1 000"]),
+        ("1,2", ["1, 2"], ["12"]),
+        ("vitamin A", ["Vitamin a."], ["vitamin"]),
+        ("The frog", ["frog", "a frog!"], ["frogs"]),
+        ("don't", ["dont", "Don’t"], ["do not"]),
+        ("U.S.", ["us", "U.S", "US"], ["U S"]),
+        ("$5.50", ["$ 5.50"], ["5.50", "5 50"]),
+        ("-5", ["-5."], ["5"]),
+        ("ten", ["10"], ["1"]),
+        ("x-ray", ["X ray"], ["xray"]),
+        ("10:30", ["10:30."], ["1030"]),
+        ("+", ["+"], [""]),
+        ("हिन्दी", ["हिन्दी।"], ["हनद"]),
+    ],
+)
+def test_clean_normalisation_keeps_what_means_something(text: str, same: list[str], other: list[str]) -> None:
+    assert values("exact-match-clean-v1", [*same, *other], text) == [1] * len(same) + [0] * len(other)
+    assert values("vqa-accuracy-clean-v1", [*same, *other], text) == [1] * len(same) + [0] * len(other)
+
+
+def test_gqa_ignores_case_and_punctuation_only() -> None:
+    assert values("exact-match-gqa-v1", ["Left.", " left\n", "the left", "l-eft"], "left") == [1, 1, 0, 1]
