@@ -35,6 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="where the model runs (default: the GPU if there is one)")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     parser.add_argument("--no_probe", action="store_true", help="leave out the linear probes")
+    parser.add_argument("--no_linear_map", action="store_true", help="leave out the linear maps")
+    parser.add_argument("--no_bridge", action="store_true", help="leave out the encoders' labels as text")
+    parser.add_argument(
+        "--text_encoder",
+        default="starter:minilm",
+        help="sentence encoder of the linear maps: a hub id, a folder or starter:NAME (default: starter:minilm)",
+    )
     return parser
 
 
@@ -86,6 +93,9 @@ def run(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         seed=options.seed,
         probes=not options.no_probe,
+        linear_maps=not options.no_linear_map,
+        bridges=not options.no_bridge,
+        text_encoder=options.text_encoder,
     )
     result.model["from"] = options.model
     print(summary(result))

@@ -7,12 +7,15 @@ from typing import Any
 from eval.items.conditions import OWN, SHUFFLED
 from eval.items.item import BadItem, Item
 from eval.run.answers import Answers
+from eval.run.baselines.linear_map import LinearMapOutcome
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from eval.run.results import ItemAnswer, TaskResult, not_computed
-from eval.scorers import Answer, ItemScore, Scores, label_of
+from eval.scorers import Answer, ChoiceAnswer, ItemScore, Scores, label_of
 from eval.statistics.intervals import Estimate, paired_difference
 from omni.samples.messages import Media
+
+LINEAR_MAP = "linear map"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def answered_items(plan: Plan, answers: Answers) -> list[int]:
     return [index for index in range(len(plan.items)) if _reason(plan, answers, index) is None]
 
 
-def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult:
+def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: LinearMapOutcome) -> TaskResult:
     """Return the result of a task; it is `not computed`, with the reason, if no item could be answered."""
     kept = answered_items(plan, answers)
     bad = [{"id": item.id, "reason": item.reason} for item in (*plan.bad, *_unanswered(plan, answers))]
@@ -42,6 +45,16 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
     gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    mapped = _mapped(plan, linear_map)
+    if mapped:
+        scores[LINEAR_MAP], answered[LINEAR_MAP] = _score(plan, LINEAR_MAP, mapped), mapped
+    else:
+        gaps[LINEAR_MAP] = linear_map.reason or "no item's features could be read"
+    map_difference = _difference(plan, answered, scores, LINEAR_MAP)
+    map_scores = scores.pop(LINEAR_MAP, None)
+    settings = dict(plan.settings)
+    settings |= {"probe": probe.description} if probe.estimate else {}
+    settings |= {"linear_map": linear_map.description} if map_scores else {}
     return TaskResult(
         name=plan.task.name,
         version=plan.task.version,
@@ -52,14 +65,17 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         chance=plan.chance,
         scores={condition: dict(found.estimates) for condition, found in scores.items()},
         control_metric={condition: found.headline for condition, found in scores.items() if found.headline},
-        difference=_difference(plan, answered, scores),
+        difference=_difference(plan, answered, scores, SHUFFLED),
         probe=probe.estimate,
         not_computed=gaps if probe.estimate else gaps | {"probe": probe.reason},
         num_items=len(kept),
         num_rows=plan.num_rows,
         bad=bad,
         items=_item_answers(answered[OWN], scores[OWN]),
-        settings={**plan.settings, "probe": probe.description} if probe.estimate else dict(plan.settings),
+        settings=settings,
+        linear_map=map_scores.estimates[plan.scorer.metric] if map_scores else None,
+        linear_map_difference=map_difference,
+        linear_map_seconds=linear_map.seconds if map_scores else None,
     )
 
 
@@ -92,13 +108,23 @@ def _score(plan: Plan, condition: str, found: Mapping[int, Answer]) -> Scores:
     return scores
 
 
+def _mapped(plan: Plan, linear_map: LinearMapOutcome) -> dict[int, ChoiceAnswer]:
+    """The linear map's cosines as answers, for the scorer of the task."""
+    found = {}
+    for index, cosines in linear_map.similarities.items():
+        nothing = [0.0] * len(cosines)
+        item = plan.items[index]
+        found[index] = ChoiceAnswer(item, [cosines], nothing, [1] * len(cosines), are_likelihoods=False)
+    return found
+
+
 def _difference(
-    plan: Plan, answered: Mapping[str, Mapping[int, Answer]], scores: Mapping[str, Scores]
+    plan: Plan, answered: Mapping[str, Mapping[int, Answer]], scores: Mapping[str, Scores], other: str
 ) -> Estimate | None:
-    """Return own minus shuffled, over the items that have a value in both."""
-    if SHUFFLED not in scores:
+    """Return own minus another condition, over the items that have a value in both."""
+    if other not in scores:
         return None
-    left, right = (_values(answered[condition], scores[condition]) for condition in (OWN, SHUFFLED))
+    left, right = (_values(answered[condition], scores[condition]) for condition in (OWN, other))
     both = [index for index in left if index in right]
     if len(both) < 2:
         return None

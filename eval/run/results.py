@@ -44,6 +44,9 @@ class TaskResult:
         control_metric: condition -> the metric that is compared with the primary one of other conditions, where it is
             another metric (a blank prompt has no pointwise mutual information with itself).
         difference: own minus shuffled on the primary metric, paired by item.
+        linear_map: the primary metric of the linear map (`eval.run.baselines.linear_map`).
+        linear_map_difference: own minus linear map, paired by item.
+        linear_map_seconds: what fitting it took.
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
     """
@@ -67,6 +70,9 @@ class TaskResult:
     bad: list[dict[str, str]] = field(default_factory=list)
     items: list[ItemAnswer] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    linear_map: Estimate | None = None
+    linear_map_difference: Estimate | None = None
+    linear_map_seconds: float | None = field(default=None, compare=False)
 
     @property
     def primary(self) -> Estimate | None:
@@ -128,8 +134,8 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
         condition: {metric: Estimate(**estimate) for metric, estimate in metrics.items()}
         for condition, metrics in values["scores"].items()
     }
-    for name in ("difference", "probe"):
-        values[name] = None if values[name] is None else Estimate(**values[name])
+    for name in ("difference", "probe", "linear_map", "linear_map_difference"):
+        values[name] = None if values.get(name) is None else Estimate(**values[name])
     values["items"] = [
         ItemAnswer(**{**item, "top": [(text, probability) for text, probability in item["top"]]})
         for item in values["items"]
