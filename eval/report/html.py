@@ -22,6 +22,7 @@ from eval.report.sections import (
 )
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
 from eval.run.results import ItemAnswer, TaskResult
+from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
@@ -159,6 +160,9 @@ def headline(task: TaskResult) -> dict[str, str]:
         verdict = "above its shuffled control"
     elif difference is not None:
         verdict = "not clearly above its shuffled control"
+    if task.linear_map_difference is not None:
+        verdict += f"{'; ' if verdict else ''}{_against(task.linear_map_difference)} the linear map"
+    bridge = task.estimate("bridge")
     return {
         "score": figure(primary.value, task.percent),
         "low": figure(primary.low, task.percent).removesuffix(" %"),
@@ -166,21 +170,31 @@ def headline(task: TaskResult) -> dict[str, str]:
         "metric": task.metric.replace("_", " "),
         "shuffled": "-" if shuffled is None else figure(shuffled.value, task.percent),
         "chance": "-" if task.chance is None else figure(task.chance, task.percent),
+        "linear_map": "" if task.linear_map is None else figure(task.linear_map.value, task.percent),
+        "bridge": "" if bridge is None else figure(bridge.value, task.percent),
         "items": str(primary.num_items),
         "verdict": verdict,
         "good": "yes" if difference is not None and difference.low > 0 else "no",
     }
 
 
+def _against(difference: Estimate) -> str:
+    if difference.low > 0:
+        return "above"
+    return "below" if difference.high < 0 else "not clearly above"
+
+
 def task_chart(task: TaskResult) -> Markup:
-    """Draw the bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
-    order = ["own", *(name for name in task.scores if name.startswith("only-")), "shuffled", "blank"]
+    """Draw the bars of a task: its score, other conditions, controls, probe and baselines, with chance as a line."""
+    order = ["own", *(name for name in task.scores if name.startswith("only-")), "shuffled", "blank", "bridge"]
     bars: list[Bar] = []
     for condition in order:
         estimate = task.estimate(condition)
         if estimate is not None:
             kind = "own" if condition == "own" else "other" if condition.startswith("only-") else "control"
             bars.append(Bar(condition_label(condition), estimate, kind, interval(estimate, task.percent)))
+    if task.linear_map is not None:
+        bars.append(Bar("linear map", task.linear_map, "probe", interval(task.linear_map, task.percent)))
     if task.probe is not None:
         bars.append(Bar("linear probe", task.probe, "probe", interval(task.probe, percent=True)))
     return bar_chart(bars, chance=task.chance, maximum=chart_maximum(task, bars), title=f"{task.name}: scores")
@@ -197,6 +211,10 @@ def _facts(task: TaskResult) -> list[tuple[str, str]]:
     facts = [("scorer", task.scorer), ("task version", str(task.version))]
     if task.difference is not None:
         facts.append(("score minus shuffled", interval(task.difference, task.percent, sign=True)))
+    if task.linear_map_difference is not None:
+        facts.append(("score minus linear map", interval(task.linear_map_difference, task.percent, sign=True)))
+    if task.linear_map_seconds is not None:
+        facts.append(("linear map fitted in", f"{task.linear_map_seconds:g} s"))
     facts += [(f"headline of {condition_label(name)}", metric) for name, metric in task.control_metric.items()]
     facts += [(name.replace("_", " "), _plain(value)) for name, value in task.settings.items()]
     return facts + [(f"not computed: {part}", reason) for part, reason in task.not_computed.items()]

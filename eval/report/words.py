@@ -9,6 +9,7 @@ CONDITION_LABELS = {
     "own": "own media",
     "shuffled": "shuffled media",
     "blank": "no media (blank)",
+    "bridge": "labels as text (bridge)",
 }
 
 
