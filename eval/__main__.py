@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.commands import COMMANDS, command_of
 from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluate a model zero-shot.")
-    parser.add_argument("what", nargs="?", help="a suite, a task, my_tasks.py:TASK, or several with commas")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        help=f"a suite, a task, my_tasks.py:TASK, or several with commas; or a command ({', '.join(COMMANDS)})",
+    )
     parser.add_argument("--list", action="store_true", help="show suites and tasks")
     parser.add_argument(
         "--model", nargs="+", metavar="DIR", help="a model's folder, or NAME=DIR NAME=DIR to combine adapters"
@@ -51,15 +56,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit status is 0, 130 when interrupted, or 2 for a mistake of the user's, a named task that cannot run or a
     suite of which no task can.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] in COMMANDS:
+        return reporting_errors(lambda: command_of(words[0])(words[1:]))
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     if options.list:
         print(listing())
         return 0
     if not options.what or not options.model:
         parser.error("name a suite or task and --model DIR (or see --list)")
+    return reporting_errors(lambda: run(options))
+
+
+def reporting_errors(call: Callable[[], int]) -> int:
+    """Return the exit status of a call, or 2 and a line about a mistake of the user's, or 130 when interrupted."""
     try:
-        return run(options)
+        return call()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ import importlib.resources
 from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +13,7 @@ from eval.report.charts import Bar, bar_chart, curve_chart
 from eval.report.media import Embedder
 from eval.report.sections import (
     AnswerSection,
+    ContrastSection,
     CurveSection,
     Section,
     SummarySection,
@@ -24,6 +25,8 @@ from eval.report.words import bad_items_warning, condition_label, figure, interv
 from eval.run.results import ItemAnswer, TaskResult
 from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
+
+Value = TypeVar("Value")
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
 MEDIA_BUDGET = 7_000_000
@@ -85,7 +88,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         [condition_label(condition), *(interval(scores.get(metric), is_share(metric, task)) for metric in metrics)]
         for condition, scores in task.scores.items()
     ]
-    shown = pick_items(task.items, gallery_items)
+    shown = spread(task.items, gallery_items)
     return view | {
         "chart": task_chart(task),
         "header": ["condition", *(metric.replace("_", " ") for metric in metrics)],
@@ -136,6 +139,21 @@ def _(section: AnswerSection, embedder: Embedder, gallery_items: int) -> dict[st
         "media": media,
         "question": section.question,
         "answer": section.answer,
+    }
+
+
+@_view.register
+def _(section: ContrastSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    shown = spread(section.contrasts, gallery_items)
+    return {
+        "kind": "contrast",
+        "title": section.title,
+        "note": section.note,
+        "header": section.header,
+        "rows": section.rows,
+        "remarks": section.remarks,
+        "items": [{"contrast": one, "media": [embedder.embed(part) for part in one.media]} for one in shown],
+        "total": section.total,
     }
 
 
@@ -228,7 +246,7 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def pick_items(items: Sequence[ItemAnswer], number: int) -> list[ItemAnswer]:
+def spread(items: Sequence[Value], number: int) -> list[Value]:
     """Return at most `number` items, evenly spread, so that the gallery shows right and wrong as they occur."""
     if len(items) <= number:
         return list(items)

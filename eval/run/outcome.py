@@ -71,6 +71,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: L
         num_items=len(kept),
         num_rows=plan.num_rows,
         bad=bad,
+        has_item_values=bool(scores[OWN].items),
         items=_item_answers(answered[OWN], scores[OWN]),
         settings=settings,
         linear_map=map_scores.estimates[plan.scorer.metric] if map_scores else None,
@@ -152,6 +153,7 @@ def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
         right=score.value,
         top=list(score.top),
         note=score.note,
+        cluster=item.cluster,
     )
 
 

@@ -20,6 +20,7 @@ class ItemAnswer:
         media: JSON parts (`{"type": modality, "path": ...}`), as far as the media are files.
         right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place.
         top: the likeliest candidates with their probability under the primary score; empty for generated answers.
+        cluster: the number of its cluster; None in results from before it was written.
     """
 
     id: str
@@ -30,6 +31,7 @@ class ItemAnswer:
     right: float
     top: list[tuple[str, float]] = field(default_factory=list)
     note: str = ""
+    cluster: int | None = None
 
 
 @dataclass
@@ -47,6 +49,7 @@ class TaskResult:
         linear_map: the primary metric of the linear map (`eval.run.baselines.linear_map`).
         linear_map_difference: own minus linear map, paired by item.
         linear_map_seconds: what fitting it took.
+        has_item_values: False where the primary metric has no value for a single item (an error rate of all words).
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
     """
@@ -73,6 +76,7 @@ class TaskResult:
     linear_map: Estimate | None = None
     linear_map_difference: Estimate | None = None
     linear_map_seconds: float | None = field(default=None, compare=False)
+    has_item_values: bool = True
 
     @property
     def primary(self) -> Estimate | None:
