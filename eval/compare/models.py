@@ -32,7 +32,7 @@ def load_named(values: Sequence[str]) -> list[NamedRun]:
         FileNotFoundError: there are no results at a path.
         ValueError: the results are of another version, or two have the same name.
     """
-    pairs = [_split(value) for value in values]
+    pairs = [split_name(value) for value in values]
     runs = [load_results(path) for _, path in pairs]
     called = [name or name_of(run, path) for (name, path), run in zip(pairs, runs, strict=True)]
     twice = [name for name, count in Counter(name for name, _ in pairs if name).items() if count > 1]
@@ -45,7 +45,8 @@ def load_named(values: Sequence[str]) -> list[NamedRun]:
     return [NamedRun(name, path, run) for name, (_, path), run in zip(names, pairs, runs, strict=True)]
 
 
-def _split(value: str) -> tuple[str, Path]:
+def split_name(value: str) -> tuple[str, Path]:
+    """Return name and path of `NAME=PATH`, or an empty name and the path; a path that exists has no name in it."""
     name, equals, path = value.partition("=")
     if equals and name and not Path(value).exists():
         return name, Path(path)
