@@ -10,9 +10,9 @@
     return column === 0 || text === "" ? text : Number(text);
   };
   heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
-    // Scores begin with the highest, names with the first; what has no value is last either way.
+    // Scores begin with the best, names with the first; what has no value is last either way.
     const now = head.getAttribute("aria-sort");
-    const first = column === 0 ? "ascending" : "descending";
+    const first = column === 0 || "lower" in head.dataset ? "ascending" : "descending";
     const order = now === "none" ? first : now === "ascending" ? "descending" : "ascending";
     heads.forEach((other) => other.setAttribute("aria-sort", other === head ? order : "none"));
     const sign = order === "ascending" ? 1 : -1;

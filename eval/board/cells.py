@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eval.board.table import Board, Column
-from eval.report.words import figure, interval
+from eval.report.words import figure, higher_is_better, interval
 from eval.run.results import TaskResult
 from eval.statistics.intervals import Estimate
 
@@ -18,7 +18,7 @@ class CellView:
         score: the score as text.
         linear_map: that of the linear map as text; empty where there is none.
         bar, low, high, map_at, chance_at: places on the scale, in percent of its width; None = not there.
-        best: whether no other model has a higher score.
+        best: whether no other model has a better score.
         facts: name and value of everything that is known about it.
     """
 
@@ -40,7 +40,8 @@ def cells_of(board: Board, place: int) -> list[CellView]:
     found = [row.cells.get(place) for row in board.rows]
     scores = [task.primary.value for task in found if task is not None and task.primary is not None]
     scale = _scale([task for task in found if task is not None])
-    best = max(scores, default=None)
+    lower = any(task is not None and higher_is_better(task.metric) is False for task in found)
+    best = (min if lower else max)(scores, default=None)
     return [_view(board.columns[place], task, scale, best if len(scores) > 1 else None) for task in found]
 
 

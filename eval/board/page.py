@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from eval.board.cells import cells_of
 from eval.board.table import Board
+from eval.report.words import higher_is_better
 from omni.runtime.files import write_atomically
 
 
@@ -21,6 +22,7 @@ def write_board(path: Path, board: Board, title: str) -> None:
         style=Markup(_read("eval.report", "page.css") + _read("eval.board", "board.css")),
         script=Markup(_read("eval.board", "board.js")),
         columns=board.columns,
+        lower=[higher_is_better(column.sample.metric) is False for column in board.columns],
         rows=[(row.name, [cells[number] for cells in columns]) for number, row in enumerate(board.rows)],
         notes=board.notes,
     )

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 from eval.board.table import Board
 from eval.run.results import TaskResult
@@ -71,7 +72,7 @@ def draw_board(path: Path, board: Board) -> None:
     plt.close(figure)
 
 
-def _draw_bar(axes, number: int, task: TaskResult, unit: int) -> None:  # noqa: ANN001 - matplotlib's Axes
+def _draw_bar(axes: Any, number: int, task: TaskResult, unit: int) -> None:
     primary = task.primary
     assert primary is not None
     axes.barh(number, unit * primary.value, height=0.55, color=_OWN)

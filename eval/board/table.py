@@ -121,8 +121,9 @@ def _put(board: Board, row: Row, place: int, task: TaskResult) -> None:
         row.cells[place] = task
         return
     left_out, row.cells[place] = sorted((before, task), key=lambda one: one.num_items)
+    shown = row.cells[place]
     board.notes.append(
-        f"{row.name} has two results of {task.name}: the one on {row.cells[place].num_items} items is shown, the one on "
+        f"{row.name} has two results of {task.name}: the one on {shown.num_items} items is shown, the one on "
         f"{left_out.num_items} is not."
     )
 

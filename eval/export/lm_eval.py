@@ -13,14 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from eval.report.words import higher_is_better
 from eval.run.results import ItemAnswer, RunResult, TaskResult
 from eval.statistics.intervals import Estimate, clustered_standard_error
 from omni.runtime.files import write_atomically
 
 FILTER = "none"
 NO_ERROR = "N/A"  # what the harness writes for a metric without a standard error
-_LOWER_IS_BETTER = re.compile(r"error(_rate)?$")
-_NEITHER = {"unparsed", "incomplete", "yes_share"}  # shares that are no measure of quality
 
 
 def export_lm_eval(run: RunResult, folder: Path, written: datetime) -> list[Path]:
@@ -54,7 +53,7 @@ def results_of(run: RunResult, samples: Mapping[str, list[dict[str, Any]]], writ
         "versions": {task.name: task.version for task in tasks},
         "n-shot": {task.name: _shots(task) for task in tasks},
         "higher_is_better": {
-            task.name: {_exported(task, metric): is_better_higher(metric) for metric in task.scores["own"]}
+            task.name: {_exported(task, metric): higher_is_better(metric) for metric in task.scores["own"]}
             for task in tasks
         },
         "n-samples": {task.name: {"original": task.num_rows, "effective": task.num_items} for task in tasks},
@@ -119,11 +118,6 @@ def _sample(task: TaskResult, number: int, item: ItemAnswer) -> dict[str, Any]:
         "target_hash": hash_string(item.target),
         **({metric: item.right} if task.has_item_values else {}),
     }
-
-
-def is_better_higher(metric: str) -> bool | None:
-    """Return whether a higher value of a metric is better; None where neither is."""
-    return None if metric in _NEITHER else not _LOWER_IS_BETTER.search(metric)
 
 
 def hash_string(text: str) -> str:

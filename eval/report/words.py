@@ -43,6 +43,15 @@ _SHARES = (
 )
 
 
+# Shares that say how a model answers, not how well.
+_NEITHER = {"unparsed", "incomplete", "yes_share"}
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Return whether a higher value of a metric is better; None where neither is."""
+    return None if metric in _NEITHER else not metric.endswith(("error", "error_rate"))
+
+
 def is_share(metric: str, task: TaskResult) -> bool:
     """Return whether a metric is shown in percent: the task says it of its primary one, names say it of the others."""
     if metric == task.metric:
