@@ -136,7 +136,8 @@ def test_names_come_from_the_models_folder_or_are_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "reason"), [(["a"], "at least two"), (["x=a", "x=a"], "two results are called 'x'"), (["a", "no"], "no results at")]
+    ("names", "reason"),
+    [(["a"], "at least two"), (["x=a", "x=a"], "two results are called 'x'"), (["a", "no"], "no results at")],
 )
 def test_mistakes_are_one_line(
     names: list[str], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -9,7 +9,7 @@ from eval.statistics.significance import holm, paired_p_value
 
 
 def test_the_p_value_of_independent_items_is_that_of_the_paired_t_test() -> None:
-    left, right = np.random.default_rng(0).normal(size=(2, 30)) + [[0.4], [0.0]]
+    left, right = np.random.default_rng(0).normal([[0.4], [0.0]], size=(2, 30))
     assert paired_p_value(left, right) == pytest.approx(stats.ttest_rel(left, right).pvalue)
 
 
