@@ -25,7 +25,7 @@
   }));
 
   const hide = () => {
-    if (shown) { shown.classList.remove("shown"); shown.removeAttribute("aria-describedby"); }
+    if (shown) { shown.classList.remove("open"); shown.removeAttribute("aria-describedby"); }
     panel.hidden = true;
     shown = null;
   };
@@ -33,7 +33,7 @@
     if (shown === cell) return;
     hide();
     shown = cell;
-    cell.classList.add("shown");
+    cell.classList.add("open");
     cell.setAttribute("aria-describedby", "panel");
     const place = cell.closest("td");
     const title = document.createElement("h3");
@@ -50,9 +50,9 @@
     panel.hidden = false;
     const box = cell.getBoundingClientRect();
     const [width, height] = [panel.offsetWidth, panel.offsetHeight];
-    const below = box.bottom + 6 + height < innerHeight;
-    panel.style.left = `${Math.max(12, Math.min(box.left, innerWidth - width - 12))}px`;
-    panel.style.top = `${below ? box.bottom + 6 : Math.max(8, box.top - height - 6)}px`;
+    const right = box.right + 8 + width < innerWidth;  // on a phone the style sheet puts it at the bottom
+    panel.style.left = `${right ? box.right + 8 : Math.max(8, box.left - width - 8)}px`;
+    panel.style.top = `${Math.max(8, Math.min(box.top, innerHeight - height - 8))}px`;
   };
   for (const cell of body.querySelectorAll(".cell")) {
     cell.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") show(cell); });

@@ -39,7 +39,7 @@ def draw_board(path: Path, board: Board) -> None:
     )
     for axes in grid.flat[len(charts) :]:
         axes.set_axis_off()
-    for axes, (column, bars) in zip(grid.flat, charts, strict=False):
+    for place, (axes, (column, bars)) in enumerate(zip(grid.flat, charts, strict=False)):
         unit = 100 if column.sample.percent else 1
         for number, (_, task) in enumerate(bars):
             _draw_bar(axes, number, task, unit)
@@ -47,9 +47,11 @@ def draw_board(path: Path, board: Board) -> None:
         if chance is not None:
             axes.axvline(unit * chance, color=_CHANCE, linestyle="--", linewidth=1)
         axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8.5)
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
         axes.margins(x=0.12)
+        axes.set_xlim(left=0)
+        axes.set_ylim(tallest[place // _COLUMNS] - 0.4, -0.6)  # bars of one height in all charts of a line
+        if column.sample.percent:
+            axes.xaxis.set_major_formatter("{x:.0f} %")
         title = f"{column.name}{f' ({column.note})' if column.note else ''}, {column.sample.num_items} items"
         axes.set_title(title, fontsize=9.5, loc="left")
         axes.tick_params(axis="x", labelsize=8)

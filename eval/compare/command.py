@@ -7,6 +7,8 @@ from pathlib import Path
 
 from omni.runtime.files import write_atomically
 
+GALLERY_ITEMS = 12  # of a task; those on which models disagree, evenly spread
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
@@ -44,9 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     comparisons = compare(runs)
     print(as_text(comparisons))
     names = ", ".join(one.name for one in runs)
-    write_report(options.output / "comparison.html", comparison_sections(comparisons), title=f"Comparison: {names}")
+    page = options.output / "comparison.html"
+    write_report(page, comparison_sections(comparisons), title=f"Comparison: {names}", gallery_items=GALLERY_ITEMS)
     write_atomically(
         options.output / "comparison.json", json.dumps(as_json(comparisons), indent=1, ensure_ascii=False) + "\n"
     )
-    print(f"\nwritten: {options.output / 'comparison.html'}, {options.output / 'comparison.json'}")
+    print(f"\nwritten: {page}, {options.output / 'comparison.json'}")
     return 0 if any(one.paired is not None for one in comparisons) else 2

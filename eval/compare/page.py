@@ -23,7 +23,7 @@ def _section(compared: TaskComparison) -> ContrastSection:
     result = compared.results[0]
     return ContrastSection(
         compared.task,
-        ["model", f"{result.metric.replace('_', ' ')} (95 %)", f"less {compared.names[0]}", "p"],
+        ["model", f"{result.metric.replace('_', ' ')} (95 %)", f"difference from {compared.names[0]}", "p"],
         table_rows(compared),
         contrasts,
         len(contrasts),
