@@ -318,7 +318,7 @@ ASSETS: dict[str, Asset] = {
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "quickstart": ("smollm2", "efficientnet-lite0", "yamnet", "minilm", "imagenet-labels", "stamps", "sonic-pi"),
+    "quickstart": ("smollm2", "efficientnet-lite0", "yamnet", "minilm", "stamps", "sonic-pi"),
     "weights": tuple(asset.name for asset in ASSETS.values() if asset.kind == "weights"),
     "data": tuple(asset.name for asset in ASSETS.values() if asset.kind == "data"),
 }

@@ -85,7 +85,7 @@ class _Tagger:
     """The likeliest labels of media by one encoder, which are kept in the answer cache."""
 
     encoder: Encoder
-    names: Sequence[str]
+    names: list[str]
     cache: AnswerCache
     key: str
 

@@ -8,6 +8,7 @@ modalities stand next to each other, each with an equal say.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -139,7 +140,7 @@ class _Features:
         """D of each modality."""
         return [self.model.modality(name).encoder.dim for name in self.task.modalities]
 
-    def rows(self, items: Sequence[Item], bar: "tqdm[None]") -> list[np.ndarray | None]:
+    def rows(self, items: Sequence[Item], bar: "tqdm[Any]") -> list[np.ndarray | None]:
         """Return the features of each item; None where one of its media cannot be read."""
         found: list[np.ndarray | None] = []
         for item in items:

@@ -12,6 +12,7 @@ from omni.encoders.weights import find_weights, read_state_dict
 from omni.media.item import Media
 from omni.starter import resolve
 from tests.omni.encoders.tiny_networks import efficientnet_state
+from tests.omni.starter.test_starter_data import fetched
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +171,7 @@ def test_labels_that_are_not_fetched_say_how_to(weights: Path, tmp_path: Path, m
 
 @pytest.mark.starter
 def test_the_fetched_names_are_those_of_the_classes() -> None:
+    fetched("imagenet-labels")
     encoder = EfficientNetLite("starter:efficientnet-lite0")
     names = encoder.label_names()
     assert [names[index] for index in (84, 130, 9)] == ["peacock", "flamingo", "ostrich"]

@@ -123,7 +123,6 @@ def test_real_furniture_and_frames_through_an_encoder_named_in_a_recipe() -> Non
         831,
     }  # barber chair, folding chair, rocking chair, park bench, throne, studio couch
     assert isinstance(views.image_encoder, EfficientNetLite)
-    assert views.label_names()[423] == "barber chair"
     inputs = views.preprocess(Media("point_cloud", path=path))
     torch.testing.assert_close(views.label_probabilities(inputs), views.image_encoder.label_probabilities(inputs))
     guesses = views.image_encoder.classify(views.preprocess(Media("point_cloud", path=path))["pixels"]).topk(5).indices
