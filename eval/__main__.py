@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.commands import COMMANDS, command_of
 from eval.data.opening import SCHEME
 from eval.task import Task
 from eval.tasks.listing import listing
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m eval", description="Evaluate a model zero-shot.")
-    parser.add_argument("what", nargs="?", help="a suite, a task, my_tasks.py:TASK, or several with commas")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        help=f"a suite, a task, my_tasks.py:TASK, or several with commas; or a command ({', '.join(COMMANDS)})",
+    )
     parser.add_argument("--list", action="store_true", help="show suites and tasks")
     parser.add_argument(
         "--model", nargs="+", metavar="DIR", help="a model's folder, or NAME=DIR NAME=DIR to combine adapters"
@@ -46,6 +51,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="where the model runs (default: the GPU if there is one)")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     parser.add_argument("--no_probe", action="store_true", help="leave out the linear probes")
+    parser.add_argument("--no_linear_map", action="store_true", help="leave out the linear maps")
+    parser.add_argument("--no_bridge", action="store_true", help="leave out the encoders' labels as text")
+    parser.add_argument(
+        "--text_encoder",
+        default="starter:minilm",
+        help="sentence encoder of the linear maps: a hub id, a folder or starter:NAME (default: starter:minilm)",
+    )
     return parser
 
 
@@ -55,20 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     The exit status is 0, 130 when interrupted, or 2 for a mistake of the user's, a named task that cannot run or a
     suite of which no task can.
     """
-    arguments = sys.argv[1:] if arguments is None else [*arguments]
-    if arguments[:1] == ["data"]:
-        from eval.data.command import main as data
-
-        return data(arguments[1:])
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words and words[0] in COMMANDS:
+        return reporting_errors(lambda: command_of(words[0])(words[1:]))
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     if options.list:
         print(listing())
         return 0
     if not options.what or not options.model:
         parser.error("name a suite or task and --model DIR (or see --list)")
+    return reporting_errors(lambda: run(options))
+
+
+def reporting_errors(call: Callable[[], int]) -> int:
+    """Return the exit status of a call, or 2 and a line about a mistake of the user's, or 130 when interrupted."""
     try:
-        return run(options)
+        return call()
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -103,6 +118,9 @@ def run(options: argparse.Namespace) -> int:
         seed=options.seed,
         probes=not options.no_probe,
         style=None if options.style == "auto" else options.style,
+        linear_maps=not options.no_linear_map,
+        bridges=not options.no_bridge,
+        text_encoder=options.text_encoder,
     )
     result.model["from"] = options.model
     print(summary(result))

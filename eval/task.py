@@ -229,6 +229,11 @@ class Task:
         num_references: the number of these media, a seeded sample.
         probe: the linear probe; None with `no_probe` as the reason.
         no_probe: why there is no linear probe.
+        train: the training split that the linear map is fitted on (`eval.run.baselines.linear_map`); None = that of the
+            probe, else the source of the reference media.
+        train_target: which texts of the training split it learns, as in `target`; None = the task's right answers.
+            `answer` is what an adapter learns where the task asks for labels that training does not name.
+        train_limit: the most items it is fitted on, a seeded sample.
     """
 
     name: str
@@ -261,6 +266,9 @@ class Task:
     num_references: int = 8
     probe: Probe | None = None
     no_probe: str = "captions are open-ended, there are no classes to probe for"
+    train: str | None = None
+    train_target: str | None = None
+    train_limit: int = 1000
 
     def __post_init__(self) -> None:
         _check_lists(self)
@@ -268,8 +276,9 @@ class Task:
             raise ValueError(f"task {self.name!r} shows no modality; name at least one, such as ('image',)")
         _check_numbers(self)
         _check_shots(self)
-        if not (self.target == "answer" or self.target.startswith("meta:")):
-            raise ValueError(f"task {self.name!r}: target {self.target!r} is neither 'answer' nor 'meta:KEY'")
+        for name, target in (("target", self.target), ("train_target", self.train_target or "answer")):
+            if not (target == "answer" or target.startswith("meta:")):
+                raise ValueError(f"task {self.name!r}: {name} {target!r} is neither 'answer' nor 'meta:KEY'")
         if not any(field in self.answer_form for field in ("{answer}", "{letter}")):
             raise ValueError(
                 f"task {self.name!r}: answer_form {self.answer_form!r} has neither {{answer}} nor {{letter}} in it, so "
@@ -277,13 +286,21 @@ class Task:
             )
         self.kind.check(self)
 
+    @property
+    def training_split(self) -> str | None:
+        """The data that the linear map is fitted on; None = there are none."""
+        return self.train or (self.probe.data if self.probe else None) or self.reference
+
     def changed(self, **values: Any) -> "Task":
-        """Return a copy with other values, of which `None` changes nothing. Other data do away with `reference`."""
+        """Return a copy with other values, of which `None` changes nothing.
+
+        Other data do away with `reference` and `train`.
+        """
         values = {name: value for name, value in values.items() if value is not None}
         if "prompt" in values:
             values = {"plain_prompt": None} | values
         if "data" in values:
-            values = {"reference": None} | values
+            values = {"reference": None, "train": None} | values
         return replace(self, **values)
 
     def styled(self, style: Style) -> "Task":
@@ -332,6 +349,7 @@ def _check_numbers(task: Task) -> None:
         ("num_shuffles", task.num_shuffles, 0),
         ("num_references", task.num_references, 1),
         ("shots", task.shots, 0),
+        ("train_limit", task.train_limit, 2),
         ("limit", task.limit, 1),
     ):
         if number is not None and number < least:

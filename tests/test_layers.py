@@ -37,7 +37,10 @@ ROOMS = {
         *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),
         "compare_adapters",
     ],
-    "eval": ["task", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report", "retrieval", "speed"],
+    "eval": [
+        *("commands", "task", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report"),
+        *("compare", "board", "export", "retrieval", "speed"),
+    ],
     "demo": ["chat", "quickstart"],
 }
 

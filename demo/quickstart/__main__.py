@@ -179,7 +179,12 @@ def finish(plan: "Plan", folders: dict[str, Path], output: Path, seed: int) -> N
     step(4, "Evaluating zero-shot, on captions that training never saw")
     started = time.time()
     result = evaluate(
-        model, plan.tasks, suite="quickstart", cache_path=output / "evaluation" / "answers.sqlite", seed=seed
+        model,
+        plan.tasks,
+        suite="quickstart",
+        cache_path=output / "evaluation" / "answers.sqlite",
+        seed=seed,
+        bridges=False,  # it would ask the LLM half as much again
     )
     result.model["from"] = [str(output / "model")]
     save_results(result, output / "evaluation" / "results.json")

@@ -7,6 +7,8 @@ A condition gives each item a list of prefixes; its value for an item is the mea
     shuffled         the media of an item with another answer (control)
     only-image       a subset of the media (`Task.only`)
     reference        media of the training split, the same for all items: not a control but the base of `pmi`
+    bridge           no media, but the labels that their encoders' own classifiers give, as text (`eval.run.baselines`)
+    bridge-reference the same of the reference media: the base of the bridge's `pmi`
 """
 
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ OWN = "own"
 BLANK = "blank"
 SHUFFLED = "shuffled"
 REFERENCE = "reference"
+BRIDGE = "bridge"
+BRIDGE_REFERENCE = "bridge-reference"
 
 Condition = list[list[Prefix]]
 

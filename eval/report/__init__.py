@@ -4,6 +4,8 @@ from eval.report.html import write_report
 from eval.report.markdown import markdown_report
 from eval.report.sections import (
     AnswerSection,
+    Contrast,
+    ContrastSection,
     CurveSection,
     Section,
     TableSection,
@@ -13,6 +15,8 @@ from eval.report.sections import (
 
 __all__ = [
     "AnswerSection",
+    "Contrast",
+    "ContrastSection",
     "CurveSection",
     "Section",
     "TableSection",

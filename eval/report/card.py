@@ -5,10 +5,15 @@ from pathlib import Path
 
 from eval.report.words import figure, interval
 from eval.run.results import RunResult
+from eval.statistics.intervals import Estimate
 from omni.runtime.checksums import renew_checksum
 from omni.runtime.files import write_atomically
 
 CARD = "README.md"
+
+
+def _value(estimate: Estimate | None) -> float | None:
+    return None if estimate is None else estimate.value
 
 
 def add_to_card(folder: Path, result: RunResult) -> bool:
@@ -23,15 +28,15 @@ def add_to_card(folder: Path, result: RunResult) -> bool:
     text = card.read_text(encoding="utf-8")
     title = f"## Evaluation: {result.suite}"
     text = re.sub(rf"^{re.escape(title)}\n.*?(?=^## |\Z)", "", text, flags=re.M | re.S)
-    lines = [title, "", "| task | score (95 %) | shuffled | chance | items |", "|---|---|---|---|---|"]
+    header = "| task | score (95 %) | shuffled | chance | linear map | bridge | items |"
+    lines = [title, "", header, "|---|---|---|---|---|---|---|"]
     for task in result.tasks:
         if task.status == "computed":
-            shuffled = task.estimate("shuffled")
-            control = "-" if shuffled is None else figure(shuffled.value, task.percent)
-            chance = "-" if task.chance is None else figure(task.chance, task.percent)
-            lines.append(
-                f"| {task.name} | {interval(task.primary, task.percent)} | {control} | {chance} | {task.num_items} |"
-            )
+            others = [_value(task.estimate("shuffled")), task.chance, _value(task.linear_map)]
+            others.append(_value(task.estimate("bridge")))
+            cells = ["-" if value is None else figure(value, task.percent) for value in others]
+            figures = " | ".join([interval(task.primary, task.percent), *cells])
+            lines.append(f"| {task.name} | {figures} | {task.num_items} |")
     before, licence, after = text.partition("## Licence\n")
     section = "\n".join(lines) + "\n\n"
     write_atomically(card, before.rstrip("\n") + "\n\n" + section + licence + after)

@@ -4,7 +4,7 @@ import importlib.resources
 from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -14,6 +14,7 @@ from eval.report.confusion import confused_pairs, confusion_map
 from eval.report.media import Embedder
 from eval.report.sections import (
     AnswerSection,
+    ContrastSection,
     CurveSection,
     Section,
     SummarySection,
@@ -23,7 +24,10 @@ from eval.report.sections import (
 )
 from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
 from eval.run.results import ItemAnswer, TaskResult
+from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
+
+Value = TypeVar("Value")
 
 # Bytes of embedded media in a page, so that it stays below about 8 MB with everything else.
 MEDIA_BUDGET = 7_000_000
@@ -85,7 +89,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         [condition_label(condition), *(interval(scores.get(metric), is_share(metric, task)) for metric in metrics)]
         for condition, scores in task.scores.items()
     ]
-    shown = pick_items(task.items, gallery_items)
+    shown = spread(task.items, gallery_items)
     return view | {
         "chart": task_chart(task),
         "header": ["condition", *(metric.replace("_", " ") for metric in metrics)],
@@ -142,6 +146,21 @@ def _(section: AnswerSection, embedder: Embedder, gallery_items: int) -> dict[st
 
 
 @_view.register
+def _(section: ContrastSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
+    shown = spread(section.contrasts, gallery_items)
+    return {
+        "kind": "contrast",
+        "title": section.title,
+        "note": section.note,
+        "header": section.header,
+        "rows": section.rows,
+        "remarks": section.remarks,
+        "items": [{"contrast": one, "media": [embedder.embed(part) for part in one.media]} for one in shown],
+        "total": section.total,
+    }
+
+
+@_view.register
 def _(section: TableSection, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
     rows, header = section.rows, section.header
     return {"kind": "table", "title": section.title, "note": section.note, "rows": rows, "header": header}
@@ -162,6 +181,9 @@ def headline(task: TaskResult) -> dict[str, str]:
         verdict = "above its shuffled control"
     elif difference is not None:
         verdict = "not clearly above its shuffled control"
+    if task.linear_map_difference is not None:
+        verdict += f"{'; ' if verdict else ''}{_against(task.linear_map_difference)} the linear map"
+    bridge = task.estimate("bridge")
     return {
         "score": figure(primary.value, task.percent),
         "low": figure(primary.low, task.percent).removesuffix(" %"),
@@ -169,22 +191,32 @@ def headline(task: TaskResult) -> dict[str, str]:
         "metric": task.metric.replace("_", " "),
         "shuffled": "-" if shuffled is None else figure(shuffled.value, task.percent),
         "chance": "-" if task.chance is None else figure(task.chance, task.percent),
+        "linear_map": "" if task.linear_map is None else figure(task.linear_map.value, task.percent),
+        "bridge": "" if bridge is None else figure(bridge.value, task.percent),
         "items": str(primary.num_items),
         "verdict": verdict,
         "good": "yes" if difference is not None and difference.low > 0 else "no",
     }
 
 
+def _against(difference: Estimate) -> str:
+    if difference.low > 0:
+        return "above"
+    return "below" if difference.high < 0 else "not clearly above"
+
+
 def task_chart(task: TaskResult) -> Markup:
-    """Draw the bars of a task: its score, other conditions, controls and the probe, with chance as a line."""
-    named = ("own", "shuffled", "blank")
-    order = ["own", *(name for name in task.scores if name not in named), "shuffled", "blank"]
+    """Draw the bars of a task: its score, other conditions, controls, probe and baselines, with chance as a line."""
+    named = ("own", "shuffled", "blank", "bridge")
+    order = ["own", *(name for name in task.scores if name not in named), "shuffled", "blank", "bridge"]
     bars: list[Bar] = []
     for condition in order:
         estimate = task.estimate(condition)
         if estimate is not None:
             kind = "own" if condition == "own" else "control" if condition in named else "other"
             bars.append(Bar(condition_label(condition), estimate, kind, interval(estimate, task.percent)))
+    if task.linear_map is not None:
+        bars.append(Bar("linear map", task.linear_map, "probe", interval(task.linear_map, task.percent)))
     if task.probe is not None:
         bars.append(Bar("linear probe", task.probe, "probe", interval(task.probe, percent=True)))
     return bar_chart(bars, chance=task.chance, maximum=chart_maximum(task, bars), title=f"{task.name}: scores")
@@ -205,6 +237,10 @@ def _facts(task: TaskResult) -> list[tuple[str, str]]:
         (f"own minus {condition_label(name)}", interval(drop, task.percent, sign=True))
         for name, drop in task.drops.items()
     ]
+    if task.linear_map_difference is not None:
+        facts.append(("score minus linear map", interval(task.linear_map_difference, task.percent, sign=True)))
+    if task.linear_map_seconds is not None:
+        facts.append(("linear map fitted in", f"{task.linear_map_seconds:g} s"))
     facts += [(f"headline of {condition_label(name)}", metric) for name, metric in task.control_metric.items()]
     facts += [(name.replace("_", " "), _plain(value)) for name, value in task.settings.items()]
     return facts + [(f"not computed: {part}", reason) for part, reason in task.not_computed.items()]
@@ -218,7 +254,7 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def pick_items(items: Sequence[ItemAnswer], number: int) -> list[ItemAnswer]:
+def spread(items: Sequence[Value], number: int) -> list[Value]:
     """Return at most `number` items, evenly spread, so that the gallery shows right and wrong as they occur."""
     if len(items) <= number:
         return list(items)

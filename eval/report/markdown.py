@@ -9,8 +9,9 @@ def markdown_report(run: RunResult) -> str:
     """Return the whole of `results.md`."""
     lines = [f"# {run.suite or 'Evaluation'}", ""]
     lines += [f"Model `{run.model.get('fingerprint', '?')[:12]}`; brackets are 95 % intervals.", ""]
-    lines += ["| task | metric | score | shuffled media | blank | chance | score - shuffled | linear probe | items |"]
-    lines += ["|---|---|---|---|---|---|---|---|---|"]
+    header = ["task", "metric", "score", "shuffled media", "blank", "chance", "score - shuffled", "linear probe"]
+    header += ["linear map", "score - linear map", "bridge", "items"]
+    lines += ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     lines += [_summary_row(task) for task in run.tasks]
     for task in run.tasks:
         lines += ["", *_task_lines(task)]
@@ -19,7 +20,7 @@ def markdown_report(run: RunResult) -> str:
 
 def _summary_row(task: TaskResult) -> str:
     if task.status != "computed":
-        return f"| {task.name} | | not computed: {_cell(task.reason)} | | | | | | |"
+        return f"| {task.name} | | not computed: {_cell(task.reason)} | | | | | | | | | |"
     percent = task.percent
     cells = [
         task.name,
@@ -30,6 +31,9 @@ def _summary_row(task: TaskResult) -> str:
         "-" if task.chance is None else figure(task.chance, percent),
         interval(task.difference, percent, sign=True),
         interval(task.probe, percent=True),
+        interval(task.linear_map, percent),
+        interval(task.linear_map_difference, percent, sign=True),
+        interval(task.estimate("bridge"), percent),
         str(task.num_items),
     ]
     return "| " + " | ".join(cells) + " |"
@@ -59,6 +63,8 @@ def _task_lines(task: TaskResult) -> list[str]:
         lines += ["| " + " | ".join(map(_cell, pair)) + " |" for pair in pairs]
     for part, reason in task.not_computed.items():
         lines += ["", f"Not computed: {part}: {reason}."]
+    if task.linear_map_seconds is not None:
+        lines += ["", f"The linear map was fitted in {task.linear_map_seconds:g} s."]
     settings = "; ".join(f"{name} = {_cell(str(value))}" for name, value in task.settings.items())
     return [*lines, "", f"Settings: {settings}."]
 

@@ -62,7 +62,35 @@ class TextSection:
     paragraphs: Sequence[str] = field(default_factory=tuple)
 
 
-Section = TaskSection | SummarySection | CurveSection | AnswerSection | TableSection | TextSection
+@dataclass(frozen=True)
+class Contrast:
+    """One item with the answers of several models.
+
+    Attributes:
+        media: JSON parts, as in `AnswerSection`.
+        answers: for each model its name, its answer, and whether that is right.
+    """
+
+    media: Sequence[dict[str, Any]]
+    question: str
+    target: str
+    answers: Sequence[tuple[str, str, bool]]
+
+
+@dataclass(frozen=True)
+class ContrastSection:
+    """A table of models, and items on which they disagree; `total` is the number of all such items."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    contrasts: Sequence[Contrast]
+    total: int
+    note: str = ""
+    remarks: Sequence[str] = field(default_factory=tuple)
+
+
+Section = ContrastSection | TaskSection | SummarySection | CurveSection | AnswerSection | TableSection | TextSection
 
 
 def sections_of(run: RunResult, title: str = "") -> list[Section]:

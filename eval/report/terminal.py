@@ -7,7 +7,10 @@ from eval.statistics.intervals import Estimate
 
 def summary(result: RunResult) -> str:
     """Return the figures of a run as a table: a line for each task."""
-    lines = [f"{'task':<32} {'score (95 %)':<26} {'shuffled':>9} {'blank':>9} {'chance':>9} {'probe':>9}"]
+    lines = [
+        f"{'task':<32} {'score (95 %)':<26} {'shuffled':>9} {'blank':>9} {'chance':>9} {'probe':>9} "
+        f"{'linear map':>10} {'bridge':>9}"
+    ]
     for task in result.tasks:
         if task.status != "computed":
             lines.append(f"{task.name:<32} not computed: {task.reason}")
@@ -16,7 +19,8 @@ def summary(result: RunResult) -> str:
         lines.append(
             f"{task.name:<32} {interval(task.primary, task.percent):<26} "
             f"{_short(task.estimate('shuffled'), task.percent):>9} {_short(task.estimate('blank'), task.percent):>9} "
-            f"{chance:>9} {_short(task.probe, True):>9}"
+            f"{chance:>9} {_short(task.probe, True):>9} {_short(task.linear_map, task.percent):>10} "
+            f"{_short(task.estimate('bridge'), task.percent):>9}"
         )
         if warning := bad_items_warning(task):
             lines.append(f"  {warning}")

@@ -9,6 +9,7 @@ CONDITION_LABELS = {
     "own": "own media",
     "shuffled": "shuffled media",
     "blank": "no media (blank)",
+    "bridge": "labels as text (bridge)",
 }
 
 
@@ -43,6 +44,15 @@ _SHARES = (
     *("accuracy", "recall", "preference", "exact", "precision", "f1", "macro_f1", "top_", "yes_share", "unparsed"),
     *("incomplete", "lwlrap", "not_judged", "names_both"),
 )
+
+
+# Shares that say how a model answers, not how well.
+_NEITHER = {"unparsed", "incomplete", "yes_share"}
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """Return whether a higher value of a metric is better; None where neither is."""
+    return None if metric in _NEITHER else not metric.endswith(("error", "error_rate"))
 
 
 def is_share(metric: str, task: TaskResult) -> bool:

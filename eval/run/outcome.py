@@ -8,12 +8,15 @@ from typing import Any
 from eval.items.conditions import OWN, SHUFFLED
 from eval.items.item import BadItem, Item
 from eval.run.answers import Answers
+from eval.run.baselines.linear_map import LinearMapOutcome
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from eval.run.results import ItemAnswer, TaskResult, not_computed
-from eval.scorers import Answer, ItemScore, Scores, label_of
+from eval.scorers import Answer, ChoiceAnswer, ItemScore, Scores, label_of
 from eval.statistics.intervals import Estimate, paired_difference
 from omni.samples.messages import Media
+
+LINEAR_MAP = "linear map"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def answered_items(plan: Plan, answers: Answers) -> list[int]:
     return [index for index in range(len(plan.items)) if _reason(plan, answers, index) is None]
 
 
-def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult:
+def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: LinearMapOutcome) -> TaskResult:
     """Return the result of a task; it is `not computed`, with the reason, if no item could be answered."""
     kept = answered_items(plan, answers)
     bad = [{"id": item.id, "reason": item.reason} for item in (*plan.bad, *_unanswered(plan, answers))]
@@ -46,6 +49,16 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         return _nothing(plan, bad, scores[OWN].not_computed[plan.scorer.metric])
     gaps = {**plan.not_computed, **missing, **collected.not_computed, **scores[OWN].not_computed}
     gaps |= {name: "this kind of task does not ask in it" for name in plan.further if name not in collected.answers}
+    mapped = _mapped(plan, linear_map)
+    if mapped:
+        scores[LINEAR_MAP], answered[LINEAR_MAP] = _score(plan, LINEAR_MAP, mapped), mapped
+    else:
+        gaps[LINEAR_MAP] = linear_map.reason or "no item's features could be read"
+    map_difference = _difference(plan, answered, scores, LINEAR_MAP)
+    map_scores = scores.pop(LINEAR_MAP, None)
+    settings = dict(plan.settings)
+    settings |= {"probe": probe.description} if probe.estimate else {}
+    settings |= {"linear_map": linear_map.description} if map_scores else {}
     return TaskResult(
         name=plan.task.name,
         version=plan.task.version,
@@ -63,9 +76,13 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         num_items=len(kept),
         num_rows=plan.num_rows,
         bad=bad,
+        has_item_values=bool(scores[OWN].items),
         items=_item_answers(answered[OWN], scores[OWN]),
         confusion=scores[OWN].confusion,
-        settings={**plan.settings, **scores[OWN].settings, **({"probe": probe.description} if probe.estimate else {})},
+        settings=settings | dict(scores[OWN].settings),
+        linear_map=map_scores.estimates[plan.scorer.metric] if map_scores else None,
+        linear_map_difference=map_difference,
+        linear_map_seconds=linear_map.seconds if map_scores else None,
     )
 
 
@@ -96,6 +113,16 @@ def _score(plan: Plan, condition: str, found: Mapping[int, Answer]) -> Scores:
     if len(scores.items) not in (0, len(answers)):
         raise ValueError(f"scorer {label} gives {len(scores.items)} items for {len(answers)} answers")
     return scores
+
+
+def _mapped(plan: Plan, linear_map: LinearMapOutcome) -> dict[int, ChoiceAnswer]:
+    """The linear map's cosines as answers, for the scorer of the task."""
+    found = {}
+    for index, cosines in linear_map.similarities.items():
+        nothing = [0.0] * len(cosines)
+        item = plan.items[index]
+        found[index] = ChoiceAnswer(item, [cosines], nothing, [1] * len(cosines), are_likelihoods=False)
+    return found
 
 
 def _difference(
@@ -133,6 +160,7 @@ def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
         right=score.value,
         top=list(score.top),
         note=score.note,
+        cluster=item.cluster,
     )
 
 

@@ -1,6 +1,8 @@
 """Features of the frozen encoders, averaged over a media item: for linear probes, and to find near examples."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,6 +11,8 @@ from eval.items.item import Item
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from omni.encoders.base import Encoder
+from omni.feature_cache import FeatureCache
+from omni.feature_cache.location import default_directory
 from omni.model import OmniModel
 from omni.samples.messages import Media
 
@@ -56,8 +60,20 @@ def cached_features(encoder: Encoder, media: Media, cache: AnswerCache) -> list[
     return stored
 
 
+@lru_cache(maxsize=1)
+def _shared_cache(folder: Path) -> FeatureCache:
+    return FeatureCache(folder)
+
+
 def pooled_features(encoder: Encoder, media: Media) -> torch.Tensor:
-    """Return the mean over all real features of one media item, `[D]`."""
+    """Return the mean over all real features of one media item, `[D]`.
+
+    Features that training has kept in the shared feature cache are read from there.
+    """
+    if not encoder.is_trained:
+        kept = _shared_cache(default_directory()).get(media.content_hash(), encoder.fingerprint())
+        if kept is not None:
+            return kept.values[kept.mask].float().mean(dim=0)
     parameter = next(encoder.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     inputs = {name: tensor.to(device) for name, tensor in encoder.preprocess(media).items()}

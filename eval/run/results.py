@@ -22,6 +22,7 @@ class ItemAnswer:
         right: the item's value of the task's primary metric; for a choice 1 or 0, a share for a shared first place; NaN
             where it has none.
         top: the likeliest candidates with their probability under the primary score; empty for generated answers.
+        cluster: the number of its cluster; None in results from before it was written.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ItemAnswer:
     right: float
     top: list[tuple[str, float]] = field(default_factory=list)
     note: str = ""
+    cluster: int | None = None
 
 
 @dataclass
@@ -48,6 +50,10 @@ class TaskResult:
         drops: condition -> own minus that condition, paired by item, of those with missing modalities, corruptions or
             inserted attributes.
         difference: own minus shuffled on the primary metric, paired by item.
+        linear_map: the primary metric of the linear map (`eval.run.baselines.linear_map`).
+        linear_map_difference: own minus linear map, paired by item.
+        linear_map_seconds: what fitting it took.
+        has_item_values: False where the primary metric has no value for a single item (an error rate of all words).
         not_computed: part -> reason.
         settings: everything else that the figures depend on.
         confusion: how often each class was taken for each with the item's own media; None where there are no classes.
@@ -74,6 +80,10 @@ class TaskResult:
     items: list[ItemAnswer] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     confusion: Confusion | None = None
+    linear_map: Estimate | None = None
+    linear_map_difference: Estimate | None = None
+    linear_map_seconds: float | None = field(default=None, compare=False)
+    has_item_values: bool = True
 
     @property
     def primary(self) -> Estimate | None:
@@ -135,8 +145,8 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
         condition: {metric: Estimate(**estimate) for metric, estimate in metrics.items()}
         for condition, metrics in values["scores"].items()
     }
-    for name in ("difference", "probe"):
-        values[name] = None if values[name] is None else Estimate(**values[name])
+    for name in ("difference", "probe", "linear_map", "linear_map_difference"):
+        values[name] = None if values.get(name) is None else Estimate(**values[name])
     values["drops"] = {name: Estimate(**drop) for name, drop in values.get("drops", {}).items()}
     if values.get("confusion") is not None:
         cells = tuple((right, said, count) for right, said, count in values["confusion"]["cells"])

@@ -8,6 +8,9 @@ from typing import Any
 
 from eval.items.item import Item
 from eval.run.ask import ask
+from eval.run.baselines.bridge import with_bridge
+from eval.run.baselines.linear_map import LinearMapOutcome, run_linear_map
+from eval.run.baselines.sentences import STARTER_ENCODER, SentenceEncoder
 from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
 from eval.run.outcome import ProbeOutcome, answered_items, task_result
@@ -32,6 +35,9 @@ def evaluate(
     batch_size: int = 8,
     seed: int = 0,
     probes: bool = True,
+    linear_maps: bool = True,
+    bridges: bool = True,
+    text_encoder: str = STARTER_ENCODER,
     progress: bool = True,
     style: Style | None = None,
 ) -> RunResult:
@@ -47,6 +53,9 @@ def evaluate(
         seed: seed of shuffles, sampled candidates, samples of items and bootstrap.
         probes: whether to compute linear probes.
         style: how tasks with two wordings ask; None = `chat` for an LLM with a chat template, else `plain`.
+        linear_maps: whether to compute linear maps.
+        bridges: whether to ask with an encoder's labels as text in place of the media.
+        text_encoder: the sentence encoder of the linear maps: hub id, folder or `starter:NAME`.
 
     Raises:
         ValueError: `limit` or `batch_size` is below 1, two tasks have the same name, or a scorer breaks its contract.
@@ -64,6 +73,7 @@ def evaluate(
     results: dict[str, TaskResult] = {}
     plans: list[Plan] = []
     requests = Requests()
+    sentences = SentenceEncoder(text_encoder, model.device)
     with AnswerCache(cache_path, model.fingerprint()) as cache:
         for task in tasks:
             try:
@@ -71,6 +81,7 @@ def evaluate(
                 likeness = partial(likeness_of, model, task.modalities, cache=cache)
                 stand_ins = partial(stand_ins_of, model, task.modalities, cache=cache)
                 plan = plan_task(task, limit=limit, seed=seed, likeness=likeness, stand_ins=stand_ins)
+                plan = with_bridge(model, plan, cache, enabled=bridges)
             except (ValueError, OSError) as error:
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:
@@ -78,9 +89,11 @@ def evaluate(
                 procedure_of(task.kind).add_requests(plan, requests)
         answers = ask(model, requests, cache, batch_size=batch_size, progress=progress)
         for plan in plans:
-            items = [plan.items[index] for index in answered_items(plan, answers)]
+            kept = answered_items(plan, answers)
+            items = [plan.items[index] for index in kept]
             probe = _probe(model, plan, items, cache, enabled=probes, progress=progress)
-            results[plan.task.name] = task_result(plan, answers, probe)
+            linear_map = _linear_map(model, plan, kept, cache, sentences, enabled=linear_maps, progress=progress)
+            results[plan.task.name] = task_result(plan, answers, probe, linear_map)
         description = describe_model(model, cache.fingerprint)
     return RunResult(
         suite,
@@ -134,6 +147,27 @@ def _probe(
     except (ValueError, OSError) as error:
         return ProbeOutcome(reason=str(error))
     return ProbeOutcome(estimate, f"ridge classifier, at most {task.probe.limit} items of {task.probe.data}")
+
+
+def _linear_map(
+    model: OmniModel,
+    plan: Plan,
+    kept: Sequence[int],
+    cache: AnswerCache,
+    sentences: SentenceEncoder,
+    *,
+    enabled: bool,
+    progress: bool,
+) -> LinearMapOutcome:
+    """Rank the options of the items that could be answered by the linear map, unless there is none."""
+    if not enabled:
+        return LinearMapOutcome(reason="switched off for this run")
+    if not kept:
+        return LinearMapOutcome(reason="no item could be answered")
+    try:
+        return run_linear_map(model, plan, kept, cache, sentences, progress=progress)
+    except (ValueError, OSError) as error:
+        return LinearMapOutcome(reason=str(error))
 
 
 def describe_model(model: OmniModel, fingerprint: str) -> dict[str, Any]:

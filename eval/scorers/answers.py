@@ -36,6 +36,8 @@ class ChoiceAnswer:
         base: log p(option | prompt) of each option, which pointwise mutual information is measured against.
         num_tokens: tokens of each option, the end token included.
         is_base: the condition itself is the base, so that the mutual information is 0 for every option.
+        are_likelihoods: False where the numbers are other measures of how an option fits (cosines), which rank as they
+            are: no length divides them, and nothing is subtracted.
     """
 
     item: Item
@@ -43,6 +45,7 @@ class ChoiceAnswer:
     base: Sequence[float]
     num_tokens: Sequence[int]
     is_base: bool = False
+    are_likelihoods: bool = True
 
     @property
     def target(self) -> str:

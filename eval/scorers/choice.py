@@ -86,9 +86,14 @@ class ChoiceScorer:
 
 
 def _ranked(answer: ChoiceAnswer) -> list[dict[str, np.ndarray]]:
-    return [
-        choice_scores(answer.item.options, scores, answer.base, answer.num_tokens) for scores in answer.log_likelihoods
-    ]
+    return [scores_of(answer, scores) for scores in answer.log_likelihoods]
+
+
+def scores_of(answer: ChoiceAnswer, scores: Sequence[float]) -> dict[str, np.ndarray]:
+    """Return all four scores of one of an answer's `log_likelihoods`; they are the same where it has no likelihoods."""
+    if not answer.are_likelihoods:
+        return dict.fromkeys(NORMALIZATIONS, np.asarray(scores, dtype=float))
+    return choice_scores(answer.item.options, scores, answer.base, answer.num_tokens)
 
 
 def _credits(

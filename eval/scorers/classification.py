@@ -10,7 +10,7 @@ from eval.metrics import classification
 from eval.metrics.confusion import Confusion
 from eval.scorers.answers import ChoiceAnswer
 from eval.scorers.base import Scores, mean_of
-from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer, choice_scores, softmax
+from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer, scores_of, softmax
 from eval.statistics.intervals import Estimate, bootstrap
 
 _NUM_RESAMPLES = 200
@@ -106,8 +106,7 @@ def check_same_classes(items: Sequence[Item]) -> None:
 
 
 def _scores(answer: ChoiceAnswer, normalization: str) -> np.ndarray:
-    scored = choice_scores(answer.item.options, answer.log_likelihoods[0], answer.base, answer.num_tokens)
-    return scored[normalization]
+    return scores_of(answer, answer.log_likelihoods[0])[normalization]
 
 
 CLASSIFICATION = tuple(ClassificationScorer(ChoiceScorer(normalization)) for normalization in NORMALIZATIONS)

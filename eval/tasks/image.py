@@ -37,6 +37,7 @@ TASKS = (
         scorer="choice-pmi-v1",
         reference=STAMPS_TRAIN,
         num_shuffles=2,
+        train=STAMPS_TRAIN,
     ),
     Task(
         name="image-caption-choice-all",
@@ -49,6 +50,7 @@ TASKS = (
         scorer="choice-pmi-v1",
         reference=STAMPS_TRAIN,
         num_shuffles=2,
+        train=STAMPS_TRAIN,
     ),
     Task(
         name="image-category",
@@ -63,6 +65,8 @@ TASKS = (
         target="meta:category",
         num_shuffles=4,
         probe=Probe(STAMPS_TRAIN),
+        train=STAMPS_TRAIN,
+        train_target="answer",
     ),
     Task(
         name="image-caption",
@@ -89,5 +93,8 @@ TASKS = (
         num_shuffles=4,
         limit=500,
         probe=Probe("starter:fashion-mnist/image-train.jsonl", limit=1000),
+        # What the adapters of the starter recipes learn; the probe shows what training on clothes would give.
+        train=STAMPS_TRAIN,
+        train_target="answer",
     ),
 )

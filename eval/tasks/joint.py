@@ -16,6 +16,7 @@ TASKS = (
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:stamps/triplet-train.jsonl",
+        train="starter:stamps/triplet-train.jsonl",
         only=(("image",), ("sound",)),
         num_shuffles=4,
     ),

@@ -1,5 +1,6 @@
 """The list of suites and tasks, for the terminal."""
 
+from eval.commands import COMMANDS
 from eval.task import Task
 from eval.tasks import TASKS
 from eval.tasks.suites import SUITES
@@ -10,6 +11,7 @@ def listing() -> str:
     lines = ["Suites:"]
     lines += [f"  {name:<16} {', '.join(members)}" for name, members in SUITES.items()]
     lines += ["", "Tasks:", *(_task_line(task) for task in TASKS.values())]
+    lines += ["", f"Commands: {', '.join(COMMANDS)} (python -m eval COMMAND --help)"]
     return "\n".join([*lines, "", "A task of your own: python -m eval my_tasks.py:TASK --model DIR"])
 
 

@@ -39,6 +39,8 @@ TASKS = (
         clusters=("media",),
         num_shuffles=4,
         probe=Probe("starter:sonic-pi/sound-train.jsonl"),
+        train="starter:sonic-pi/sound-train.jsonl",
+        train_target="answer",
     ),
     Task(
         name="sound-stamp-choice-10",
@@ -50,6 +52,7 @@ TASKS = (
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:stamps/sound-train.jsonl",
+        train="starter:stamps/sound-train.jsonl",
         num_references=16,
         num_shuffles=4,
     ),

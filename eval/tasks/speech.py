@@ -13,6 +13,7 @@ TASKS = (
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:asterisk/speech-train.jsonl",
+        train="starter:asterisk/speech-train.jsonl",
         num_shuffles=2,
         no_probe="transcripts are open-ended, there are no classes to probe for",
     ),

@@ -2,6 +2,7 @@
 
 import difflib
 
+from eval.commands import COMMANDS
 from eval.task import Task
 from eval.tasks import STARTER_TASKS, TASKS, get_task
 
@@ -41,6 +42,8 @@ def get_tasks(names: str) -> list[Task]:
                 "A task of your own is given as my_tasks.py:TASK"
             )
         for task in [TASKS[member] for member in SUITES[name]] if name in SUITES else [get_task(name)]:
+            if task.name in COMMANDS:
+                raise ValueError(f"a task cannot be called {task.name!r}: that is a command; rename it in {name}")
             tasks[task.name] = task
     if not tasks:
         raise ValueError(f"no task named in {names!r}; suites: {', '.join(SUITES)}")

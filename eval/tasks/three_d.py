@@ -13,6 +13,7 @@ TASKS = (
         kind=Choose("sampled", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:furniture/object-train.jsonl",
+        train="starter:furniture/object-train.jsonl",
         clusters=("media", "answer"),
         num_shuffles=2,
         no_probe="captions are open-ended, there are no classes to probe for",

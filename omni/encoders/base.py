@@ -183,6 +183,23 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             ValueError: they are not the same as before.
         """
 
+    def label_names(self) -> list[str]:
+        """Return the names of the classes of the classifier that the encoder was trained with, in its order.
+
+        Raises:
+            ValueError: it has no such classifier.
+            FileNotFoundError: the names are not there; the message says how to get them.
+        """
+        raise ValueError(f"{self.class_name} has no classifier with named classes")
+
+    def label_probabilities(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the probability of each of `label_names`, `[num_labels]`, for one preprocessed item, all its clips.
+
+        Raises:
+            ValueError: it has no such classifier.
+        """
+        raise ValueError(f"{self.class_name} has no classifier with named classes")
+
     @property
     def published_network(self) -> nn.Module | None:
         """The network whose weights are named as in the published file that they come from, prefixes apart.

@@ -23,6 +23,7 @@ from omni.encoders.layers import LAST, layers_config, parse_layers
 from omni.encoders.weights import find_weights, load_strictly, read_state_dict
 from omni.media.image import load_image
 from omni.media.item import Media
+from omni.starter import resolve
 
 HEAD_WIDTH = 1280
 NUM_CLASSES = 1000
@@ -96,6 +97,7 @@ class EfficientNetLite(Encoder):
         self.dim = sum(widths[layer] for layer in self.layers)
         self.max_features = min(_sides(self.image_size)[layer] for layer in self.layers) ** 2
         path = find_weights(weights, (".safetensors", ".pth"))
+        self._own_labels = path.parent / "labels.txt"
         self.network = EfficientNetLiteNetwork(VARIANTS[variant])
         load_strictly(self.network, read_state_dict(path), path)
         self.network.fold_batch_norms()
@@ -119,6 +121,18 @@ class EfficientNetLite(Encoder):
     def classify(self, pixels: Tensor) -> Tensor:
         """Return logits [B, 1000] of the ImageNet-1k classes, in their usual order, for pixels [B, 3, S, S] uint8."""
         return self.network.classify(self._feature_map(pixels))
+
+    def label_names(self) -> list[str]:
+        """Read a name for each class: `labels.txt` next to the weights, a line for each, else those of ImageNet-1k."""
+        file = self._own_labels if self._own_labels.exists() else Path(resolve("starter:imagenet-labels/labels.txt"))
+        names = file.read_text(encoding="utf-8").splitlines()
+        if len(names) != NUM_CLASSES:
+            raise ValueError(f"{file} has {len(names)} lines; it needs one for each of the {NUM_CLASSES} classes")
+        return names
+
+    def label_probabilities(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the mean over pictures of their class probabilities, [1000]."""
+        return self.classify(inputs["pixels"].to(self.network._fc.weight.device)).float().softmax(1).mean(0)
 
     def preprocessing_config(self) -> dict[str, object]:
         return {"variant": self.variant, "image_size": self.image_size, **layers_config(self.layers)}

@@ -45,6 +45,18 @@ class _PicturesEncoder(Encoder):
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         return self.image_encoder(inputs)
 
+    def label_names(self) -> list[str]:
+        """Return those of the image encoder."""
+        return self.image_encoder.label_names()
+
+    def label_probabilities(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the mean over the pictures of an item."""
+        return self.image_encoder.label_probabilities(self._pictures(inputs))
+
+    def _pictures(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The image encoder's inputs, without those that a subclass adds."""
+        return inputs
+
     def preprocessing_config(self) -> dict[str, Any]:
         return {"modality": self.modality, "image_encoder": self.image_encoder.fingerprint()}
 
@@ -102,12 +114,14 @@ class FrameEncoder(_PicturesEncoder):
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Return the image encoder's features with positions added, [B, N, D]."""
-        pictures = {name: tensor for name, tensor in inputs.items() if name != "frame_number"}
-        values, mask = super().encode(pictures)
+        values, mask = super().encode(self._pictures(inputs))
         positions = sinusoidal_positions(inputs["frame_number"].to(values.device), self.dim).to(values.dtype)[:, None]
         # Relative to the features of the same frame, because encoders differ in scale by orders of magnitude.
         root_mean_square = values.square().mean(dim=(1, 2), keepdim=True).sqrt()
         return Features(values + self.position_scale * root_mean_square * math.sqrt(2) * positions, mask)
+
+    def _pictures(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in inputs.items() if name != "frame_number"}
 
     def preprocessing_config(self) -> dict[str, Any]:
         own = {"clips": repr(self.clips), "position_scale": self.position_scale}

@@ -97,6 +97,12 @@ class ReleasedEncoder(Encoder):
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
         return self.built().features_per_clip(inputs)
 
+    def label_names(self) -> list[str]:
+        return self.built().label_names()
+
+    def label_probabilities(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self._on_device().label_probabilities(inputs)
+
     def forward(self, inputs: dict[str, Tensor]) -> Features:
         return self._on_device()(inputs)
 

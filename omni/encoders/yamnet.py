@@ -80,10 +80,14 @@ class YamNet(OnnxEncoder):
         return super().encode(inputs)
 
     def classify(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Return logits [B, 521] of each patch that `preprocess` gave, in the order of `class_names`."""
+        """Return logits [B, 521] of each patch that `preprocess` gave, in the order of `label_names`."""
         return self.run(inputs, ["class_scores"])[0]
 
-    def class_names(self) -> list[str]:
+    def label_probabilities(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the mean over patches of the probability of each class, [521]; classes do not exclude each other."""
+        return self.classify(inputs).float().sigmoid().mean(0)
+
+    def label_names(self) -> list[str]:
         """Read the 521 names of AudioSet's classes from the class map next to the graph."""
         with (self._graph.parent / "class_map.csv").open(encoding="utf-8", newline="") as file:
             return [row["display_name"] for row in csv.DictReader(file)]

@@ -151,6 +151,26 @@ MINILM = Asset(
     build="omni.starter.weights_minilm:build",
 )
 
+IMAGENET_LABELS = Asset(
+    name="imagenet-labels",
+    kind="data",
+    title="Names of ImageNet-1k's 1,000 classes, in their usual order",
+    licence="Apache-2.0",
+    source="synsets of ImageNet-1k and WordNet's words for them, from timm, (c) Ross Wightman",
+    packages=(
+        Package(
+            "pypi",
+            "timm",
+            "1.0.31",
+            "timm-1.0.31-py3-none-any.whl",
+            "5bd50f7d0fe6d09bf9285ac2523234a1b7e6bf075c0be3e7aed09139fcb617c7",
+            2_798_714,
+        ),
+    ),
+    unpacked_size=100_000,
+    build="omni.starter.data_imagenet_labels:build",
+)
+
 STAMPS = Asset(
     name="stamps",
     kind="data",
@@ -287,6 +307,7 @@ ASSETS: dict[str, Asset] = {
         YAMNET,
         WHISPER_TINY_EN,
         MINILM,
+        IMAGENET_LABELS,
         STAMPS,
         SONIC_PI,
         ASTERISK,

@@ -38,6 +38,9 @@ class Procedure(Kind, Protocol):
     """
 
     answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
+    # Each item has options after `prepare`, which `collect` gives as a `ChoiceAnswer`: then other ways of ranking them
+    # (`eval.run.baselines`) are compared with the model's.
+    ranks_candidates: ClassVar[bool] = False
 
     def check(self, task: Task) -> None:
         """See `eval.task.Kind`; by default every task fits."""

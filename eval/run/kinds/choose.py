@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eval.items.conditions import BLANK, REFERENCE, Conditions, usual_conditions
+from eval.items.conditions import BLANK, BRIDGE, BRIDGE_REFERENCE, REFERENCE, Conditions, usual_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.prefix import digest
@@ -27,6 +27,7 @@ class ChooseProcedure(Procedure):
 
     kind: Choose
     answer_type: ClassVar[type[ChoiceAnswer]] = ChoiceAnswer
+    ranks_candidates: ClassVar[bool] = True
 
     def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
         """Give each item its options; where labels are declared, an item with another label is bad, and named."""
@@ -90,14 +91,15 @@ class ChooseProcedure(Procedure):
 
     def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
         """Return the likelihoods of the options of each item, with the base of its mutual information."""
-        bases = {index: _base(plan, index, answers) for index in kept}
+        bases = {index: _base(plan, index, answers, REFERENCE) for index in kept}
+        told = {index: _base(plan, index, answers, BRIDGE_REFERENCE) for index in kept}
         found: dict[str, dict[int, ChoiceAnswer]] = {}
         for name, condition in plan.conditions.items():
-            if name == REFERENCE:
+            if name in (REFERENCE, BRIDGE_REFERENCE):
                 continue
             found[name] = {}
             for index in kept:
-                item, base = plan.items[index], bases[index]
+                item, base = plan.items[index], (told if name == BRIDGE else bases)[index]
                 shown = [answers.likelihoods(prefix, item.options) for prefix in condition[index]]
                 answered = [scores for scores in shown if scores is not None]
                 if answered and base.scores is not None:
@@ -127,15 +129,15 @@ class _Base:
     reason: str = ""
 
 
-def _base(plan: Plan, index: int, answers: Answers) -> _Base:
+def _base(plan: Plan, index: int, answers: Answers, reference: str) -> _Base:
     """Return the mean likelihood over the reference media if there are any, else the one without media."""
     options = plan.items[index].options
     blank = answers.likelihoods(plan.conditions[BLANK][index][0], options)
-    if REFERENCE not in plan.conditions:
+    prefixes = plan.conditions[reference][index] if reference in plan.conditions else []
+    if not prefixes:
         return _Base(blank, BLANK)
-    prefixes = plan.conditions[REFERENCE][index]
     found = [answers.likelihoods(prefix, options) for prefix in prefixes]
     answered = np.asarray([scores for scores in found if scores is not None])
     if not len(answered):
         return _Base(blank, BLANK, f"measured against no media instead: {answers.failed[prefixes[0].key]}")
-    return _Base((np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist(), REFERENCE)
+    return _Base((np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist(), reference)

@@ -33,6 +33,6 @@ def test_a_suite_stands_once_before_the_licence(tmp_path: Path) -> None:
     assert damaged_files(tmp_path) == []  # the card is not taken for a damaged file
     text = card.read_text()
     assert text.count("## Evaluation: mine") == 1
-    assert "| pictures | 70.0 % [60.0, 80.0 %] | - | 10.0 % | 40 |" in text
+    assert "| pictures | 70.0 % [60.0, 80.0 %] | - | 10.0 % | - | - | 40 |" in text
     assert text.index("None recorded.") < text.index("## Evaluation") < text.index("## Licence")
     assert text.endswith("## Licence\n\nMIT\n")

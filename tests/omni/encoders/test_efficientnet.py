@@ -12,6 +12,7 @@ from omni.encoders.weights import find_weights, read_state_dict
 from omni.media.item import Media
 from omni.starter import resolve
 from tests.omni.encoders.tiny_networks import efficientnet_state
+from tests.omni.starter.test_starter_data import fetched
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,37 @@ def test_real_pictures_are_classified_as_what_they_show() -> None:
     items = [Media("image", path=str(folder / f"{name}.png")) for name in STAMPS]
     pixels = torch.cat([encoder.preprocess(item)["pixels"] for item in items])
     assert encoder.classify(pixels).argmax(dim=1).tolist() == list(STAMPS.values())
+
+
+def test_labels_come_from_a_file_next_to_the_weights(weights: Path, tmp_path: Path) -> None:
+    for file in weights.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    encoder = EfficientNetLite(weights=tmp_path, image_size=96)
+    (tmp_path / "labels.txt").write_text("one\ntwo\n")
+    with pytest.raises(ValueError, match="has 2 lines; it needs one for each of the 1000 classes"):
+        encoder.label_names()
+    (tmp_path / "labels.txt").write_text("".join(f"class {number}\n" for number in range(1000)))
+    assert encoder.label_names()[7] == "class 7"
+    pixels = pictures(2, size=96)
+    expected = encoder.classify(pixels).softmax(1).mean(0)
+    torch.testing.assert_close(encoder.label_probabilities({"pixels": pixels}), expected)
+
+
+def test_labels_that_are_not_fetched_say_how_to(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="python -m omni fetch imagenet-labels"):
+        EfficientNetLite(weights, image_size=96).label_names()
+
+
+@pytest.mark.starter
+def test_the_fetched_names_are_those_of_the_classes() -> None:
+    fetched("imagenet-labels")
+    encoder = EfficientNetLite("starter:efficientnet-lite0")
+    names = encoder.label_names()
+    assert [names[index] for index in (84, 130, 9)] == ["peacock", "flamingo", "ostrich"]
+    picture = Media("image", path=resolve("starter:stamps/media/animals/birds/peacock.png"))
+    probabilities = encoder.label_probabilities(encoder.preprocess(picture))
+    assert names[int(probabilities.argmax())] == "peacock"
 
 
 @pytest.mark.starter

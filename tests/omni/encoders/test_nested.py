@@ -135,6 +135,8 @@ def test_real_furniture_and_frames_through_an_encoder_named_in_a_recipe() -> Non
         831,
     }  # barber chair, folding chair, rocking chair, park bench, throne, studio couch
     assert isinstance(views.image_encoder, EfficientNetLite)
+    inputs = views.preprocess(Media("point_cloud", path=path))
+    torch.testing.assert_close(views.label_probabilities(inputs), views.image_encoder.label_probabilities(inputs))
     guesses = views.image_encoder.classify(views.preprocess(Media("point_cloud", path=path))["pixels"]).topk(5).indices
     assert sum(bool(seats & set(view)) for view in guesses.tolist()) >= 3
 
@@ -145,6 +147,7 @@ def test_real_furniture_and_frames_through_an_encoder_named_in_a_recipe() -> Non
     inputs = frames.preprocess(Media("video", path=paths))
     assert len(inputs["frame_number"]) == min(4, len(paths))
     assert frames(inputs).mask.all()
+    assert frames.label_probabilities(inputs).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_frames_are_chosen_by_the_policy_of_the_recipe(image_encoder: EfficientNetLite) -> None:

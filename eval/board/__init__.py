@@ -1,0 +1,1 @@
+"""`python -m eval board`: many models and tasks on one page that needs no network, and as a picture."""

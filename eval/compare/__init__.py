@@ -1,0 +1,1 @@
+"""`python -m eval compare A B`: the same tasks of several models, compared item by item."""

@@ -1,0 +1,1 @@
+"""`python -m eval export`: results in the form of other frameworks."""
