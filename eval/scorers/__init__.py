@@ -1,6 +1,6 @@
 """Scorers: from the answers of a model to figures with intervals. `eval.scorers.Scorer` is the contract of your own."""
 
-from eval.scorers.answers import Answer, ChoiceAnswer, ComparisonAnswer, WrittenAnswer
+from eval.scorers.answers import Answer, ChoiceAnswer, ComparisonAnswer, RankingAnswer, TagAnswer, WrittenAnswer
 from eval.scorers.base import ItemScore, Scorer, Scores, label_of, mean_of
 from eval.scorers.finding import SCORERS, get_scorer
 
@@ -10,8 +10,10 @@ __all__ = [
     "ChoiceAnswer",
     "ComparisonAnswer",
     "ItemScore",
+    "RankingAnswer",
     "Scorer",
     "Scores",
+    "TagAnswer",
     "WrittenAnswer",
     "get_scorer",
     "label_of",

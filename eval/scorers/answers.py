@@ -36,6 +36,7 @@ class ChoiceAnswer:
         base: log p(option | prompt) of each option, which pointwise mutual information is measured against.
         num_tokens: tokens of each option, the end token included.
         is_base: the condition itself is the base, so that the mutual information is 0 for every option.
+        num_bytes: length of each option; empty = its UTF-8 bytes.
     """
 
     item: Item
@@ -43,6 +44,7 @@ class ChoiceAnswer:
     base: Sequence[float]
     num_tokens: Sequence[int]
     is_base: bool = False
+    num_bytes: Sequence[int] = ()
 
     @property
     def target(self) -> str:
@@ -77,6 +79,59 @@ class ComparisonAnswer:
     def text(self) -> str:
         """The mean gain in log-likelihood."""
         return f"log-likelihood {sum(self.gains) / len(self.gains):+.2f}"
+
+
+@dataclass(frozen=True)
+class RankingAnswer:
+    """Where the right entries of a gallery stand for a query.
+
+    Attributes:
+        item: the query.
+        ranks: for each prefix of the condition that was answered, the rank of the best right entry, from 1.
+        ndcgs: likewise, nDCG at 10.
+        top: the nearest entries, the nearest first, with the softmax of their similarities.
+    """
+
+    item: Item
+    ranks: Sequence[float]
+    ndcgs: Sequence[float]
+    top: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The names of right entries."""
+        return self.item.target
+
+    @property
+    def text(self) -> str:
+        """The name of the nearest entry."""
+        return self.top[0][0] if self.top else f"rank {self.ranks[0]:.0f}"
+
+
+@dataclass(frozen=True)
+class TagAnswer:
+    """How much each label is said to be there.
+
+    Attributes:
+        item: the item, whose options are the labels.
+        scores: one number a label.
+        right: the places of the labels that are there.
+    """
+
+    item: Item
+    scores: Sequence[float]
+    right: tuple[int, ...]
+
+    @property
+    def target(self) -> str:
+        """The right labels."""
+        return ", ".join(self.item.options[place] for place in self.right)
+
+    @property
+    def text(self) -> str:
+        """The likeliest labels, as many as are right."""
+        order = sorted(range(len(self.scores)), key=lambda place: -self.scores[place])
+        return ", ".join(self.item.options[place] for place in order[: len(self.right)])
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,9 @@ class ClassificationScorer:
 
 
 def _scores(answer: ChoiceAnswer, normalization: str) -> np.ndarray:
-    scored = choice_scores(answer.item.options, answer.log_likelihoods[0], answer.base, answer.num_tokens)
+    scored = choice_scores(
+        answer.item.options, answer.log_likelihoods[0], answer.base, answer.num_tokens, answer.num_bytes
+    )
     return scored[normalization]
 
 

@@ -6,6 +6,8 @@ from eval.scorers.classification import CLASSIFICATION
 from eval.scorers.groups import CIRCULAR, PAIRS
 from eval.scorers.match import MatchScorer
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
+from eval.scorers.retrieval import RetrievalScorer
+from eval.scorers.tagging import TaggingScorer
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
 from eval.scorers.yes_no import YES_NO
@@ -24,6 +26,8 @@ _SHIPPED: tuple[Scorer, ...] = (
     *CLASSIFICATION,
     *PAIRS,
     *CIRCULAR,
+    RetrievalScorer(),
+    TaggingScorer(),
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}
 

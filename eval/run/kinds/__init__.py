@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from eval.kinds import Retrieve, Tag
 from eval.run.kinds.base import Collected, Procedure, with_bad
 from eval.run.kinds.choose import ChooseProcedure
 from eval.run.kinds.generate import GenerateProcedure
 from eval.run.kinds.match import MatchProcedure
+from eval.run.kinds.retrieve import RetrieveProcedure
+from eval.run.kinds.tag import TagProcedure
 from eval.task import Choose, Generate, Kind, Match
 
 __all__ = ["Collected", "Procedure", "procedure_of", "with_bad"]
@@ -16,6 +19,8 @@ _PROCEDURES: dict[type, Callable[[Any], Procedure]] = {
     Choose: ChooseProcedure,
     Generate: GenerateProcedure,
     Match: MatchProcedure,
+    Retrieve: RetrieveProcedure,
+    Tag: TagProcedure,
 }
 
 

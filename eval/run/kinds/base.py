@@ -36,6 +36,10 @@ class Procedure(Kind, Protocol):
     The kinds that come with omni are declared in `eval.task` and carried out by the modules next to this one.
     """
 
+    # whether it compares embeddings, which a joint space has and a language model has not
+    compares_embeddings: ClassVar[bool] = False
+    # whether it reads frozen features, which both kinds of models have
+    reads_features: ClassVar[bool] = False
     answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
 
     def check(self, task: Task) -> None:

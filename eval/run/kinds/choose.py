@@ -89,6 +89,8 @@ class ChooseProcedure(Procedure):
         settings = {"candidates": f"{self.kind.candidates}, {span}"}
         if self.kind.own_key is not None:
             settings["right_by"] = self.kind.right_by
+        if self.kind.templates:
+            settings["templates"] = f"{len(self.kind.templates)}, which a language model is not shown"
         if REFERENCE in conditions.prefixes:
             settings["pmi_reference"] = f"{len(conditions.prefixes[REFERENCE][0])} of {task.reference}"
         return settings
@@ -114,8 +116,9 @@ class ChooseProcedure(Procedure):
                 answered = [scores for scores in shown if scores is not None]
                 if answered and base.scores is not None:
                     num_tokens = [answers.num_tokens[option] for option in item.options]
+                    num_bytes = [answers.num_bytes(option) for option in item.options]
                     is_base = name == BLANK == base.condition
-                    found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base)
+                    found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base, num_bytes)
         replaced = next((base.reason for base in bases.values() if base.reason), None)
         return Collected(found, {REFERENCE: replaced} if replaced else {})
 
