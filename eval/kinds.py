@@ -56,8 +56,8 @@ class Retrieve(Kind):
             unknown = [part for part in parts if part != TEXT and part not in task.modalities]
             if unknown or len(set(parts)) < len(parts):
                 raise ValueError(
-                    f"task {task.name!r}: the {side} is 'text', one of {task.modalities}, or several of these joined by "
-                    f"'+', each once; not {'+'.join(parts)!r}"
+                    f"task {task.name!r}: the {side} is 'text', one of {task.modalities}, or several of these "
+                    f"joined by '+', each once; not {'+'.join(parts)!r}"
                 )
         if self.query == self.gallery == TEXT:
             raise ValueError(f"task {task.name!r}: query and gallery are both the text, which finds itself")
@@ -65,7 +65,8 @@ class Retrieve(Kind):
             raise ValueError(f"task {task.name!r}: right is 'text' or 'row', not {self.right!r}")
         if self.weights and len(self.weights) != len(self.query_parts):
             raise ValueError(
-                f"task {task.name!r}: {len(self.weights)} weights do not go with the query {self.query!r}; give one a part"
+                f"task {task.name!r}: {len(self.weights)} weights do not go with the query {self.query!r}; give one "
+                "for each of its parts"
             )
 
 
@@ -113,7 +114,7 @@ class Probing(Kind):
     shares: tuple[float, ...] = (0.01, 0.1, 1.0)
     limit: int = 2000
     most_layers: int = 9
-    num_positions: int = 16
+    num_positions: int = 8
     neighbours: bool = True
 
     def check(self, task: Task) -> None:

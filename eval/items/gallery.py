@@ -75,8 +75,8 @@ def queries_of(kind: Retrieve, loaded: LoadedItems) -> LoadedItems:
         queries.append(replace(query, relevant=relevant, target=" / ".join(names) + more))
     if not queries or len(gallery) < 2:
         raise ValueError(
-            f"the data hold {len(queries) + num_left_out} queries ({kind.query}), {num_left_out} of them without anything "
-            f"right to find, and {len(gallery)} entries ({kind.gallery}); one query and two entries are needed"
+            f"the data hold {len(queries) + num_left_out} queries ({kind.query}), {num_left_out} of them without "
+            f"anything right to find, and {len(gallery)} entries ({kind.gallery}); one query and two entries are needed"
         )
     shared = Gallery(tuple(gallery), num_left_out)
     items = tuple(replace(query, gallery=shared) for query in queries)

@@ -1,7 +1,8 @@
 """Tasks on a joint space: the likelihood of a candidate is its similarity with the media, times the logit scale.
 
 What the question says is not read. Several media of an item are one (`omni.joint_space.interaction.joined`), and so are
-several templates of a candidate. A kind that asks for likelihoods runs as it is; one that has the model write is refused.
+several templates of a candidate. A kind that asks for likelihoods runs as it is; one that has the model write is
+refused.
 """
 
 from collections import defaultdict
@@ -103,8 +104,8 @@ class BySimilarity(Procedure):
         self.inner.add_requests(plan, asked)
         if asked.generations:
             raise ValueError(
-                f"task {plan.task.name!r} has the model write its answer, and a joint space writes nothing; give --model "
-                "the folder of a model with an LLM"
+                f"task {plan.task.name!r} has the model write its answer, and a joint space writes nothing; give "
+                "--model the folder of a model with an LLM"
             )
         for prefix in asked.prefixes.values():
             if prefix.media:

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from eval.items.conditions import OWN, SHUFFLED
 from eval.items.item import BadItem, Item
 from eval.run.answers import Answers
+from eval.run.described_media import describe_media
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from eval.run.results import ItemAnswer, TaskResult, not_computed
 from eval.scorers import Answer, ItemScore, Scores, label_of
 from eval.statistics.intervals import Estimate, paired_difference
-from omni.samples.messages import Media
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,3 @@ def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
         top=list(score.top),
         note=score.note,
     )
-
-
-def describe_media(media: Media) -> dict[str, Any]:
-    """Return a media item as a JSON part if it is a file; else its modality and a description."""
-    if media.path is not None:
-        return {"type": media.modality, "path": media.path}
-    return {"type": media.modality, "description": media.describe()}

@@ -69,9 +69,15 @@ def evaluate(
         for task in tasks:
             try:
                 _check_modalities(model, task)
+                procedure = procedure_of(task.kind)
+                if procedure.reads_features:
+                    results[task.name] = procedure.measure(
+                        model, task, cache, limit=limit, seed=seed, progress=progress
+                    )
+                    continue
                 likeness = partial(likeness_of, model, task.modalities, cache=cache)
                 plan = plan_task(task, limit=limit, seed=seed, likeness=likeness)
-                procedure_of(task.kind).add_requests(plan, requests)
+                procedure.add_requests(plan, requests)
             except (ValueError, OSError) as error:
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:

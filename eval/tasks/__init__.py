@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from eval.task import Task
-from eval.tasks import image, joint, sound, speech, three_d, video
+from eval.tasks import image, imagebind_table, joint, probes, sound, space, speech, three_d, video
 from omni.config.user_modules import load_file, load_module
 
-_MODULES = (image, sound, speech, video, three_d, joint)
+_STARTER = (image, sound, speech, video, three_d, joint)  # for models with an LLM, and joint spaces too
+STARTER_TASKS = tuple(task.name for module in _STARTER for task in module.TASKS)
+_MODULES = (*_STARTER, space, probes, imagebind_table)
 TASKS: dict[str, Task] = {task.name: task for module in _MODULES for task in module.TASKS}
 
 

@@ -3,7 +3,7 @@
 import difflib
 
 from eval.task import Task
-from eval.tasks import TASKS, get_task
+from eval.tasks import STARTER_TASKS, TASKS, get_task, imagebind_table, probes, space
 
 SUITES: dict[str, tuple[str, ...]] = {
     "quickstart": ("image-caption-choice-10", "sound-family-choice", "sound-stamp-choice-10", "joint-sound-match"),
@@ -19,7 +19,17 @@ SUITES: dict[str, tuple[str, ...]] = {
     "starter-video": ("video-caption-choice-10",),
     "starter-3d": ("object-caption-choice-10",),
     "starter-joint": ("joint-caption-choice-10", "joint-sound-match"),
-    "starter": tuple(TASKS),
+    "starter": STARTER_TASKS,
+    "starter-space": (
+        "image-caption-choice-10",
+        "image-category",
+        "sound-family-choice",
+        "joint-caption-choice-10",
+        "joint-sound-match",
+        *(task.name for task in space.TASKS),
+    ),
+    "starter-probes": tuple(task.name for task in probes.TASKS),
+    "imagebind-table": tuple(task.name for task in imagebind_table.TASKS),
 }
 
 

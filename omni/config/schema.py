@@ -170,7 +170,7 @@ class JointSpaceConfig:
     dim: int
     # factor of cosine similarities before a softmax; training begins with it and learns it
     logit_scale: float = 1 / 0.07
-    # how two items are compared: pooled = one embedding each; late = feature by feature. The loss of a training sets it:
+    # how two items are compared: pooled = one embedding each; late = feature by feature. Training sets it by its loss:
     # late for omni.losses.FILIP, pooled for the others
     interaction: Literal["pooled", "late"] = "pooled"
 

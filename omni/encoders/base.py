@@ -115,7 +115,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """The width of each layer that it can give the features of, the first block's input first; empty = no choice."""
+        """The width of each layer that it can give the features of, the first block's input first; empty = one only."""
         return ()
 
     def with_layers(self, layers: Sequence[int]) -> Self:

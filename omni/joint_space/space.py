@@ -202,8 +202,8 @@ class JointSpace(Pretrained, EncoderStack):
         if isinstance(query, Sequence):
             return [one for part in query for one in self._sets_of(part)]
         raise ValueError(
-            f"expected a Media, a text, a list of these or {{modality: items}}, got a {type(query).__name__}; a space of "
-            "late interaction compares items feature by feature, not embeddings"
+            f"expected a Media, a text, a list of these or {{modality: items}}, got a {type(query).__name__}: it is "
+            "items that are compared here, not embeddings"
         )
 
     def embed_query(self, query: Query) -> Tensor:

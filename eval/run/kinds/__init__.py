@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from eval.kinds import Retrieve, Tag
+from eval.kinds import Probing, Retrieve, Tag
 from eval.run.kinds.base import Collected, Procedure, with_bad
 from eval.run.kinds.choose import ChooseProcedure
 from eval.run.kinds.generate import GenerateProcedure
 from eval.run.kinds.match import MatchProcedure
+from eval.run.kinds.probing import ProbingProcedure
 from eval.run.kinds.retrieve import RetrieveProcedure
 from eval.run.kinds.tag import TagProcedure
 from eval.task import Choose, Generate, Kind, Match
@@ -19,6 +20,7 @@ _PROCEDURES: dict[type, Callable[[Any], Procedure]] = {
     Choose: ChooseProcedure,
     Generate: GenerateProcedure,
     Match: MatchProcedure,
+    Probing: ProbingProcedure,
     Retrieve: RetrieveProcedure,
     Tag: TagProcedure,
 }

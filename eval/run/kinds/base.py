@@ -8,8 +8,11 @@ from eval.items.conditions import Conditions, usual_conditions
 from eval.items.item import BadItem, Item
 from eval.items.loading import LoadedItems
 from eval.run.answers import Answers
+from eval.run.cache import AnswerCache
 from eval.run.plan import Plan
 from eval.run.requests import Requests
+from eval.run.results import TaskResult
+from eval.run.space import Respondent
 from eval.scorers import Answer
 from eval.task import Kind, Task
 
@@ -64,6 +67,23 @@ class Procedure(Kind, Protocol):
     def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
         """Return what the result says of the kind's settings, as JSON values."""
         return {}
+
+    def measure(
+        self,
+        model: Respondent,
+        task: Task,
+        cache: AnswerCache,
+        *,
+        limit: int | None,
+        seed: int,
+        progress: bool,
+    ) -> TaskResult:
+        """Carry out a task of a kind that `reads_features`, of which nothing is asked.
+
+        Raises:
+            ValueError, OSError: it cannot be carried out, which the result says.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement measure(model, task, cache, ...)")
 
     def add_requests(self, plan: Plan, requests: Requests) -> None:
         """Add what the plan needs answered; requests that are there already are shared."""
