@@ -1,7 +1,7 @@
 """Label prompts: texts with `{}` where the name of a class goes, whose embeddings are averaged.
 
-CLIP's 80 templates for ImageNet (Radford et al. 2021, arXiv:2103.00020, section 3.1.4; the list is that of its published
-notebook, `Prompt_Engineering_for_ImageNet.ipynb`) stand in `imagenet_templates.txt`, one a line.
+`imagenet_templates.txt` has CLIP's 80 templates for ImageNet, one a line (Radford et al. 2021, arXiv:2103.00020,
+section 3.1.4; the list is that of the published notebook `Prompt_Engineering_for_ImageNet.ipynb`).
 """
 
 import importlib.resources
