@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eval.items.conditions import BLANK, Conditions
+from eval.items.conditions import BLANK, OWN, Conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems
 from eval.items.prefix import Prefix
@@ -68,6 +68,11 @@ class BySimilarity(Procedure):
         """The class of answers that the kind collects."""
         return self.inner.answer_type
 
+    @property
+    def needs_every_modality(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """As the kind says."""
+        return self.inner.needs_every_modality
+
     def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
         """Return the items as the kind prepares them.
 
@@ -118,7 +123,10 @@ class BySimilarity(Procedure):
         asked = _AskedLikelihoods()
         self.inner.add_requests(plan, asked)
         candidates = [*asked.texts]
-        found = _similarities(answers, asked.prefixes, [self._texts([one]) for one in candidates])
+        try:
+            found = _similarities(answers, asked.prefixes, [self._texts([one]) for one in candidates])
+        except ValueError as error:
+            return Collected({}, {OWN: str(error)})
         likely = SimilarityAnswers.of(answers, found, candidates)
         collected = self.inner.collect(plan, kept, likely)
         kinds = {name: own for name, own in collected.answers.items() if name != BLANK}
@@ -175,14 +183,16 @@ class SimilarityAnswers(Answers):
     def likelihoods(self, prefix: Prefix, candidates: Sequence[str]) -> Any:
         """Return the log-likelihood of each candidate, all equal without media; None if a medium cannot be embedded."""
         if not prefix.media:
-            return np.zeros(len(candidates))
+            return np.broadcast_to(np.float32(0), len(candidates))
         row = self.rows.get(prefix.key)
         return None if row is None else row[self._places(candidates)]
 
-    def _places(self, candidates: Sequence[str]) -> np.ndarray:
+    def _places(self, candidates: Sequence[str]) -> Any:
         if self.last and self.last[0] is candidates:  # classes are the same tuple for every item
             return self.last[1]
-        places = np.array([self.columns[candidate] for candidate in candidates])
+        places: Any = np.array([self.columns[candidate] for candidate in candidates])
+        if np.array_equal(places, np.arange(len(self.columns))):
+            places = slice(None)  # of all candidates in their order, no copy is made
         self.last[:] = [candidates, places]
         return places
 

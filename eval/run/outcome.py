@@ -37,7 +37,8 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
     collected = procedure_of(plan.task.kind).collect(plan, kept, answers)
     missing = {condition: "no answers" for condition, found in collected.answers.items() if not found}
     if OWN in missing or OWN not in collected.answers:
-        return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
+        reason = "the questions could be put, but no answer to one could be compared with another"
+        return _nothing(plan, bad, collected.not_computed.get(OWN, reason))
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
     gaps = {**plan.not_computed, **missing, **collected.not_computed}

@@ -83,7 +83,7 @@ class Procedure(Kind, Protocol):
         Raises:
             ValueError, OSError: it cannot be carried out, which the result says.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not implement measure(model, task, cache, ...)")
+        raise ValueError(f"kind {type(self).__name__} reads features, but does not say how: implement measure(...)")
 
     def add_requests(self, plan: Plan, requests: Requests) -> None:
         """Add what the plan needs answered; requests that are there already are shared."""

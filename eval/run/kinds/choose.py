@@ -105,6 +105,7 @@ class ChooseProcedure(Procedure):
     def collect(self, plan: Plan, kept: Sequence[int], answers: Answers) -> Collected:
         """Return the likelihoods of the options of each item, with the base of its mutual information."""
         bases = {index: _base(plan, index, answers) for index in kept}
+        lengths: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}  # classes are the same for all items
         found: dict[str, dict[int, ChoiceAnswer]] = {}
         for name, condition in plan.conditions.items():
             if name == REFERENCE:
@@ -115,8 +116,10 @@ class ChooseProcedure(Procedure):
                 shown = [answers.likelihoods(prefix, item.options) for prefix in condition[index]]
                 answered = [scores for scores in shown if scores is not None]
                 if answered and base.scores is not None:
-                    num_tokens = [answers.num_tokens[option] for option in item.options]
-                    num_bytes = [answers.num_bytes(option) for option in item.options]
+                    if item.options not in lengths:
+                        num_bytes = [answers.num_bytes(option) for option in item.options]
+                        lengths[item.options] = ([answers.num_tokens[option] for option in item.options], num_bytes)
+                    num_tokens, num_bytes = lengths[item.options]
                     is_base = name == BLANK == base.condition
                     found[name][index] = ChoiceAnswer(item, answered, base.scores, num_tokens, is_base, num_bytes)
         replaced = next((base.reason for base in bases.values() if base.reason), None)

@@ -61,8 +61,8 @@ class ProbingProcedure(Procedure):
         positions = self.kind.num_positions if "attentive" in self.kind.classifiers else 1
         total = (len(train.items) + len(test.items)) * len(encoders)
         with tqdm(total=total, unit="item", desc=f"features of {task.name}", disable=not progress) as bar:
-            found = [probe_features(encoders, split.items, positions, cache, bar) for split in (train, test)]
-        return _Probes(self.kind, task, encoders, *found, seed).result(test.bad, test.num_rows, len(train.bad))
+            known, asked = (probe_features(encoders, one.items, positions, cache, bar) for one in (train, test))
+        return _Probes(self.kind, task, encoders, known, asked, seed).result(test.bad, test.num_rows, len(train.bad))
 
 
 class _Probes:

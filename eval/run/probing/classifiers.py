@@ -3,8 +3,9 @@
 Shapes: B items, P positions, L layers, D their widths joined, W the common width, C classes.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,9 +52,9 @@ class LinearProbe(nn.Module):
 
     def __init__(self, widths: Mapping[str, Sequence[int]], num_classes: int) -> None:
         super().__init__()
-        self.mixes = nn.ModuleDict({name: LayerMix(own) for name, own in widths.items()})
-        total = sum(mix.width for mix in self.mixes.values())  # pyright: ignore[reportArgumentType]
-        self.classifier = nn.Linear(total, num_classes)
+        mixes = {name: LayerMix(own) for name, own in widths.items()}
+        self.mixes = nn.ModuleDict(mixes)
+        self.classifier = nn.Linear(sum(mix.width for mix in mixes.values()), num_classes)
 
     def forward(self, features: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
         """Modality -> features [B, 1, D] and mask [B, 1] to logits [B, C]."""
@@ -122,7 +123,7 @@ def fit(
         seed: of the first weights and the mini-batches.
     """
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with torch.random.fork_rng(devices=[]), torch.enable_grad(), _one_thread():
         torch.manual_seed(seed)
         probe = CLASSIFIERS[kind](widths, num_classes)
         scales = {name: _scale(*features) for name, features in train.items()}
@@ -136,11 +137,22 @@ def fit(
             F.cross_entropy(probe(batch), labels[chosen]).backward()
             optimizer.step()
             schedule.step()
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         predicted = probe(test).argmax(-1)
         mixes = {name: part for name, part in probe.named_modules() if isinstance(part, LayerMix)}
         weights = {name.rpartition(".")[2]: mix.weights.tolist() for name, mix in mixes.items()}
     return Fitted(predicted, weights)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: sums have one order then, and steps are too small to be shared out with any gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _scale(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from safetensors.torch import save_file
 
 from eval.__main__ import main
 from eval.kinds import Retrieve, Tag
@@ -17,9 +19,10 @@ from eval.run.results import TaskResult
 from eval.run.runner import evaluate
 from eval.run.space import SpaceRespondent
 from eval.task import Choose, Generate, Kind, Match, Task
-from omni.joint_space import JointSpace
+from omni.joint_space import JointSpace, imagebind_space
 from omni.joint_space.space import build_space
 from omni.media.item import Media
+from tests.omni.encoders import test_imagebind
 from tests.tiny import recording, tiny_model
 from tests.tiny_space import space_config, tiny_space
 
@@ -271,3 +274,23 @@ def test_the_command_takes_the_folder_of_a_space(data: str, tmp_path: Path, caps
     JointSpace.load(tmp_path / "space").save(tmp_path / "space")
     assert main(["image-caption", "--model", str(tmp_path / "space"), "--data", data]) == 2
     assert "writes nothing" in capsys.readouterr().out
+
+
+def test_published_products_are_the_likelihoods_of_imagebind(tmp_path: Path) -> None:
+    save_file(test_imagebind.GOLDEN.weights, tmp_path / "imagebind.safetensors")
+    vocabulary = test_imagebind.write_vocabulary(tmp_path)
+    weights, sizes = tmp_path / "imagebind.safetensors", test_imagebind.SIZES
+    space = imagebind_space(weights, vocabulary, modalities=("sound", "text"), sizes=sizes)
+    generator = np.random.default_rng(0)
+    labels, rows = ["a dog barks", "car", "cat"], []
+    for number, label in enumerate(labels):
+        soundfile.write(tmp_path / f"{number}.wav", 0.1 * generator.normal(size=16_000 * (number + 1)), 16_000)
+        content = [{"type": "sound", "path": f"{number}.wav"}]
+        rows.append({"id": str(number), "label": label, "messages": [{"role": "user", "content": content}]})
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    kind = Choose("labels", templates=("the sound of {}",))
+    one = task(str(tmp_path / "rows.jsonl"), kind, "choice-sum-v1", ("sound",), target="meta:label")
+    expected = space.classify({"sound": [str(tmp_path / f"{n}.wav") for n in range(3)]}, labels, ["the sound of {}"])
+    result = run(one, space)
+    for item, row in zip(result.items, expected["sound"], strict=True):
+        assert dict(item.top) == pytest.approx(dict(zip(labels, row.tolist(), strict=True)), abs=1e-4)
