@@ -16,7 +16,7 @@ from omni.runtime.model_folder import check_model_folder
 
 if TYPE_CHECKING:
     from eval.run.results import RunResult
-    from omni.model import OmniModel
+    from eval.run.space import Respondent
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="show suites and tasks")
     parser.add_argument(
-        "--model", nargs="+", metavar="DIR", help="a model's folder, or NAME=DIR NAME=DIR to combine adapters"
+        "--model",
+        nargs="+",
+        metavar="DIR",
+        help="the folder of a model or of a joint space, or NAME=DIR NAME=DIR to combine adapters",
     )
     parser.add_argument(
         "--output", type=Path, help="folder of the results (default: evaluation/SUITE in the model's folder)"
@@ -158,14 +161,19 @@ def model_folders(values: Sequence[str]) -> dict[str, str]:
     return {name: folder for name, _, folder in pairs}
 
 
-def load_model(values: Sequence[str], device: str | None, trust_code: bool = False) -> "OmniModel":
+def load_model(values: Sequence[str], device: str | None, trust_code: bool = False) -> "Respondent":
     """Load the model of one folder, or combine adapters from NAME=DIR pairs; device None = the GPU if there is one.
+
+    A folder whose `config.yaml` describes a joint space gives one that answers by similarity.
 
     Raises:
         ValueError: folders and NAME=DIR pairs are mixed, there are several folders, there is no such device, or a
             folder names a class that may not run without `trust_code`.
         FileNotFoundError: there is no model.
     """
+    from eval.run.space import SpaceRespondent
+    from omni.joint_space import JointSpace
+    from omni.joint_space.folder import is_space
     from omni.model import OmniModel
     from omni.runtime.device import default_device
 
@@ -173,6 +181,8 @@ def load_model(values: Sequence[str], device: str | None, trust_code: bool = Fal
     check_device(device)
     folders = model_folders(values)
     if "" in folders:
+        if is_space(folders[""]):
+            return SpaceRespondent(JointSpace.load(folders[""], trust_code, device=device))
         return OmniModel.load(folders[""], trust_code, device=device)
     return OmniModel.combine(folders, device=device, trust_code=trust_code)
 

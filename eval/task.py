@@ -6,7 +6,7 @@ A task is data, not code: the runner reads it. A task of your own is a `Task` in
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 Candidates = Literal["labels", "answers", "sampled"]
 RightBy = Literal["text", "index", "letter"]
@@ -20,7 +20,15 @@ class Kind(Protocol):
     """The contract of `Task.kind`: how the model is asked, and whether that fits the rest of the task.
 
     A kind of your own is an `eval.run.kinds.Procedure`, which asks and collects the answers as well.
+
+    Attributes:
+        needs_every_modality: whether a row without a medium of each of the task's modalities is bad; False = the kind
+            says itself which rows it cannot use.
+        templates: for a joint space, texts with `{}` where a candidate goes; see `Choose`.
     """
+
+    needs_every_modality: ClassVar[bool] = True
+    templates: tuple[str, ...] = ()
 
     def check(self, task: "Task") -> None:
         """Check that the kind fits the task; called when the task is made.
@@ -47,6 +55,8 @@ class Choose(Kind):
             targets of the data are both.
         several: several candidates can be right for an item, as in AudioSet: the target is a list of labels or, for
             `meta:KEY`, of right candidates. The scorer must take such answers, such as `multi-label-v1`.
+        templates: for a joint space, texts with `{}` where an option goes, such as "a photo of a {}."; an option is the
+            mean of their embeddings (Radford et al. 2021, section 3.1.4). A language model is shown the options alone.
     """
 
     candidates: Candidates | str
@@ -54,6 +64,7 @@ class Choose(Kind):
     labels: dict[str, str] = field(default_factory=dict)
     right_by: RightBy = "text"
     several: bool = False
+    templates: tuple[str, ...] = ()
 
     @property
     def own_key(self) -> str | None:
@@ -83,8 +94,22 @@ class Choose(Kind):
                 f"task {task.name!r}: several=True belongs to Choose('labels') or Choose('meta:KEY'), not to "
                 f"Choose({self.candidates!r})"
             )
+        check_templates(task, self.templates)
         if self.candidates == "sampled" and self.num_candidates < 2:
             raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
+
+
+def check_templates(task: "Task", templates: tuple[str, ...]) -> None:
+    """Check that templates are texts with a place for the label.
+
+    Raises:
+        ValueError: they are not; the message names the task.
+    """
+    if isinstance(templates, str) or any("{}" not in template for template in templates):
+        raise ValueError(
+            f"task {task.name!r}: templates are a list of texts with {{}} where the label goes, such as "
+            f"'a photo of a {{}}.'; got {templates!r}"
+        )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ ROOMS = {
         "compare_adapters",
     ],
     "eval": [
-        *("commands", "task", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report"),
+        *("commands", "task", "kinds", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report"),
         *("compare", "board", "export", "retrieval", "speed"),
     ],
     "demo": ["chat", "quickstart"],

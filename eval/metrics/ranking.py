@@ -5,6 +5,7 @@ Shapes: B queries, T targets. Recall at k (R@k) of a query is whether its rank i
 """
 
 import numpy as np
+from scipy.stats import hypergeom
 
 
 def first_right_ranks(scores: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -42,6 +43,11 @@ def ndcg(scores: np.ndarray, right: np.ndarray, k: int = 10) -> np.ndarray:
 def chance_ndcg(right: np.ndarray, k: int = 10) -> np.ndarray:
     """Return the mean nDCG at k over all orders of the targets, for each query: [B, T] -> [B]."""
     return _share(right.mean(1) * _discounts(min(k, right.shape[1])).sum(), _most(right, k))
+
+
+def chance_recall(num_right: np.ndarray, number: int, k: int) -> np.ndarray:
+    """Return the chance that one of the right targets is among k drawn of `number`: how many are right [B] -> [B]."""
+    return 1 - hypergeom.pmf(0, number, num_right, min(k, number))
 
 
 def _discounts(number: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 from eval.metrics.ranking import chance_ndcg, first_right_ranks, median_rank, ndcg, recall_at, reciprocal_ranks
 from eval.retrieval.items import Items
 from eval.statistics.intervals import bootstrap, bootstrap_mean
+from omni.joint_space.interaction import set_similarity
 
 TOP = (1, 5, 10)
 _NDCG, _MEDIAN = "ndcg@10", "median_rank"
@@ -25,7 +26,7 @@ def measure(query: Items, target: Items, seed: int = 0) -> dict[str, Any]:
     """
     names = sorted({*query.texts})
     right = torch.tensor([[text == other for other in target.texts] for text in query.texts])
-    scores = query.embeddings @ target.embeddings.T
+    scores = set_similarity(query.sets, target.sets)
     by_text = sorted(range(len(query.texts)), key=query.texts.__getitem__)
     texts = [query.texts[index] for index in by_text]
     is_right = right.numpy()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from omni.joint_space import JointSpace
@@ -20,10 +21,12 @@ class Items(NamedTuple):
     Attributes:
         embeddings: unit embeddings [N, D], on the CPU.
         texts: the text of the row of each item: its answer, else the user's text, else its id.
+        sets: what each item is compared by, [N, D]; see `JointSpace.embed_sets`.
     """
 
     embeddings: Tensor
     texts: list[str]
+    sets: list[Tensor]
 
 
 def embed_items(space: JointSpace, data: Sequence[str], query: str, target: str) -> tuple[Items, Items]:
@@ -50,6 +53,11 @@ def embed_items(space: JointSpace, data: Sequence[str], query: str, target: str)
             f"{len(answered)} of the first have the text of one of the second; one such and two targets are needed"
         )
     queries = [media[query][index] for index in answered]
-    found = space.embed({query: queries, target: media[target]})
+    items = {query: queries, target: media[target]}
+    found = space.embed(items)
+    sets = {name: [F.normalize(one, dim=-1).cpu() for one in own] for name, own in space.embed_sets(items).items()}
     right_texts = [texts[query][index] for index in answered]
-    return Items(found[query].cpu(), right_texts), Items(found[target].cpu(), texts[target])
+    return (
+        Items(found[query].cpu(), right_texts, sets[query]),
+        Items(found[target].cpu(), texts[target], sets[target]),
+    )

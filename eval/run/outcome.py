@@ -3,18 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from eval.items.conditions import OWN, SHUFFLED
 from eval.items.item import BadItem, Item
 from eval.run.answers import Answers
 from eval.run.baselines.linear_map import LinearMapOutcome
+from eval.run.described_media import describe_media
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from eval.run.results import ItemAnswer, TaskResult, not_computed
 from eval.scorers import Answer, ChoiceAnswer, ItemScore, Scores, label_of
 from eval.statistics.intervals import Estimate, paired_difference
-from omni.samples.messages import Media
 
 LINEAR_MAP = "linear map"
 
@@ -42,7 +41,8 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: L
     collected = procedure_of(plan.task.kind).collect(plan, kept, answers)
     missing = {condition: "no answers" for condition, found in collected.answers.items() if not found}
     if OWN in missing or OWN not in collected.answers:
-        return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
+        reason = "the questions could be put, but no answer to one could be compared with another"
+        return _nothing(plan, bad, collected.not_computed.get(OWN, reason))
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
     if plan.scorer.metric in scores[OWN].not_computed:
@@ -162,10 +162,3 @@ def _item_answer(answer: Answer, score: ItemScore) -> ItemAnswer:
         note=score.note,
         cluster=item.cluster,
     )
-
-
-def describe_media(media: Media) -> dict[str, Any]:
-    """Return a media item as a JSON part if it is a file; else its modality and a description."""
-    if media.path is not None:
-        return {"type": media.modality, "path": media.path}
-    return {"type": media.modality, "description": media.describe()}

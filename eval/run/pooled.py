@@ -10,15 +10,15 @@ import torch
 from eval.items.item import Item
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
+from eval.run.space import Respondent
 from omni.encoders.base import Encoder
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.location import default_directory
-from omni.model import OmniModel
 from omni.samples.messages import Media
 
 
 def likeness_of(
-    model: OmniModel, modalities: Sequence[str], items: Sequence[Item], examples: Sequence[Item], cache: AnswerCache
+    model: Respondent, modalities: Sequence[str], items: Sequence[Item], examples: Sequence[Item], cache: AnswerCache
 ) -> np.ndarray:
     """Return the cosine of each example's features with each item's, summed over modalities: [items, examples].
 

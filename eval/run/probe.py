@@ -19,16 +19,16 @@ from eval.items.loading import load_items
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.pooled import cached_features
+from eval.run.space import Respondent
 from eval.statistics.intervals import Estimate, mean_interval
 from eval.task import Task
 from omni.encoders.base import Encoder
-from omni.model import OmniModel
 
 ALPHAS = np.logspace(-1, 5, 13)
 
 
 def run_probe(
-    model: OmniModel, task: Task, items: Sequence[Item], cache: AnswerCache, *, seed: int, progress: bool
+    model: Respondent, task: Task, items: Sequence[Item], cache: AnswerCache, *, seed: int, progress: bool
 ) -> Estimate:
     """Return the accuracy of the probe on a task's items, trained on the training split that the task names.
 

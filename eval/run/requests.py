@@ -17,11 +17,21 @@ REQUEST_VERSION = 1
 
 @dataclass
 class Requests:
-    """Everything that is to be asked, each thing once: candidates by prefix, free answers by settings and prefix."""
+    """Everything that is to be asked, each thing once: candidates by prefix, free answers by settings and prefix.
+
+    Of a joint space, embeddings are asked for, by prefix.
+    """
 
     prefixes: dict[str, Prefix] = field(default_factory=dict)
     candidates: dict[str, dict[str, None]] = field(default_factory=dict)
     generations: dict[str, tuple[dict[str, Any], dict[str, None]]] = field(default_factory=dict)
+
+    embeddings: dict[str, None] = field(default_factory=dict)
+
+    def embed(self, prefix: Prefix) -> None:
+        """Ask for the embeddings of each medium of the prefix; its text is not read."""
+        self.prefixes[prefix.key] = prefix
+        self.embeddings[prefix.key] = None
 
     def score(self, prefix: Prefix, candidates: Iterable[str]) -> None:
         """Ask for the log-likelihood of each candidate after the prefix."""

@@ -4,13 +4,15 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from eval.items.item import Item
+from eval.run.answers import Answers
 from eval.run.ask import ask
 from eval.run.baselines.bridge import with_bridge
 from eval.run.baselines.linear_map import LinearMapOutcome, run_linear_map
 from eval.run.baselines.sentences import STARTER_ENCODER, SentenceEncoder
+from eval.run.by_similarity import for_space
 from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
 from eval.run.outcome import ProbeOutcome, answered_items, task_result
@@ -20,13 +22,14 @@ from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
+from eval.run.space import KIND, Respondent, SpaceRespondent, ask_space
 from eval.run.standing_in import stand_ins_of
 from eval.task import Style, Task
 from omni.model import OmniModel
 
 
 def evaluate(
-    model: OmniModel,
+    model: Respondent,
     tasks: Sequence[Task],
     *,
     suite: str = "",
@@ -46,6 +49,7 @@ def evaluate(
     A task that cannot run (a modality or its data is missing) is in the results as `not computed` with the reason.
 
     Args:
+        model: an `OmniModel`, or a joint space as a `SpaceRespondent`, which answers by similarity.
         suite: a name for the results.
         cache_path: file of the answer cache; None = answers are not kept.
         limit: the most items of a task.
@@ -67,9 +71,11 @@ def evaluate(
     if len(set(names)) < len(names):
         raise ValueError(f"tasks must have different names; got {names}")
     start = time.perf_counter()
-    style = style or ("chat" if model.llm.tokenizer.chat_template else "plain")
+    style = style or style_of(model)
     tasks = [task.styled(style) for task in tasks]
     model.eval()
+    if model.language_model is None:
+        tasks = [for_space(task, model.modalities) for task in tasks]
     results: dict[str, TaskResult] = {}
     plans: list[Plan] = []
     requests = Requests()
@@ -78,16 +84,22 @@ def evaluate(
         for task in tasks:
             try:
                 _check_modalities(model, task)
+                procedure = procedure_of(task.kind)
+                if procedure.reads_features:
+                    results[task.name] = procedure.measure(
+                        model, task, cache, limit=limit, seed=seed, progress=progress
+                    )
+                    continue
                 likeness = partial(likeness_of, model, task.modalities, cache=cache)
                 stand_ins = partial(stand_ins_of, model, task.modalities, cache=cache)
                 plan = plan_task(task, limit=limit, seed=seed, likeness=likeness, stand_ins=stand_ins)
                 plan = with_bridge(model, plan, cache, enabled=bridges)
+                procedure.add_requests(plan, requests)
             except (ValueError, OSError) as error:
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:
                 plans.append(plan)
-                procedure_of(task.kind).add_requests(plan, requests)
-        answers = ask(model, requests, cache, batch_size=batch_size, progress=progress)
+        answers = _answers(model, requests, cache, batch_size, progress)
         for plan in plans:
             kept = answered_items(plan, answers)
             items = [plan.items[index] for index in kept]
@@ -111,28 +123,47 @@ def evaluate(
     )
 
 
-def missing_modalities(model: OmniModel, task: Task) -> list[str]:
+def _answers(model: Respondent, requests: Requests, cache: AnswerCache, batch_size: int, progress: bool) -> Answers:
+    if model.language_model is None:
+        return ask_space(cast(SpaceRespondent, model), requests, cache, batch_size=batch_size, progress=progress)
+    return ask(cast(OmniModel, model), requests, cache, batch_size=batch_size, progress=progress)
+
+
+def style_of(model: Respondent) -> Style:
+    """Return how tasks with two wordings ask: `plain` of an LLM without a chat template, else `chat`."""
+    llm = model.language_model
+    return "chat" if llm is None or llm.tokenizer.chat_template else "plain"
+
+
+def missing_modalities(model: Respondent, task: Task) -> list[str]:
     """Return the modalities that a task shows and the model does not take."""
     return [modality for modality in task.modalities if modality not in model.modalities]
 
 
-def missing_modality_message(model: OmniModel, task: Task) -> str:
+def missing_modality_message(model: Respondent, task: Task) -> str:
     """Return one sentence about what a task needs and what the model has."""
     missing = " and ".join(missing_modalities(model, task))
     has = ", ".join(sorted(model.modalities)) or "none"
+    if model.language_model is None:
+        return f"task {task.name} needs {missing}, and this joint space has {has}"
     return (
         f"task {task.name} needs {missing}, and this model takes {has}; train an adapter for {missing} and give both "
         "as --model NAME=DIR NAME=DIR"
     )
 
 
-def _check_modalities(model: OmniModel, task: Task) -> None:
+def _check_modalities(model: Respondent, task: Task) -> None:
+    if model.language_model is not None and procedure_of(task.kind).compares_embeddings:
+        raise ValueError(
+            f"task {task.name} compares embeddings, and this model has no joint space; give --model the folder of one "
+            "(docs/joint_space.md)"
+        )
     if missing_modalities(model, task):
         raise ValueError(missing_modality_message(model, task))
 
 
 def _probe(
-    model: OmniModel, plan: Plan, items: Sequence[Item], cache: AnswerCache, *, enabled: bool, progress: bool
+    model: Respondent, plan: Plan, items: Sequence[Item], cache: AnswerCache, *, enabled: bool, progress: bool
 ) -> ProbeOutcome:
     """Probe the items that could be answered, unless there is no probe, no item, or no wish for one."""
     task = plan.task
@@ -150,7 +181,7 @@ def _probe(
 
 
 def _linear_map(
-    model: OmniModel,
+    model: Respondent,
     plan: Plan,
     kept: Sequence[int],
     cache: AnswerCache,
@@ -170,10 +201,11 @@ def _linear_map(
         return LinearMapOutcome(reason=str(error))
 
 
-def describe_model(model: OmniModel, fingerprint: str) -> dict[str, Any]:
+def describe_model(model: Respondent, fingerprint: str) -> dict[str, Any]:
     """Return what the results say about the model: its fingerprint and the classes of its parts."""
     parts = {
-        name: f"{modality.encoder.class_name} + {type(modality.adapter).__name__}"
+        name: f"{modality.encoder.class_name} + {type(modality.trained_part).__name__}"
         for name, modality in ((name, model.modality(name)) for name in model.modalities)
     }
-    return {"fingerprint": fingerprint, "modalities": parts}
+    kind = {"kind": KIND} if model.language_model is None else {}
+    return {"fingerprint": fingerprint, "modalities": parts, **kind}

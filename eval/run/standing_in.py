@@ -11,15 +11,15 @@ from eval.items.item import Item
 from eval.run.ask import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.pooled import cached_features
+from eval.run.space import Respondent
 from omni.encoders.base import Encoder
-from omni.model import OmniModel
 
 _ALPHAS = np.logspace(-1, 5, 13)
 _FEWEST = 3
 
 
 def stand_ins_of(
-    model: OmniModel,
+    model: Respondent,
     modalities: Sequence[str],
     items: Sequence[Item],
     examples: Sequence[Item],

@@ -6,6 +6,8 @@ from eval.scorers.answers import (
     ComparisonAnswer,
     ConflictAnswer,
     LabelSetAnswer,
+    RankingAnswer,
+    TagAnswer,
     WrittenAnswer,
 )
 from eval.scorers.base import ItemScore, Scorer, Scores, label_of, mean_of
@@ -19,8 +21,10 @@ __all__ = [
     "ConflictAnswer",
     "ItemScore",
     "LabelSetAnswer",
+    "RankingAnswer",
     "Scorer",
     "Scores",
+    "TagAnswer",
     "WrittenAnswer",
     "get_scorer",
     "label_of",

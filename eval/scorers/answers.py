@@ -38,6 +38,7 @@ class ChoiceAnswer:
         is_base: the condition itself is the base, so that the mutual information is 0 for every option.
         are_likelihoods: False where the numbers are other measures of how an option fits (cosines), which rank as they
             are: no length divides them, and nothing is subtracted.
+        num_bytes: length of each option; empty = its UTF-8 bytes.
     """
 
     item: Item
@@ -46,6 +47,7 @@ class ChoiceAnswer:
     num_tokens: Sequence[int]
     is_base: bool = False
     are_likelihoods: bool = True
+    num_bytes: Sequence[int] = ()
 
     @property
     def target(self) -> str:
@@ -101,6 +103,59 @@ class ComparisonAnswer:
     def text(self) -> str:
         """The mean gain in log-likelihood."""
         return f"log-likelihood {sum(self.gains) / len(self.gains):+.2f}"
+
+
+@dataclass(frozen=True)
+class RankingAnswer:
+    """Where the right entries of a gallery stand for a query.
+
+    Attributes:
+        item: the query.
+        ranks: for each prefix of the condition that was answered, the rank of the best right entry, from 1.
+        ndcgs: likewise, nDCG at 10.
+        top: the nearest entries, the nearest first, with the softmax of their similarities.
+    """
+
+    item: Item
+    ranks: Sequence[float]
+    ndcgs: Sequence[float]
+    top: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The names of right entries."""
+        return self.item.target
+
+    @property
+    def text(self) -> str:
+        """The name of the nearest entry."""
+        return self.top[0][0] if self.top else f"rank {self.ranks[0]:.0f}"
+
+
+@dataclass(frozen=True)
+class TagAnswer:
+    """How much each label is said to be there.
+
+    Attributes:
+        item: the item, whose options are the labels.
+        scores: one number a label.
+        right: the places of the labels that are there.
+    """
+
+    item: Item
+    scores: Sequence[float]
+    right: tuple[int, ...]
+
+    @property
+    def target(self) -> str:
+        """The right labels."""
+        return ", ".join(self.item.options[place] for place in self.right)
+
+    @property
+    def text(self) -> str:
+        """The likeliest labels, as many as are right."""
+        order = sorted(range(len(self.scores)), key=lambda place: -self.scores[place])
+        return ", ".join(self.item.options[place] for place in order[: len(self.right)])
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def scores_of(answer: ChoiceAnswer, scores: Sequence[float]) -> dict[str, np.nda
     """Return all four scores of one of an answer's `log_likelihoods`; they are the same where it has no likelihoods."""
     if not answer.are_likelihoods:
         return dict.fromkeys(NORMALIZATIONS, np.asarray(scores, dtype=float))
-    return choice_scores(answer.item.options, scores, answer.base, answer.num_tokens)
+    return choice_scores(answer.item.options, scores, answer.base, answer.num_tokens, answer.num_bytes)
 
 
 def _credits(
@@ -106,7 +106,11 @@ def _credits(
 
 
 def choice_scores(
-    candidates: Sequence[str], scores: Sequence[float], base: Sequence[float] | None, num_tokens: Sequence[int]
+    candidates: Sequence[str],
+    scores: Sequence[float],
+    base: Sequence[float] | None,
+    num_tokens: Sequence[int],
+    num_bytes: Sequence[int] = (),
 ) -> dict[str, np.ndarray]:
     """Return all four scores of the candidates of one item.
 
@@ -115,12 +119,14 @@ def choice_scores(
         scores: log p(c | media, prompt) of each candidate.
         base: log p(c | prompt); None leaves `pmi` out.
         num_tokens: tokens of each candidate, the end token included.
+        num_bytes: length of each candidate; empty = its UTF-8 bytes.
     """
+    num_bytes = num_bytes or [max(1, len(candidate.encode())) for candidate in candidates]
     total = np.asarray(scores, dtype=float)
     result = {
         "sum": total,
         "mean": total / np.asarray(num_tokens, dtype=float),
-        "bytes": total / np.asarray([max(1, len(candidate.encode())) for candidate in candidates], dtype=float),
+        "bytes": total / np.asarray(num_bytes, dtype=float),
     }
     if base is not None:
         result["pmi"] = total - np.asarray(base, dtype=float)

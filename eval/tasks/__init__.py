@@ -7,16 +7,19 @@ from eval.tasks import (
     audio_visual,
     cross_modal,
     image,
+    imagebind_table,
     imagenet,
     joint,
     picture_captions,
     picture_choice,
     picture_questions,
     picture_yes_no,
+    probes,
     reasoning,
     sensor_benchmarks,
     sound,
     sound_benchmarks,
+    space,
     speech,
     three_d,
     video,
@@ -28,6 +31,7 @@ from eval.tasks import (
 from omni.config.user_modules import load_file, load_module
 
 _STARTER = (image, sound, speech, video, three_d, joint, reasoning)  # on data that omni fetches
+_SPACES = (space, probes)  # of joint spaces and of encoders, on data that omni fetches
 _OFFICIAL = (  # on official files of benchmarks
     vqa,
     picture_questions,
@@ -42,9 +46,10 @@ _OFFICIAL = (  # on official files of benchmarks
     cross_modal,
     sound_benchmarks,
     sensor_benchmarks,
+    imagebind_table,
 )
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
-TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in _OFFICIAL for task in module.TASKS}
+TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in (*_SPACES, *_OFFICIAL) for task in module.TASKS}
 
 
 def get_task(name: str) -> Task:

@@ -4,7 +4,7 @@ import difflib
 
 from eval.commands import COMMANDS
 from eval.task import Task
-from eval.tasks import STARTER_TASKS, TASKS, get_task
+from eval.tasks import STARTER_TASKS, TASKS, get_task, imagebind_table, probes, space
 
 SUITES: dict[str, tuple[str, ...]] = {
     "quickstart": ("image-caption-choice-10", "sound-family-choice", "sound-stamp-choice-10", "joint-sound-match"),
@@ -22,6 +22,16 @@ SUITES: dict[str, tuple[str, ...]] = {
     "starter-joint": ("joint-caption-choice-10", "joint-sound-match"),
     "starter-reasoning": ("reasoning-image-sound", "reasoning-image-object", "reasoning-sound-object"),
     "starter": tuple(STARTER_TASKS),
+    "starter-space": (
+        "image-caption-choice-10",
+        "image-category",
+        "sound-family-choice",
+        "joint-caption-choice-10",
+        "joint-sound-match",
+        *(task.name for task in space.TASKS),
+    ),
+    "starter-probes": tuple(task.name for task in probes.TASKS),
+    "imagebind-table": tuple(task.name for task in imagebind_table.TASKS),
 }
 
 
@@ -38,7 +48,7 @@ def get_tasks(names: str) -> list[Task]:
             closest = difflib.get_close_matches(name, [*SUITES, *TASKS], n=1)
             hint = f"did you mean {closest[0]}? " if closest else ""
             raise ValueError(
-                f"{name!r} is neither a suite ({', '.join(SUITES)}) nor a task ({', '.join(TASKS)}); {hint}"
+                f"{name!r} is neither a suite nor a task; {hint}`python -m eval --list` shows both. "
                 "A task of your own is given as my_tasks.py:TASK"
             )
         for task in [TASKS[member] for member in SUITES[name]] if name in SUITES else [get_task(name)]:

@@ -170,6 +170,9 @@ class JointSpaceConfig:
     dim: int
     # factor of cosine similarities before a softmax; training begins with it and learns it
     logit_scale: float = 1 / 0.07
+    # how two items are compared: pooled = one embedding each; late = feature by feature. Training sets it by its loss:
+    # late for omni.losses.FILIP, pooled for the others
+    interaction: Literal["pooled", "late"] = "pooled"
 
     def __post_init__(self) -> None:
         if not self.modalities:

@@ -3,18 +3,20 @@
 Shapes: C clips of one item, B clips of a whole batch, N features of a clip, D feature width.
 """
 
+import copy
 import hashlib
 import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
 from omni.encoders.arguments import ConstructorArguments, capture_arguments, place_free_class_name
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
+from omni.encoders.layers import parse_layers
 from omni.media.errors import MediaError
 from omni.media.item import Media
 
@@ -68,6 +70,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
     modality: str
     dim: int
     max_features: int
+    layers: Sequence[int]  # of an encoder with a choice of layers: see `layer_widths`
     file_extensions: tuple[str, ...] = ()  # what a chat page may upload, with the dot, in lower case
     version: int = 1  # raise it when a change of the code changes the features: it is part of the fingerprint
     # Arguments of the constructor that do not change the features, or whose effect the weights show, such as the path
@@ -109,6 +112,25 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         Raises:
             FileNotFoundError, ValueError: the message begins with the name of an argument and a colon.
         """
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """The width of each layer that it can give the features of, the first block's input first; empty = one only."""
+        return ()
+
+    def with_layers(self, layers: Sequence[int]) -> Self:
+        """Return an encoder with the same weights in memory that gives the features of `layers`, joined by width.
+
+        Raises:
+            ValueError: it has no choice of layers, or one of these does not exist.
+        """
+        widths = self.layer_widths
+        if not widths:
+            raise ValueError(f"{self.class_name} gives the features of one layer only")
+        found = copy.copy(self)
+        found.layers = parse_layers(layers, len(widths) - 1)
+        found.dim = sum(widths[layer] for layer in found.layers)
+        return found
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one media item into CPU tensors for `forward`, each with a leading clip dimension C >= 1; deterministic.

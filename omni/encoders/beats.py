@@ -75,8 +75,13 @@ class BeatsEncoder(Encoder):
         load_strictly(self.network, state, path, assign=True)
         self.network.to(parse_dtype(dtype))
         self.layers = parse_layers(layers, size.num_blocks)
+        self._num_blocks = size.num_blocks
         self.dim = size.width * len(self.layers)
         self.max_features = self.clips.most * (WINDOW_FRAMES // PATCH) * (NUM_BANDS // PATCH)
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.dim // len(self.layers),) * (self._num_blocks + 1)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one sound into filter_banks float32 [C, 512, 128], normalised, and a mask [C, 256]."""

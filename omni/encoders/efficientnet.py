@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -93,15 +94,27 @@ class EfficientNetLite(Encoder):
         self.variant = variant
         self.image_size = image_size or VARIANTS[variant].image_size
         self.layers = parse_layers(layers, len(STAGES) + 1)
-        widths = [32, *[_scaled_channels(stage[-1], VARIANTS[variant].width) for stage in STAGES], HEAD_WIDTH]
-        self.dim = sum(widths[layer] for layer in self.layers)
-        self.max_features = min(_sides(self.image_size)[layer] for layer in self.layers) ** 2
+        self.dim = sum(self.layer_widths[layer] for layer in self.layers)
+        self.max_features = self._num_features()
         path = find_weights(weights, (".safetensors", ".pth"))
         self._own_labels = path.parent / "labels.txt"
         self.network = EfficientNetLiteNetwork(VARIANTS[variant])
         load_strictly(self.network, read_state_dict(path), path)
         self.network.fold_batch_norms()
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        width = VARIANTS[self.variant].width
+        return (32, *(_scaled_channels(stage[-1], width) for stage in STAGES), HEAD_WIDTH)
+
+    def with_layers(self, layers: Sequence[int]) -> Self:
+        found = super().with_layers(layers)
+        found.max_features = found._num_features()
+        return found
+
+    def _num_features(self) -> int:
+        return min(_sides(self.image_size)[layer] for layer in self.layers) ** 2
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one picture into pixels [1, 3, S, S] uint8."""

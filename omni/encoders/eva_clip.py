@@ -90,6 +90,7 @@ class EvaClipEncoder(Encoder):
         self.image_size = image_size
         self.crop = crop
         self.layers = parse_layers(layers, shape.num_blocks)
+        self._num_blocks = shape.num_blocks
         self.dim = shape.width * len(self.layers)
         self.max_features = (image_size // shape.patch_size) ** 2 + 1
         if vision_config is not None:
@@ -103,6 +104,10 @@ class EvaClipEncoder(Encoder):
             self.network = EvaClipNetwork(shape, self.max_features)
         load_strictly(self.network, state, path, assign=True)
         self.network.to(parse_dtype(dtype))
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        return (self.dim // len(self.layers),) * (self._num_blocks + 1)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one picture into pixels float32 [1, 3, S, S] on CLIP's scale."""

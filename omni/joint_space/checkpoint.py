@@ -4,6 +4,7 @@
 `indexes/NAME/`, `centers.safetensors` where centres were measured, and `SHA256SUMS`.
 """
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from omni.runtime.files import refuse_foreign, replace_directory
 SPACE_FILE = "joint_space.safetensors"
 _INDEXES = "indexes"
 _CENTERS = "centers.safetensors"
-_FILES = {SPACE_FILE, CONFIG_FILE, "README.md", _INDEXES, _CENTERS, CHECKSUMS}
+_EVALUATION = "evaluation"  # where `python -m eval` puts its results by default; they stay
+_FILES = {SPACE_FILE, CONFIG_FILE, "README.md", _INDEXES, _CENTERS, _EVALUATION, CHECKSUMS}
 
 
 def write_space(
@@ -66,6 +68,8 @@ def replace_space(directory: Path, write: Callable[[Path], None]) -> None:
     refuse_foreign(directory, _FILES)
     with replace_directory(directory) as temporary:
         write(temporary)
+        if (directory / _EVALUATION).is_dir():
+            shutil.copytree(directory / _EVALUATION, temporary / _EVALUATION)
         write_checksums(temporary)
 
 

@@ -37,6 +37,21 @@ def text_of(sample: Sample) -> str:
     return (sample.last_answer or next((one.text for one in sample.messages if one.role == "user"), "")).strip()
 
 
+def label_texts(labels: Sequence[str], templates: Sequence[str] | None) -> list[str]:
+    """Return the texts of labels in templates, all of the first label first; None = the labels alone.
+
+    Raises:
+        ValueError: there are no labels, or a template has no `{}`.
+    """
+    if isinstance(labels, str) or not labels:
+        raise ValueError(f"labels must be a list of at least one name, got {labels!r}")
+    templates = ["{}"] if templates is None else [templates] if isinstance(templates, str) else templates
+    wrong = [template for template in templates if "{}" not in template]
+    if wrong or not templates:
+        raise ValueError(f"each template needs {{}} where the label goes, such as 'a photo of a {{}}.'; got {wrong}")
+    return [template.replace("{}", label) for label in labels for template in templates]
+
+
 def is_single(query: Any) -> bool:
     """Whether a query means one item, not a list of them."""
     if isinstance(query, Tensor | np.ndarray):

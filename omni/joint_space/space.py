@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -31,7 +31,8 @@ from omni.joint_space.checkpoint import (
 )
 from omni.joint_space.folder import SpaceFolder
 from omni.joint_space.index import EmbeddingIndex, Hit
-from omni.joint_space.inputs import TEXT, as_media, is_single
+from omni.joint_space.inputs import TEXT, as_media, is_single, label_texts
+from omni.joint_space.interaction import INTERACTIONS, LATE, POOLED, feature_sets, set_similarity
 from omni.joint_space.modality import SpaceModality, admit_space_modality, build_space_modality
 from omni.media.item import Media
 from omni.model.card import ModelCard
@@ -53,6 +54,8 @@ class JointSpace(Pretrained, EncoderStack):
         dim: width of the embeddings.
         logit_scale: what cosine similarities are multiplied by before a softmax; learned in training.
         card: what is known of its training, for the model card.
+        interaction: `pooled` = two items are compared by one embedding each; `late` = feature by feature, as
+            `omni.losses.FILIP` trains it.
 
     Attributes:
         indexes: name -> index of embeddings, saved with the space.
@@ -65,8 +68,12 @@ class JointSpace(Pretrained, EncoderStack):
         dim: int,
         logit_scale: float = 1 / 0.07,
         card: ModelCard | None = None,
+        interaction: Literal["pooled", "late"] = POOLED,
     ) -> None:
         super().__init__(modalities, card)
+        if interaction not in INTERACTIONS:
+            raise ValueError(f"interaction is {interaction!r}; allowed: {', '.join(INTERACTIONS)}")
+        self.interaction: Literal["pooled", "late"] = interaction
         for name, modality in modalities.items():
             if modality.head.dim != dim:
                 raise ValueError(
@@ -100,7 +107,7 @@ class JointSpace(Pretrained, EncoderStack):
             if config is None:
                 raise ValueError(f"modality {name!r} was built without a SpaceModalityConfig: give it one to save it")
             modalities[name] = config
-        return JointSpaceConfig(modalities, self.dim, self.first_logit_scale)
+        return JointSpaceConfig(modalities, self.dim, self.first_logit_scale, self.interaction)
 
     @property
     def device(self) -> torch.device:
@@ -142,6 +149,63 @@ class JointSpace(Pretrained, EncoderStack):
         """Features of items ([C, N, F], [C, N] each) -> embeddings [B, D] float32 as the head gives them."""
         return self.modality(modality).embed(features, self.device)
 
+    @torch.no_grad()
+    def embed_sets(self, media: Mapping[str, Sequence[Any]], *, batch_size: int = 16) -> dict[str, list[Tensor]]:
+        """Modality -> items to modality -> the embeddings [N, D] that each item is compared by; see `similarity`.
+
+        They are one of unit length, or one of every feature in a space of late interaction. Where the products of
+        published embeddings are published logits, they are as published.
+
+        Raises:
+            ValueError, MediaError: as `embed`.
+        """
+        if self.interaction == POOLED:
+            found = {}
+            for name, items in media.items():
+                rows = self.embed(
+                    {name: items}, normalize=not self._has_published_products(name), batch_size=batch_size
+                )[name]
+                found[name] = [*rows.split(1)]
+            return found
+        return {name: self._late_sets(name, items, batch_size) for name, items in media.items()}
+
+    def _late_sets(self, name: str, items: Sequence[Any], batch_size: int) -> list[Tensor]:
+        resolved = self.resolve(name)
+        modality = self.modality(resolved)
+        prepared = as_media(resolved, items)
+        return [
+            one
+            for start in range(0, len(prepared), batch_size)
+            for one in feature_sets(modality, self._encode(resolved, prepared[start : start + batch_size]), self.device)
+        ]
+
+    def similarity(self, query: Query, target: Query) -> Tensor:
+        """Compare each of A items with each of B others, as the space was trained to: [A, B].
+
+        It is the cosine of their embeddings; in a space of late interaction, the mean over the query's features of the
+        cosine to the target's nearest feature, which differs from the other way round.
+
+        Args:
+            query: a text, a `Media`, a list of these, or `{modality: items}`.
+            target: likewise.
+        """
+        first, second = ([F.normalize(one, dim=-1) for one in self._sets_of(side)] for side in (query, target))
+        return set_similarity(first, second)
+
+    def _sets_of(self, query: Query) -> list[Tensor]:
+        if isinstance(query, Mapping):
+            return [one for sets in self.embed_sets(query).values() for one in sets]
+        if isinstance(query, str):
+            return self.embed_sets({TEXT: [query]})[TEXT]
+        if isinstance(query, Media):
+            return self.embed_sets({query.modality: [query]})[query.modality]
+        if isinstance(query, Sequence):
+            return [one for part in query for one in self._sets_of(part)]
+        raise ValueError(
+            f"expected a Media, a text, a list of these or {{modality: items}}, got a {type(query).__name__}: it is "
+            "items that are compared here, not embeddings"
+        )
+
     def embed_query(self, query: Query) -> Tensor:
         """Unit embeddings [B, D] of what may stand for one or several items.
 
@@ -172,8 +236,11 @@ class JointSpace(Pretrained, EncoderStack):
             media: what `embed_query` takes.
             labels: names of the classes.
             templates: texts with `{}` where the label goes, such as "a photo of a {}."; a class is the mean of their
-                embeddings (Radford et al. 2021, section 3.1.4).
+                embeddings (Radford et al. 2021, section 3.1.4), or in a space of late interaction the mean of their
+                similarities (Yao et al. 2021, section 3.3).
         """
+        if self.interaction == LATE:
+            return self._classify_late(media, labels, templates)
         classes = self.embed_labels(labels, templates) * self.label_scale()
         if isinstance(media, Mapping):
             return {name: (self._for_labels({name: items}) @ classes.T).softmax(-1) for name, items in media.items()}
@@ -188,25 +255,30 @@ class JointSpace(Pretrained, EncoderStack):
 
     def embed_labels(self, labels: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """Unit embeddings [L, D] of classes by their names; see `classify`."""
-        if isinstance(labels, str) or not labels:
-            raise ValueError(f"labels must be a list of at least one name, got {labels!r}")
-        templates = ["{}"] if templates is None else [templates] if isinstance(templates, str) else templates
-        wrong = [template for template in templates if "{}" not in template]
-        if wrong or not templates:
-            raise ValueError(
-                f"each template needs {{}} where the label goes, such as 'a photo of a {{}}.'; got {wrong}"
-            )
-        texts = [template.replace("{}", label) for label in labels for template in templates]
-        embeddings = self.embed({TEXT: texts})[TEXT].unflatten(0, (len(labels), len(templates)))
+        texts = label_texts(labels, templates)
+        embeddings = self.embed({TEXT: texts})[TEXT].unflatten(0, (len(labels), -1))
         return F.normalize(embeddings.mean(1), dim=-1)
 
-    def retrieve(self, query: Query, index: EmbeddingIndex | str | Tensor, k: int = 10) -> Any:
+    def _classify_late(self, media: Any, labels: Sequence[str], templates: Sequence[str] | None) -> Any:
+        texts = label_texts(labels, templates)
+        if isinstance(media, Mapping):
+            return {name: self._classify_late([{name: items}], labels, templates) for name, items in media.items()}
+        similarity = self.similarity(media, texts).unflatten(1, (len(labels), -1)).mean(-1)
+        return (similarity * self.logit_scale.detach()).softmax(-1)
+
+    def retrieve(
+        self, query: Query, index: EmbeddingIndex | str | Tensor | Mapping[str, Sequence[Any]], k: int = 10
+    ) -> Any:
         """The `k` nearest of an index: a list of `Hit`s, nearest first; for several queries a list of such lists.
 
         Args:
             query: what `embed_query` takes.
-            index: an `EmbeddingIndex`, the name of one that is saved with the space, or embeddings [N, D].
+            index: an `EmbeddingIndex`, the name of one that is saved with the space, embeddings [N, D], or
+                `{modality: items}`, the only one for a space of late interaction.
         """
+        if isinstance(index, Mapping):
+            return self._retrieve_items(query, index, k)
+        self._refuse_late("retrieve takes {modality: items} in place of an index")
         if isinstance(index, str):
             if index not in self.indexes:
                 raise ValueError(f"the space has no index {index!r}; it has {sorted(self.indexes)}")
@@ -223,8 +295,30 @@ class JointSpace(Pretrained, EncoderStack):
         """An index of the embeddings of `media`, bound to this space; `options` are those of `EmbeddingIndex.build`.
 
         Put it into `indexes` to save it with the space.
+
+        Raises:
+            ValueError: the space is one of late interaction; and as `EmbeddingIndex.build`.
         """
+        self._refuse_late("retrieve(query, {modality: items}) needs no index")
         return EmbeddingIndex.build(self.embed_query(media), ids, space=self.fingerprints(), **options)
+
+    def _retrieve_items(self, query: Query, gallery: Mapping[str, Sequence[Any]], k: int) -> Any:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        similarity = self.similarity(query, gallery).cpu()
+        scores, rows = similarity.sort(dim=1, descending=True, stable=True)
+        hits = [
+            [Hit(str(row), row, score) for row, score in zip(some_rows[:k], some_scores[:k], strict=True)]
+            for some_rows, some_scores in zip(rows.tolist(), scores.tolist(), strict=True)
+        ]
+        return hits[0] if is_single(query) else hits
+
+    def _refuse_late(self, way_out: str) -> None:
+        if self.interaction == LATE:
+            raise ValueError(
+                "this space compares items feature by feature (late interaction), and an index holds one embedding an "
+                f"item: {way_out}"
+            )
 
     def compose(self, parts: Sequence[tuple[Query, float]], *, normalize: bool = True) -> Tensor:
         """Embedding arithmetic: the weighted sum [D] of unit embeddings, such as a picture's and a sound's.
@@ -291,7 +385,8 @@ class JointSpace(Pretrained, EncoderStack):
 
     def _has_published_products(self, name: str) -> bool:
         """Whether the products of a modality's embeddings with those of texts are published logits."""
-        return self.modality(name).carries_logit_scale and self.modality(TEXT).carries_logit_scale
+        has_text = TEXT in self.modalities
+        return has_text and self.modality(name).carries_logit_scale and self.modality(TEXT).carries_logit_scale
 
     def _checked(self, embeddings: Tensor) -> Tensor:
         if embeddings.ndim not in (1, 2) or embeddings.shape[-1] != self.dim:
@@ -355,7 +450,8 @@ class JointSpace(Pretrained, EncoderStack):
     def build(cls, config: JointSpaceConfig, device: str | torch.device | None, card: ModelCard | None) -> Self:
         """Build an untrained space; see `build_space`."""
         modalities = {name: build_space_modality(one, name, config.dim) for name, one in config.modalities.items()}
-        return cls(modalities, config.dim, config.logit_scale, card).to(device or "cpu").train(False)
+        space = cls(modalities, config.dim, config.logit_scale, card, config.interaction)
+        return space.to(device or "cpu").train(False)
 
 
 def build_space(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from omni.config.components import build
 from omni.joint_space import JointSpace
 from omni.joint_space.inputs import text_of
+from omni.joint_space.interaction import LATE, POOLED
 from omni.joint_space.rows import items_of
 from omni.losses import InfoNCE, PairLoss, SetLoss
 from omni.model.batch import Example
@@ -64,11 +65,16 @@ class BindObjective(WholeBatchObjective):
     # --- samples ---
 
     def begin_run(self, model: JointSpace) -> None:
-        """Check that the space has the anchors. Raises ValueError if it does not."""
+        """Check that the space has the anchors, and tell it how the loss compares items.
+
+        Raises:
+            ValueError: the space lacks an anchor.
+        """
         for name in self.anchors or []:
             if name not in model.modalities:
                 has = sorted(model.modalities)
                 raise ValueError(f"objective.init_args.anchors: the space has no modality {name!r}; it has {has}")
+        model.interaction = LATE if self._uses_tokens else POOLED
 
     def prepare(self, model: JointSpace, sample: Sample) -> Example:
         """Return the items of a row that the space has modalities for, preprocessed.

@@ -14,7 +14,6 @@ from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from omni.encoders.base import Encoder
-from omni.model import OmniModel
 from omni.samples.messages import Media, Message, Text
 
 NUM_LABELS = 5
@@ -29,11 +28,13 @@ _NOUNS = {
 }
 
 
-def with_bridge(model: OmniModel, plan: Plan, cache: AnswerCache, *, enabled: bool = True) -> Plan:
+def with_bridge(model: Respondent, plan: Plan, cache: AnswerCache, *, enabled: bool = True) -> Plan:
     """Return the plan with the bridge as a further condition, or with the reason why there is none."""
     try:
         if not enabled:
             raise ValueError("switched off for this run")
+        if model.language_model is None:
+            raise ValueError("a joint space reads no prompt")
         if not procedure_of(plan.task.kind).ranks_candidates:
             raise ValueError("only a choice among candidates has one")
         tags = {name: _Tagger.of(model.modality(name).encoder, cache) for name in plan.task.modalities}

@@ -22,8 +22,8 @@ from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
 from eval.run.pooled import cached_features
+from eval.run.space import Respondent
 from eval.task import Task
-from omni.model import OmniModel
 
 NO_SPLIT = "the task names no training split (`train`)"
 NO_CANDIDATES = "only a choice among candidates has one"
@@ -47,7 +47,13 @@ class LinearMapOutcome:
 
 
 def run_linear_map(
-    model: OmniModel, plan: Plan, kept: Sequence[int], cache: AnswerCache, sentences: SentenceEncoder, *, progress: bool
+    model: Respondent,
+    plan: Plan,
+    kept: Sequence[int],
+    cache: AnswerCache,
+    sentences: SentenceEncoder,
+    *,
+    progress: bool,
 ) -> LinearMapOutcome:
     """Fit the linear map of a task, and rank the options of the items with the indices `kept` by it.
 
@@ -131,7 +137,7 @@ def _shows_one_of(item: Item, shown: set[str]) -> bool:
 class _Features:
     """Mean features of items: `[D]`, those of each modality in the order of the task."""
 
-    model: OmniModel
+    model: Respondent
     task: Task
     cache: AnswerCache
 

@@ -9,8 +9,11 @@ from eval.items.item import BadItem, Item
 from eval.items.loading import LoadedItems
 from eval.items.own_options import read_options, right_option
 from eval.run.answers import Answers
+from eval.run.cache import AnswerCache
 from eval.run.plan import Plan
 from eval.run.requests import Requests
+from eval.run.results import TaskResult
+from eval.run.space import Respondent
 from eval.scorers import Answer
 from eval.task import Kind, Task
 
@@ -37,6 +40,10 @@ class Procedure(Kind, Protocol):
     The kinds that come with omni are declared in `eval.task` and carried out by the modules next to this one.
     """
 
+    # whether it compares embeddings, which a joint space has and a language model has not
+    compares_embeddings: ClassVar[bool] = False
+    # whether it reads frozen features, which both kinds of models have
+    reads_features: ClassVar[bool] = False
     answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
     # Each item has options after `prepare`, which `collect` gives as a `ChoiceAnswer`: then other ways of ranking them
     # (`eval.run.baselines`) are compared with the model's.
@@ -64,6 +71,23 @@ class Procedure(Kind, Protocol):
     def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
         """Return what the result says of the kind's settings, as JSON values."""
         return {}
+
+    def measure(
+        self,
+        model: Respondent,
+        task: Task,
+        cache: AnswerCache,
+        *,
+        limit: int | None,
+        seed: int,
+        progress: bool,
+    ) -> TaskResult:
+        """Carry out a task of a kind that `reads_features`, of which nothing is asked.
+
+        Raises:
+            ValueError, OSError: it cannot be carried out, which the result says.
+        """
+        raise ValueError(f"kind {type(self).__name__} reads features, but does not say how: implement measure(...)")
 
     def add_requests(self, plan: Plan, requests: Requests) -> None:
         """Add what the plan needs answered; requests that are there already are shared."""

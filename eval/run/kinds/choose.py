@@ -78,6 +78,8 @@ class ChooseProcedure(Procedure):
         settings = {"candidates": f"{self.kind.candidates}, {span}"}
         if self.kind.own_key is not None:
             settings["right_by"] = self.kind.right_by
+        if self.kind.templates:
+            settings["templates"] = f"{len(self.kind.templates)}, which a language model is not shown"
         if REFERENCE in conditions.prefixes:
             settings["pmi_reference"] = f"{len(conditions.prefixes[REFERENCE][0])} of {task.reference}"
         return settings
@@ -93,6 +95,7 @@ class ChooseProcedure(Procedure):
         """Return the likelihoods of the options of each item, with the base of its mutual information."""
         bases = {index: _base(plan, index, answers, REFERENCE) for index in kept}
         told = {index: _base(plan, index, answers, BRIDGE_REFERENCE) for index in kept}
+        lengths: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}  # classes are the same for all items
         found: dict[str, dict[int, ChoiceAnswer]] = {}
         for name, condition in plan.conditions.items():
             if name in (REFERENCE, BRIDGE_REFERENCE):
@@ -103,9 +106,14 @@ class ChooseProcedure(Procedure):
                 shown = [answers.likelihoods(prefix, item.options) for prefix in condition[index]]
                 answered = [scores for scores in shown if scores is not None]
                 if answered and base.scores is not None:
-                    num_tokens = [answers.num_tokens[option] for option in item.options]
+                    if item.options not in lengths:
+                        num_bytes = [answers.num_bytes(option) for option in item.options]
+                        lengths[item.options] = ([answers.num_tokens[option] for option in item.options], num_bytes)
+                    num_tokens, num_bytes = lengths[item.options]
                     is_base = name == BLANK == base.condition
-                    found[name][index] = self.answer_type(item, answered, base.scores, num_tokens, is_base)
+                    found[name][index] = self.answer_type(
+                        item, answered, base.scores, num_tokens, is_base, num_bytes=num_bytes
+                    )
         replaced = next((base.reason for base in bases.values() if base.reason), None)
         return Collected(found, {REFERENCE: replaced} if replaced else {})
 

@@ -145,6 +145,13 @@ class ImageBindEncoder(Encoder):
         """See `Encoder`: embeddings as published do, also those of pictures and videos, whose scale is 1."""
         return self.output == "embedding" and not self.normalize
 
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        if self.output == "embedding":
+            return ()
+        trunk = self.network.sizes.trunk(self.trunk)
+        return (trunk.width,) * (trunk.num_blocks + 1)
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one item into `clips` [S, ...] and, for sound, imu and text, `mask` [S, N]; for embeddings only into
         `clips` [1, S, ...].

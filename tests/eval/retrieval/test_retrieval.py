@@ -14,10 +14,14 @@ from tests.tiny_space import tiny_space
 from tests.train.runs import row, write_manifest
 
 
+def pooled(rows: torch.Tensor, texts: list[str]) -> Items:
+    return Items(rows, texts, [*rows.split(1)])
+
+
 def test_perfect_and_random_retrieval_are_told_apart() -> None:
     rows = torch.nn.functional.normalize(torch.randn(60, 32, generator=torch.Generator().manual_seed(0)), dim=-1)
     texts = [str(i) for i in range(60)]
-    perfect = measure(Items(rows, texts), Items(rows, texts))
+    perfect = measure(pooled(rows, texts), pooled(rows, texts))
     assert perfect["recall@1"]["value"] == perfect["recall@1"]["low"] == 1
     assert perfect["ndcg@10"]["value"] == pytest.approx(1)
     assert perfect["ndcg@10"]["chance"] == pytest.approx(sum(1 / np.log2(rank + 1) for rank in range(1, 11)) / 60)
@@ -27,12 +31,12 @@ def test_perfect_and_random_retrieval_are_told_apart() -> None:
     contained = 0
     for seed in range(1, 11):
         other = torch.randn(60, 32, generator=torch.Generator().manual_seed(seed))
-        strangers = Items(torch.nn.functional.normalize(other, dim=-1), texts)
-        none = measure(Items(rows, texts), strangers)["recall@5"]
+        strangers = pooled(torch.nn.functional.normalize(other, dim=-1), texts)
+        none = measure(pooled(rows, texts), strangers)["recall@5"]
         contained += none["low"] <= none["chance"] <= none["high"]
     assert contained >= 8  # of 10 intervals of 95 %
     pairs = [str(i // 2) for i in range(60)]
-    doubled = measure(Items(rows, pairs), Items(other, pairs))
+    doubled = measure(pooled(rows, pairs), pooled(other, pairs))
     assert doubled["recall@1"]["chance"] == pytest.approx(2 / 60, abs=0.006)
 
 

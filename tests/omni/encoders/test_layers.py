@@ -103,3 +103,34 @@ def test_stages_of_efficientnet_meet_on_the_coarsest_grid(folder: Path) -> None:
     stem = EfficientNetLite(weights, image_size=64, layers=[0, 3])
     assert (stem.max_features, stem.dim) == (64, 32 + 40)
     assert stem({"pixels": pixels[:1]}).values.shape == (1, 64, 72)
+
+
+@pytest.mark.parametrize("name", [*MODELS, "efficientnet"])
+def test_an_encoder_gives_other_layers_with_the_weights_that_it_has(name: str, folder: Path) -> None:
+    if name == "efficientnet":
+
+        def build(folder: Path, **options: Any) -> Encoder:
+            return EfficientNetLite(folder / "efficientnet.safetensors", image_size=64, **options)
+
+        inputs: dict[str, Tensor] = {"pixels": torch.zeros(1, 3, 64, 64, dtype=torch.uint8)}
+    else:
+        build, _, make_inputs = MODELS[name]
+        inputs = make_inputs()
+    plain, built = build(folder), build(folder, layers=[1, 0, -1])
+    before = plain(inputs).values
+    found = plain.with_layers([1, 0, -1])
+    assert (found.dim, found.max_features) == (built.dim, built.max_features)
+    assert torch.equal(found(inputs).values, built(inputs).values)
+    assert found.fingerprint() == built.fingerprint() != plain.fingerprint()
+    assert torch.equal(plain(inputs).values, before)
+    assert next(found.parameters()) is next(plain.parameters())
+    assert sum(plain.layer_widths[layer] for layer in (1, 0, -1)) == built.dim
+    with pytest.raises(ValueError, match=r"layers is \[99\]"):
+        plain.with_layers([99])
+
+
+def test_an_encoder_of_one_output_has_no_choice_of_layers(folder: Path) -> None:
+    encoder = imagebind(folder, output="embedding")
+    assert encoder.layer_widths == ()
+    with pytest.raises(ValueError, match="ImageBindEncoder gives the features of one layer only"):
+        encoder.with_layers([0])

@@ -1,0 +1,1 @@
+"""Probes of frozen encoders: their features by layer, small classifiers on them, and nearest neighbours."""
