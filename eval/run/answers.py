@@ -1,7 +1,7 @@
 """The answers to requests: what came back, and which prefixes the model could not take."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eval.items.prefix import Prefix, digest
@@ -18,6 +18,8 @@ class Answers:
         failed: prefix key -> why the model could not take it.
         num_asked: answers that the model was asked for now; the others came from the cache.
         num_cached: answers that came from the cache.
+        asked: keys of the prefixes that the model was asked about now.
+        seconds: part -> how long it took, of all processes together; see `eval.run.timing`.
     """
 
     scores: Mapping[tuple[str, str], float]
@@ -26,6 +28,8 @@ class Answers:
     failed: Mapping[str, str]
     num_asked: int = 0
     num_cached: int = 0
+    asked: frozenset[str] = frozenset()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def likelihoods(self, prefix: Prefix, candidates: Sequence[str]) -> list[float] | None:
         """Return the log-likelihood of each candidate after a prefix; None if the model could not take the prefix."""

@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from eval.items.conditions import OWN
 from eval.items.item import Item
+from eval.run.answers import Answers
 from eval.run.ask import ask
 from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
@@ -15,8 +17,10 @@ from eval.run.plan import Plan
 from eval.run.planning import plan_task
 from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
+from eval.run.processes import OneProcess, Processes
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
+from eval.run.timing import speed_settings
 from eval.task import Task
 from omni.model import OmniModel
 
@@ -32,6 +36,7 @@ def evaluate(
     seed: int = 0,
     probes: bool = True,
     progress: bool = True,
+    processes: Processes | None = None,
 ) -> RunResult:
     """Evaluate a model on tasks.
 
@@ -44,11 +49,14 @@ def evaluate(
         batch_size: prefixes in one call of the model; changes the speed, not the scores.
         seed: seed of shuffles, sampled candidates, samples of items and bootstrap.
         probes: whether to compute linear probes.
+        processes: those that share the questions, of which this is the first one; the others call `help_asking`.
 
     Raises:
         ValueError: `limit` or `batch_size` is below 1, two tasks have the same name, or a scorer breaks its contract.
         NothingAnsweredError: the model could not answer anything.
+        ProcessLostError: another process has ended.
     """
+    processes = processes or OneProcess()
     if (limit is not None and limit < 1) or batch_size < 1:
         raise ValueError(f"limit and batch_size must be at least 1; got limit={limit}, batch_size={batch_size}")
     names = [task.name for task in tasks]
@@ -60,6 +68,7 @@ def evaluate(
     plans: list[Plan] = []
     requests = Requests()
     with AnswerCache(cache_path, model.fingerprint()) as cache:
+        cache.take_in_others()
         for task in tasks:
             try:
                 _check_modalities(model, task)
@@ -70,7 +79,7 @@ def evaluate(
             else:
                 plans.append(plan)
                 procedure_of(task.kind).add_requests(plan, requests)
-        answers = ask(model, requests, cache, batch_size=batch_size, progress=progress)
+        answers = ask(model, requests, cache, batch_size=batch_size, progress=progress, processes=processes)
         for plan in plans:
             items = [plan.items[index] for index in answered_items(plan, answers)]
             probe = _probe(model, plan, items, cache, enabled=probes, progress=progress)
@@ -87,8 +96,15 @@ def evaluate(
             "answers_asked": answers.num_asked,
             "answers_from_cache": answers.num_cached,
             "seconds": round(time.perf_counter() - start, 1),
+            **({"processes": processes.count} if processes.count > 1 else {}),
+            **speed_settings(answers.seconds, sum(_num_asked(plan, answers) for plan in plans)),
         },
     )
+
+
+def _num_asked(plan: Plan, answers: Answers) -> int:
+    """The items of a task that the model was asked about now, with their own media."""
+    return sum(any(prefix.key in answers.asked for prefix in prefixes) for prefixes in plan.conditions[OWN])
 
 
 def missing_modalities(model: OmniModel, task: Task) -> list[str]:
