@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from eval.report.words import figure, interval
+from eval.report.words import figure, interval, item_count
 from eval.run.results import RunResult
 from omni.runtime.checksums import renew_checksum
 from omni.runtime.files import write_atomically
@@ -30,7 +30,7 @@ def add_to_card(folder: Path, result: RunResult) -> bool:
             control = "-" if shuffled is None else figure(shuffled.value, task.percent)
             chance = "-" if task.chance is None else figure(task.chance, task.percent)
             lines.append(
-                f"| {task.name} | {interval(task.primary, task.percent)} | {control} | {chance} | {task.num_items} |"
+                f"| {task.name} | {interval(task.primary, task.percent)} | {control} | {chance} | {item_count(task)} |"
             )
     before, licence, after = text.partition("## Licence\n")
     section = "\n".join(lines) + "\n\n"

@@ -20,7 +20,15 @@ from eval.report.sections import (
     TaskSection,
     TextSection,
 )
-from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
+from eval.report.words import (
+    bad_items_warning,
+    condition_label,
+    empty_answers_warning,
+    figure,
+    interval,
+    is_share,
+    item_count,
+)
 from eval.run.results import ItemAnswer, TaskResult
 from omni.runtime.files import write_atomically
 
@@ -91,7 +99,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "rows": rows,
         "headline": headline(task),
         "facts": _facts(task),
-        "warning": bad_items_warning(task),
+        "warning": " ".join(filter(None, (bad_items_warning(task), empty_answers_warning(task)))),
         "items": [_item_view(item, embedder) for item in shown],
         "filter": task.percent,
         "counts": {
@@ -166,7 +174,7 @@ def headline(task: TaskResult) -> dict[str, str]:
         "metric": task.metric.replace("_", " "),
         "shuffled": "-" if shuffled is None else figure(shuffled.value, task.percent),
         "chance": "-" if task.chance is None else figure(task.chance, task.percent),
-        "items": str(primary.num_items),
+        "items": item_count(task),
         "verdict": verdict,
         "good": "yes" if difference is not None and difference.low > 0 else "no",
     }

@@ -41,7 +41,12 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         return _nothing(plan, bad, "the questions could be put, but no answer to one could be compared with another")
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
-    gaps = {**plan.not_computed, **missing, **collected.not_computed}
+    fewer = {
+        condition: f"for {len(kept) - len(found)} of {len(kept)} items, whose media here could not be read"
+        for condition, found in answered.items()
+        if len(found) < len(kept)
+    }
+    gaps = {**plan.not_computed, **missing, **fewer, **collected.not_computed}
     return TaskResult(
         name=plan.task.name,
         version=plan.task.version,
@@ -60,6 +65,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome) -> TaskResult
         bad=bad,
         items=_item_answers(answered[OWN], scores[OWN]),
         settings={**plan.settings, "probe": probe.description} if probe.estimate else dict(plan.settings),
+        num_empty=sum(not answer.text.strip() for answer in answered[OWN].values()),
     )
 
 

@@ -45,6 +45,7 @@ class TaskResult:
             another metric (a blank prompt has no pointwise mutual information with itself).
         difference: own minus shuffled on the primary metric, paired by item.
         not_computed: part -> reason.
+        num_empty: items with their own media to which the model wrote nothing at all.
         settings: everything else that the figures depend on.
     """
 
@@ -67,6 +68,7 @@ class TaskResult:
     bad: list[dict[str, str]] = field(default_factory=list)
     items: list[ItemAnswer] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    num_empty: int = 0
 
     @property
     def primary(self) -> Estimate | None:

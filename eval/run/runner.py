@@ -74,11 +74,11 @@ def evaluate(
                 _check_modalities(model, task)
                 likeness = partial(likeness_of, model, task.modalities, cache=cache)
                 plan = plan_task(task, limit=limit, seed=seed, likeness=likeness)
+                procedure_of(task.kind).add_requests(plan, requests)
             except (ValueError, OSError) as error:
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:
                 plans.append(plan)
-                procedure_of(task.kind).add_requests(plan, requests)
         answers = ask(model, requests, cache, batch_size=batch_size, progress=progress, processes=processes)
         for plan in plans:
             items = [plan.items[index] for index in answered_items(plan, answers)]

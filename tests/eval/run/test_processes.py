@@ -1,4 +1,4 @@
-"""Several processes share an evaluation: shares are balanced, a killed process is noticed, and nothing is asked twice."""
+"""Several processes share an evaluation: in equal parts, a killed one is noticed, and nothing is asked twice."""
 
 import json
 import os
