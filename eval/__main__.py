@@ -1,6 +1,7 @@
 """`python -m eval SUITE|TASK[,TASK] --model DIR`: evaluate a model; `python -m eval --list` shows what there is."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +13,12 @@ from eval.task import Task
 from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
+from omni.runtime.folder_lock import hold_folder
+from omni.runtime.launching import say_once
 from omni.runtime.model_folder import check_model_folder
 
 if TYPE_CHECKING:
+    from eval.run.processes import Processes
     from eval.run.results import RunResult
     from eval.run.space import Respondent
 
@@ -88,29 +92,47 @@ def reporting_errors(call: Callable[[], int]) -> int:
     try:
         return call()
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_once(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; the answers so far are kept, and the same command goes on from here", file=sys.stderr)
+        say_once("\nstopped; the answers so far are kept, and the same command goes on from here")
         return 130
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate and write the results."""
+    """Evaluate and write the results; of several processes the first one does, and the others help it."""
+    sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a task may name classes of the user's own files
     tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
     for folder in model_folders(options.model).values():
         check_model_folder(Path(folder), "--model")
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
-    from eval.report.card import CARD, add_to_card
-    from eval.report.terminal import summary
-    from eval.run.runner import evaluate, missing_modalities, missing_modality_message
+    from eval.run.ask import help_asking
+    from eval.run.processes import join_processes, keep_models_whole
+    from eval.run.runner import missing_modalities, missing_modality_message
 
+    keep_models_whole()
     model = load_model(options.model, options.device, options.trust_code)
     if options.what not in SUITES:
         for task in tasks:
             if missing_modalities(model, task):
                 raise ValueError(missing_modality_message(model, task))
     output = options.output or default_output(options.model, options.what)
+    with join_processes() as processes:
+        if processes.rank:
+            help_asking(model, processes)
+            return 0
+        with hold_folder(output, "Wait until it ends, or choose another --output"):
+            return _evaluate(options, model, tasks, output, processes)
+
+
+def _evaluate(
+    options: argparse.Namespace, model: "OmniModel", tasks: "Sequence[Task]", output: Path, processes: "Processes"
+) -> int:
+    """Ask, show and write the results into a folder that nothing else writes to."""
+    from eval.report.card import CARD, add_to_card
+    from eval.report.terminal import summary
+    from eval.run.runner import evaluate
+
     result = evaluate(
         model,
         tasks,
@@ -124,6 +146,7 @@ def run(options: argparse.Namespace) -> int:
         linear_maps=not options.no_linear_map,
         bridges=not options.no_bridge,
         text_encoder=options.text_encoder,
+        processes=processes,
     )
     result.model["from"] = options.model
     print(summary(result))
@@ -171,13 +194,13 @@ def load_model(values: Sequence[str], device: str | None, trust_code: bool = Fal
             folder names a class that may not run without `trust_code`.
         FileNotFoundError: there is no model.
     """
+    from eval.run.processes import own_device
     from eval.run.space import SpaceRespondent
     from omni.joint_space import JointSpace
     from omni.joint_space.folder import is_space
     from omni.model import OmniModel
-    from omni.runtime.device import default_device
 
-    device = device or default_device()
+    device = device or own_device()
     check_device(device)
     folders = model_folders(values)
     if "" in folders:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eval.items.clusters import connected
 from eval.items.item import BadItem, Item
+from eval.items.own_options import nearest_key
 from eval.items.prefix import Place, Turn
 from eval.items.sources import open_source
 from eval.items.wording import worded
@@ -66,6 +67,8 @@ def _read_item(task: Task, sample: Sample) -> Item:
     target = Counter(references).most_common(1)[0][0]
     asked = _asked(task, sample)
     media = tuple(part for message in asked for part in message.media)
+    for part in media:
+        part.content_hash()  # reads it, so that a missing file is this row's fault and not the whole task's
     found = {part.modality for part in media}
     missing = [one for one in task.modalities if one not in found and one not in task.optional]
     if missing and task.kind.needs_every_modality:
@@ -151,7 +154,7 @@ def read_references(task: Task, sample: Sample) -> tuple[str, ...]:
         key = task.target.removeprefix("meta:")
         value = sample.meta.get(key)
         if value is None:
-            raise SampleError(sample.id, f"has no {key!r} in its row; found {sorted(sample.meta)}")
+            raise SampleError(sample.id, f"has no {key!r} in its row; {nearest_key(key, sample.meta)}")
         values = value.tolist() if isinstance(value, np.ndarray) else value
         values = values if isinstance(values, list | tuple) else [values]
         wrong = [one for one in values if isinstance(one, Mapping | list | tuple | bytes) or one is None]

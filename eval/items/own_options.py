@@ -1,6 +1,7 @@
 """The candidates that a row of the data brings, and which of them is right."""
 
 import ast
+import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ def read_options(meta: Mapping[str, Any], key: str) -> tuple[str, ...]:
         ValueError: there are none, fewer than two, or something that is no text.
     """
     if key not in meta or meta[key] is None:
-        raise ValueError(f"has no candidates {key!r} in its row; found {sorted(meta)}")
+        raise ValueError(f"has no candidates {key!r} in its row; {nearest_key(key, meta)}")
     value = meta[key]
     if isinstance(value, str):
         value = _written_list(value, key)
@@ -37,6 +38,15 @@ def read_options(meta: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if len(found) < 2:
         raise ValueError(f"{key!r} has {len(found)} candidate; a choice needs at least two")
     return tuple(str(one).strip() for one in found)
+
+
+def nearest_key(key: str, meta: Mapping[str, Any]) -> str:
+    """Return what to say where a row has no `key`, or nothing under it: the nearest of its keys, and all of them."""
+    if key in meta:
+        return "there is nothing under it"
+    lowered = {str(name).casefold(): str(name) for name in meta}
+    closest = difflib.get_close_matches(key.casefold(), lowered, n=1)
+    return f"{f'did you mean {lowered[closest[0]]!r}? ' if closest else ''}found {sorted(map(str, meta))}"
 
 
 def right_option(target: str, options: Sequence[str], right_by: str) -> int:

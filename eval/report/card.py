@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from eval.report.words import figure, interval
+from eval.report.words import figure, interval, item_count
 from eval.run.results import RunResult
 from eval.statistics.intervals import Estimate
 from omni.runtime.checksums import renew_checksum
@@ -36,7 +36,7 @@ def add_to_card(folder: Path, result: RunResult) -> bool:
             others.append(_value(task.estimate("bridge")))
             cells = ["-" if value is None else figure(value, task.percent) for value in others]
             figures = " | ".join([interval(task.primary, task.percent), *cells])
-            lines.append(f"| {task.name} | {figures} | {task.num_items} |")
+            lines.append(f"| {task.name} | {figures} | {item_count(task)} |")
     before, licence, after = text.partition("## Licence\n")
     section = "\n".join(lines) + "\n\n"
     write_atomically(card, before.rstrip("\n") + "\n\n" + section + licence + after)

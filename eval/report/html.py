@@ -22,7 +22,15 @@ from eval.report.sections import (
     TaskSection,
     TextSection,
 )
-from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
+from eval.report.words import (
+    bad_items_warning,
+    condition_label,
+    empty_answers_warning,
+    figure,
+    interval,
+    is_share,
+    item_count,
+)
 from eval.run.results import ItemAnswer, TaskResult
 from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
@@ -98,7 +106,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "confusion": None if task.confusion is None else confusion_map(task.confusion),
         "confused": [] if task.confusion is None else confused_pairs(task.confusion),
         "facts": _facts(task),
-        "warning": bad_items_warning(task),
+        "warning": " ".join(filter(None, (bad_items_warning(task), empty_answers_warning(task)))),
         "items": [_item_view(item, embedder) for item in shown],
         "filter": task.percent,
         "counts": {
@@ -193,7 +201,7 @@ def headline(task: TaskResult) -> dict[str, str]:
         "chance": "-" if task.chance is None else figure(task.chance, task.percent),
         "linear_map": "" if task.linear_map is None else figure(task.linear_map.value, task.percent),
         "bridge": "" if bridge is None else figure(bridge.value, task.percent),
-        "items": str(primary.num_items),
+        "items": item_count(task),
         "verdict": verdict,
         "good": "yes" if difference is not None and difference.low > 0 else "no",
     }

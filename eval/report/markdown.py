@@ -1,7 +1,16 @@
 """`results.md`: the figures as tables."""
 
 from eval.report.confusion import confused_pairs
-from eval.report.words import bad_items_warning, condition_label, figure, interval, is_share
+from eval.report.words import (
+    bad_items_warning,
+    condition_label,
+    empty_answers_warning,
+    figure,
+    interval,
+    is_share,
+    item_count,
+    speed,
+)
 from eval.run.results import RunResult, TaskResult
 
 
@@ -9,6 +18,8 @@ def markdown_report(run: RunResult) -> str:
     """Return the whole of `results.md`."""
     lines = [f"# {run.suite or 'Evaluation'}", ""]
     lines += [f"Model `{run.model.get('fingerprint', '?')[:12]}`; brackets are 95 % intervals.", ""]
+    if text := speed(run.settings):
+        lines += [text, ""]
     header = ["task", "metric", "score", "shuffled media", "blank", "chance", "score - shuffled", "linear probe"]
     header += ["linear map", "score - linear map", "bridge", "items"]
     lines += ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
@@ -34,7 +45,7 @@ def _summary_row(task: TaskResult) -> str:
         interval(task.linear_map, percent),
         interval(task.linear_map_difference, percent, sign=True),
         interval(task.estimate("bridge"), percent),
-        str(task.num_items),
+        item_count(task),
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -43,7 +54,7 @@ def _task_lines(task: TaskResult) -> list[str]:
     lines = [f"## {task.name}", "", f"{task.description} Scorer `{task.scorer}`, task version {task.version}."]
     if task.status != "computed":
         return [*lines, "", f"Not computed: {task.reason}"]
-    if warning := bad_items_warning(task):
+    for warning in filter(None, (bad_items_warning(task), empty_answers_warning(task))):
         lines += ["", f"**{warning}**" if warning.startswith("WARNING") else warning]
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     lines += ["", "| condition | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from eval.report.words import speed
 from eval.run.results import RunResult, TaskResult
 
 
@@ -95,4 +96,7 @@ Section = ContrastSection | TaskSection | SummarySection | CurveSection | Answer
 
 def sections_of(run: RunResult, title: str = "") -> list[Section]:
     """Return the sections of one run: a chart of all its tasks, then each task."""
-    return [SummarySection(title or run.suite or "Results", run.tasks), *(TaskSection(task) for task in run.tasks)]
+    return [
+        SummarySection(title or run.suite or "Results", run.tasks, speed(run.settings)),
+        *(TaskSection(task) for task in run.tasks),
+    ]

@@ -1,6 +1,8 @@
 """Figures as text, the same in Markdown and in HTML."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from eval.run.results import TaskResult
 from eval.statistics.intervals import Estimate
@@ -72,3 +74,30 @@ def bad_items_warning(result: TaskResult, loud_share: float = 0.05) -> str:
     if result.bad_share > loud_share:
         return f"WARNING: {text}. The figures stand for the rest only."
     return text + "."
+
+
+def item_count(result: TaskResult) -> str:
+    """Return the number of items that a figure stands for, with those that could not be used and the empty answers."""
+    notes = [f"{len(result.bad)} bad"] if result.bad else []
+    notes += [f"{result.num_empty} empty"] if result.num_empty else []
+    return f"{result.num_items} ({', '.join(notes)})" if notes else str(result.num_items)
+
+
+def empty_answers_warning(result: TaskResult) -> str:
+    """Return a sentence about answers without a word, which count as answers; empty without any."""
+    if not result.num_empty:
+        return ""
+    empty = f"{result.num_empty} of {result.num_items} answers"
+    return f"WARNING: {empty} are empty: the model wrote nothing, which is scored like any other answer."
+
+
+_PARTS = {"media": "reading media", "encoder": "encoders", "llm": "language model", "rest": "the rest"}
+
+
+def speed(settings: Mapping[str, Any]) -> str:
+    """Return a sentence about the speed of a run and where its time went; empty where it asked nothing, or is older."""
+    if "items_per_second" not in settings:
+        return ""
+    shares = ", ".join(f"{_PARTS.get(part, part)} {share:.0%}" for part, share in settings["time_shares"].items())
+    processes = f" with {settings['processes']} processes" if "processes" in settings else ""
+    return f"{settings['items_per_second']:.3g} items/s{processes}. Time: {shares}."

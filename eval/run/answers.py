@@ -22,6 +22,8 @@ class Answers:
         num_cached: answers that came from the cache.
         embeddings: prefix key -> for each of its media the embeddings [N, D] that a joint space compares it by.
         logit_scale: what a joint space multiplies similarities by before a softmax.
+        asked: keys of the prefixes that the model was asked about now.
+        seconds: part -> how long it took, of all processes together; see `eval.run.timing`.
     """
 
     scores: Mapping[tuple[str, str], float]
@@ -32,6 +34,8 @@ class Answers:
     num_cached: int = 0
     embeddings: Mapping[str, Sequence[torch.Tensor]] = field(default_factory=dict)
     logit_scale: float = 1.0
+    asked: frozenset[str] = frozenset()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def likelihoods(self, prefix: Prefix, candidates: Sequence[str]) -> list[float] | None:
         """Return the log-likelihood of each candidate after a prefix; None if the model could not take the prefix."""

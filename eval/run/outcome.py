@@ -45,9 +45,14 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: L
         return _nothing(plan, bad, collected.not_computed.get(OWN, reason))
     answered = {condition: found for condition, found in collected.answers.items() if found}
     scores = {condition: _score(plan, condition, found) for condition, found in answered.items()}
+    fewer = {
+        condition: f"for {len(kept) - len(found)} of {len(kept)} items, whose media here could not be read"
+        for condition, found in answered.items()
+        if len(found) < len(kept)
+    }
     if plan.scorer.metric in scores[OWN].not_computed:
         return _nothing(plan, bad, scores[OWN].not_computed[plan.scorer.metric])
-    gaps = {**plan.not_computed, **missing, **collected.not_computed, **scores[OWN].not_computed}
+    gaps = {**plan.not_computed, **missing, **fewer, **collected.not_computed, **scores[OWN].not_computed}
     gaps |= {name: "this kind of task does not ask in it" for name in plan.further if name not in collected.answers}
     mapped = _mapped(plan, linear_map)
     if mapped:
@@ -83,6 +88,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: L
         linear_map=map_scores.estimates[plan.scorer.metric] if map_scores else None,
         linear_map_difference=map_difference,
         linear_map_seconds=linear_map.seconds if map_scores else None,
+        num_empty=sum(not answer.text.strip() for answer in answered[OWN].values()),
     )
 
 

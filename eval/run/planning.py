@@ -41,7 +41,8 @@ def plan_task(
     prepared = _without_repeated_options(procedure.prepare(task, loaded, seed))
     if not prepared.items:
         reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
-        raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({reasons})")
+        count = f"all {len(prepared.bad)} rows that were read are bad: " if prepared.bad else ""
+        raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({count}{reasons})")
     items = prepared.items
     if task.shots:
         items = _with_shots(task, items, seed, likeness)

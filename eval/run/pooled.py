@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from eval.items.item import Item
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.space import Respondent
 from omni.encoders.base import Encoder

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from eval.items.item import Item
 from eval.items.loading import load_items
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.pooled import cached_features
 from eval.run.space import Respondent

@@ -55,6 +55,7 @@ class TaskResult:
         linear_map_seconds: what fitting it took.
         has_item_values: False where the primary metric has no value for a single item (an error rate of all words).
         not_computed: part -> reason.
+        num_empty: items with their own media to which the model wrote nothing at all.
         settings: everything else that the figures depend on.
         confusion: how often each class was taken for each with the item's own media; None where there are no classes.
     """
@@ -84,6 +85,7 @@ class TaskResult:
     linear_map_difference: Estimate | None = None
     linear_map_seconds: float | None = field(default=None, compare=False)
     has_item_values: bool = True
+    num_empty: int = 0
 
     @property
     def primary(self) -> Estimate | None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from eval.items.conditions import OWN
 from eval.items.item import Item
 from eval.run.answers import Answers
 from eval.run.ask import ask
@@ -20,10 +21,12 @@ from eval.run.plan import Plan
 from eval.run.planning import plan_task
 from eval.run.pooled import likeness_of
 from eval.run.probe import run_probe
+from eval.run.processes import OneProcess, Processes
 from eval.run.requests import Requests
 from eval.run.results import RunResult, TaskResult, not_computed
 from eval.run.space import KIND, Respondent, SpaceRespondent, ask_space
 from eval.run.standing_in import stand_ins_of
+from eval.run.timing import speed_settings
 from eval.task import Style, Task
 from omni.model import OmniModel
 
@@ -43,6 +46,7 @@ def evaluate(
     text_encoder: str = STARTER_ENCODER,
     progress: bool = True,
     style: Style | None = None,
+    processes: Processes | None = None,
 ) -> RunResult:
     """Evaluate a model on tasks.
 
@@ -60,11 +64,14 @@ def evaluate(
         linear_maps: whether to compute linear maps.
         bridges: whether to ask with an encoder's labels as text in place of the media.
         text_encoder: the sentence encoder of the linear maps: hub id, folder or `starter:NAME`.
+        processes: those that share the questions, of which this is the first one; the others call `help_asking`.
 
     Raises:
         ValueError: `limit` or `batch_size` is below 1, two tasks have the same name, or a scorer breaks its contract.
         NothingAnsweredError: the model could not answer anything.
+        ProcessLostError: another process has ended.
     """
+    processes = processes or OneProcess()
     if (limit is not None and limit < 1) or batch_size < 1:
         raise ValueError(f"limit and batch_size must be at least 1; got limit={limit}, batch_size={batch_size}")
     names = [task.name for task in tasks]
@@ -81,6 +88,7 @@ def evaluate(
     requests = Requests()
     sentences = SentenceEncoder(text_encoder, model.device)
     with AnswerCache(cache_path, model.fingerprint()) as cache:
+        cache.take_in_others()
         for task in tasks:
             try:
                 _check_modalities(model, task)
@@ -99,7 +107,7 @@ def evaluate(
                 results[task.name] = not_computed(task.name, task.version, task.description, task.scorer, str(error))
             else:
                 plans.append(plan)
-        answers = _answers(model, requests, cache, batch_size, progress)
+        answers = _answers(model, requests, cache, batch_size, progress, processes)
         for plan in plans:
             kept = answered_items(plan, answers)
             items = [plan.items[index] for index in kept]
@@ -119,20 +127,29 @@ def evaluate(
             "answers_asked": answers.num_asked,
             "answers_from_cache": answers.num_cached,
             "seconds": round(time.perf_counter() - start, 1),
+            **({"processes": processes.count} if processes.count > 1 else {}),
+            **speed_settings(answers.seconds, sum(_num_asked(plan, answers) for plan in plans)),
         },
     )
 
 
-def _answers(model: Respondent, requests: Requests, cache: AnswerCache, batch_size: int, progress: bool) -> Answers:
+def _answers(
+    model: Respondent, requests: Requests, cache: AnswerCache, batch_size: int, progress: bool, processes: Processes
+) -> Answers:
     if model.language_model is None:
         return ask_space(cast(SpaceRespondent, model), requests, cache, batch_size=batch_size, progress=progress)
-    return ask(cast(OmniModel, model), requests, cache, batch_size=batch_size, progress=progress)
+    return ask(cast(OmniModel, model), requests, cache, batch_size=batch_size, progress=progress, processes=processes)
 
 
 def style_of(model: Respondent) -> Style:
     """Return how tasks with two wordings ask: `plain` of an LLM without a chat template, else `chat`."""
     llm = model.language_model
     return "chat" if llm is None or llm.tokenizer.chat_template else "plain"
+
+
+def _num_asked(plan: Plan, answers: Answers) -> int:
+    """The items of a task that the model was asked about now, with their own media."""
+    return sum(any(prefix.key in answers.asked for prefix in prefixes) for prefixes in plan.conditions[OWN])
 
 
 def missing_modalities(model: Respondent, task: Task) -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m eval.speed train|encoders|cache|decoding`: measure speed; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders|cache|ranking|decoding`: measure speed; each measurement is a subcommand."""
 
 import argparse
 import sys
@@ -21,9 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Measure what the command line asks for, and print the table."""
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
-    from eval.speed import cached_features, decoding, encoders
+    from eval.speed import cached_features, decoding, encoders, ranking
 
-    commands = {"train": run_train, "encoders": encoders.run, "cache": cached_features.run, "decoding": decoding.run}
+    commands = {
+        "train": run_train,
+        "encoders": encoders.run,
+        "cache": cached_features.run,
+        "ranking": ranking.run,
+        "decoding": decoding.run,
+    }
     commands[options.command](options)
 
 

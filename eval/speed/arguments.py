@@ -6,6 +6,7 @@ from pathlib import Path
 SHAPE_NAMES = ("eva-vicuna-image", "eva-vicuna-video", "starter", "tiny")  # those of eval.speed.shapes.SHAPES
 DTYPE_NAMES = ("bfloat16", "float32")  # those of eval.speed.shapes.DTYPES
 TRUNK_NAMES = ("vision", "text", "audio", "depth", "thermal", "imu")  # omni.encoders.imagebind.TRUNKS
+RANKING_SHAPES = ("eva-vicuna", "starter", "tiny")  # those of eval.speed.ranking_shapes
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,6 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
     cache = commands.add_parser("cache", help="features of the starter pictures: the encoder beside the feature cache")
     cache.add_argument("--pictures", type=int, default=64, help="number of pictures (default: 64)")
     cache.add_argument("--rounds", type=int, default=5, help="times that both take turns (default: 5)")
+    ranking = commands.add_parser("ranking", help="likelihoods of labels: a shared prefix beside a repeated one")
+    ranking.add_argument("--shape", choices=RANKING_SHAPES, default="starter", help="model (default: starter)")
+    ranking.add_argument("--rounds", type=int, default=3, help="times that both take turns (default: 3)")
+    ranking.add_argument("--most", type=int, default=10_000, help="of the labels whose memory is shown")
+    ranking.add_argument("--output", type=Path, default=Path("runs/speed"), help="folder (default: runs/speed)")
     files = commands.add_parser("decoding", help="ordinary files of every kind: CPU time, next to another checkout")
     files.add_argument("--against", type=Path, help="another checkout of omni, such as a git worktree")
     files.add_argument("--rounds", type=int, default=5, help="times that each file is decoded by each (default: 5)")

@@ -23,9 +23,14 @@ from omni.llm.language_model import LanguageModel
 from omni.model.batch import Example
 from omni.model.card import ModelCard
 from omni.model.modality import EncodedModality
+from omni.model.recent_features import RecentFeatures
 from omni.model.routing_log import RoutingLog
 from omni.runtime.fast_linear import speed_up_linears
+from omni.runtime.stopwatch import Stopwatch
 from omni.samples.messages import Media
+
+# Parts that `EncoderStack.timed` tells apart: reading and preprocessing, encoders, and the language model.
+MEDIA, ENCODER, LLM = "media", "encoder", "llm"
 
 
 class EncoderStack(nn.Module):
@@ -42,6 +47,8 @@ class EncoderStack(nn.Module):
         speed_up_linears(self.modalities)
         self.card = card or ModelCard()
         self.feature_cache: FeatureCache | None = None
+        self.recent_features: RecentFeatures | None = None  # in memory, where there is no cache
+        self.stopwatch: Stopwatch | None = None  # of where the time goes
         self.encoder_fingerprints = PinnedFingerprints()
         # frozen weights that were trained all the same, by plain name: they are saved with the model
         self.unfrozen: set[str] = set()
@@ -83,12 +90,20 @@ class EncoderStack(nn.Module):
         finally:
             self._augmentation_draw = before
 
+    def timed(self, part: str, *, on_cpu: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Inside, the time counts as that of `part`, if somebody wants to know it; see `Stopwatch.part`."""
+        return contextlib.nullcontext() if self.stopwatch is None else self.stopwatch.part(part, on_cpu=on_cpu)
+
     def prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
         """Preprocess a media item, the `index`-th of its sample, or take its features from the cache.
 
         Raises:
             MediaError: it cannot be read.
         """
+        with self.timed(MEDIA, on_cpu=True):
+            return self._prepare_media(media, sample_id, index)
+
+    def _prepare_media(self, media: Media, sample_id: str, index: int) -> MediaInput:
         modality = self.modality(media.modality)
         encoder, augmentation, draw = modality.encoder, modality.augmentation, self._augmentation_draw
         if self.feature_cache is not None and not encoder.is_trained:
@@ -96,6 +111,8 @@ class EncoderStack(nn.Module):
             return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
         if augmentation is not None and draw is not None:
             media = augmentation.of_sample(media, draw, sample_id, index)
+        elif self.recent_features is not None:
+            return self.recent_features.prepare(media, encoder)
         return MediaInput(media.modality, encoder.preprocess(media), None)
 
     def encode_media(self, examples: Sequence[Example]) -> list[Example]:
@@ -110,9 +127,14 @@ class EncoderStack(nn.Module):
 
     def encode_items(self, name: str, items: Sequence[MediaInput]) -> list[Features]:
         """Return the features of items of one modality, [C, N, F] and [C, N] each, kept in the cache if any."""
+        with self.timed(ENCODER):
+            return self._encode_items(name, items)
+
+    def _encode_items(self, name: str, items: Sequence[MediaInput]) -> list[Features]:
         modality = self.modality(name)
         if self.feature_cache is None or modality.encoder.is_trained:
-            return modality.encode(items)
+            recent = self.recent_features
+            return modality.encode(items) if recent is None else recent.encode(items, modality.encode)
         fingerprint = self.encoder_fingerprints.of(modality.encoder)
         encoder_name = f"{modality.encoder.class_name} of {name}"
         return encode_with_cache(self.feature_cache, fingerprint, modality.encode, items, encoder_name)

@@ -11,6 +11,7 @@ from omni.model.batch import pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
 from omni.model.core import ModelCore
+from omni.model.encoder_stack import LLM
 from omni.model.generation_options import resolve_options
 from omni.model.preparation import Messages, is_single, parse_conversation
 from omni.samples.messages import Message, Sample, SampleError, Text
@@ -42,6 +43,7 @@ def generate(
             inputs = pad([embedded[i] for i in rows], side="left")
             lengths = {"max_new_tokens": most} | ({"min_new_tokens": fewest} if fewest else {})
             with (
+                model.timed(LLM),
                 attending(model.attended_media(inputs)),
                 model.llm.generating(len(embedded[rows[0]].labels), ends[rows[0]]),
             ):
@@ -101,7 +103,9 @@ def score_batch(
     ends = [len(one.labels) + more for one, more in zip(embedded, longest, strict=True)]
     for group in model.batches(prefixes, embedded, ends=ends):
         batch = pad([embedded[i] for i in group], side="left")  # so that suffixes start at one position
-        found = score_suffixes(model.llm, batch, [split[i][1] for i in group], model.attended_media(batch))
+        media = model.attended_media(batch)
+        with model.timed(LLM):
+            found = score_suffixes(model.llm, batch, [split[i][1] for i in group], media)
         for i, values in zip(group, found, strict=True):
             scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
     return torch.stack(scores)

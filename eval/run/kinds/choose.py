@@ -148,4 +148,7 @@ def _base(plan: Plan, index: int, answers: Answers, reference: str) -> _Base:
     answered = np.asarray([scores for scores in found if scores is not None])
     if not len(answered):
         return _Base(blank, BLANK, f"measured against no media instead: {answers.failed[prefixes[0].key]}")
-    return _Base((np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))).tolist(), reference)
+    failed = [answers.failed[prefix.key] for prefix in prefixes if prefix.key in answers.failed]
+    reason = f"without {len(failed)} of {len(prefixes)} media, the first: {failed[0]}" if failed else ""
+    mean = np.logaddexp.reduce(answered, axis=0) - np.log(len(answered))
+    return _Base(mean.tolist(), reference, reason)
