@@ -9,10 +9,10 @@ export VENV PYTHON
 # Threads that wait by spinning slow each other down tenfold when anything else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install quickstart demo test lint types check fuzz format clean
+.PHONY: help install quickstart demo test lint types check fuzz plugins test-plugins format clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 install: ## make .venv and install omni with what runs on any machine
 	@.ci/install all,dev
@@ -43,9 +43,18 @@ fuzz: install ## damaged media, rows, recipes and weights by the thousand; minut
 	@$(VENV)/bin/python -m tests.fuzz_recipes 2000
 	@$(VENV)/bin/python -m tests.fuzz_weights
 
+plugins: ## make .venv-lmms-eval and .venv-mteb: omni with the evaluation frames of others (docs/plugins.md)
+	@.ci/install --plugin lmms-eval
+	@.ci/install --plugin mteb
+	@$(VENV)-mteb/bin/python .ci/plugins/link-ffmpeg $(VENV)-mteb/ffmpeg
+
+test-plugins: plugins ## the tests of omni in these frames, by their own code; some minutes
+	@$(VENV)-lmms-eval/bin/python -m pytest -rs -m plugins tests/eval/plugins/lmms_eval
+	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb
+
 format: install ## apply the formatter
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
 clean: ## remove the environment and what runs wrote
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lmms-eval $(VENV)-mteb runs .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Trained folders in other people's evaluation frames; docs/plugins.md says how they are run there."""
