@@ -1,4 +1,4 @@
-"""Declarations of more kinds of tasks: retrieval, several right labels, and probes of frozen encoders.
+"""Declarations of more kinds of tasks: retrieval, and probes of frozen encoders.
 
 Like those of `eval.task` they are data; `eval.run.kinds` carries them out.
 """
@@ -6,7 +6,7 @@ Like those of `eval.task` they are data; `eval.run.kinds` carries them out.
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-from eval.task import Kind, Task, check_templates
+from eval.task import Kind, Task
 
 TEXT = "text"
 RightOf = Literal["text", "row"]
@@ -68,23 +68,6 @@ class Retrieve(Kind):
                 f"task {task.name!r}: {len(self.weights)} weights do not go with the query {self.query!r}; give one "
                 "for each of its parts"
             )
-
-
-@dataclass(frozen=True)
-class Tag(Kind):
-    """Each label is said to be there or not, any number of them being right, as in AudioSet.
-
-    The labels are the distinct targets of the data, `Task.target` being a text or a list in each row.
-
-    Attributes:
-        templates: for a joint space, as of `eval.task.Choose`.
-    """
-
-    templates: tuple[str, ...] = ()
-
-    def check(self, task: Task) -> None:
-        """Check the templates."""
-        check_templates(task, self.templates)
 
 
 @dataclass(frozen=True)

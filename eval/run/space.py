@@ -11,8 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from eval.items.prefix import digest
+from eval.run.answering import ITEM_ERRORS
 from eval.run.answers import Answers
-from eval.run.ask import ITEM_ERRORS, NothingAnsweredError
+from eval.run.ask import NothingAnsweredError
 from eval.run.cache import AnswerCache
 from eval.run.requests import Requests
 from omni.joint_space import JointSpace

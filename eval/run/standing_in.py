@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from eval.items.item import Item
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.pooled import cached_features
 from eval.run.space import Respondent

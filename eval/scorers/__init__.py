@@ -7,7 +7,6 @@ from eval.scorers.answers import (
     ConflictAnswer,
     LabelSetAnswer,
     RankingAnswer,
-    TagAnswer,
     WrittenAnswer,
 )
 from eval.scorers.base import ItemScore, Scorer, Scores, label_of, mean_of
@@ -24,7 +23,6 @@ __all__ = [
     "RankingAnswer",
     "Scorer",
     "Scores",
-    "TagAnswer",
     "WrittenAnswer",
     "get_scorer",
     "label_of",

@@ -133,32 +133,6 @@ class RankingAnswer:
 
 
 @dataclass(frozen=True)
-class TagAnswer:
-    """How much each label is said to be there.
-
-    Attributes:
-        item: the item, whose options are the labels.
-        scores: one number a label.
-        right: the places of the labels that are there.
-    """
-
-    item: Item
-    scores: Sequence[float]
-    right: tuple[int, ...]
-
-    @property
-    def target(self) -> str:
-        """The right labels."""
-        return ", ".join(self.item.options[place] for place in self.right)
-
-    @property
-    def text(self) -> str:
-        """The likeliest labels, as many as are right."""
-        order = sorted(range(len(self.scores)), key=lambda place: -self.scores[place])
-        return ", ".join(self.item.options[place] for place in order[: len(self.right)])
-
-
-@dataclass(frozen=True)
 class WrittenAnswer:
     """A text that the model wrote; the texts to compare it with are `item.references`."""
 

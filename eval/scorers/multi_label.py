@@ -9,7 +9,7 @@ from eval.items.item import Item
 from eval.metrics import classification
 from eval.scorers.answers import ChoiceAnswer, LabelSetAnswer
 from eval.scorers.base import Scores
-from eval.scorers.choice import choice_scores, softmax
+from eval.scorers.choice import scores_of, softmax
 from eval.scorers.classification import check_same_classes
 from eval.statistics.intervals import Estimate, bootstrap
 
@@ -20,16 +20,18 @@ _NUM_RESAMPLES = 200
 class MultiLabelScorer:
     """Reports mean average precision over the classes that have a right item, AUROC, d-prime and lwlrap.
 
-    An item's scores of the classes are made to sum to 1, so that items can be ranked by them. A single item has no
-    value: average precision is of a class.
+    A single item has no value: average precision is of a class.
 
     Attributes:
         name: what it is called, without its version.
         normalization: which score of the options; see `eval.scorers.choice`.
+        as_shares: whether an item's scores of the classes are made to sum to 1, so that items can be ranked by them:
+            likelihoods differ by item for reasons of their own. Similarities in a joint space are ranked as they are.
     """
 
     name: str
     normalization: str
+    as_shares: bool = True
     version: int = 1
     takes = (LabelSetAnswer, ChoiceAnswer)
     metric = "mean_average_precision"
@@ -49,7 +51,7 @@ class MultiLabelScorer:
         """Return the figures of all items; of several shuffles, the first one stands for all."""
         # the mutual information with the base itself is 0 for every class
         normalization = "sum" if all(answer.is_base for answer in answers) else self.normalization
-        scores = np.stack([_probabilities(answer, normalization) for answer in answers])
+        scores = np.stack([self._of_classes(answer, normalization) for answer in answers])
         items = [answer.item for answer in answers]
         positive = _positive(items)
         precision, numbers = classification.label_ranking_precision(scores, positive), positive.sum(1)
@@ -71,15 +73,18 @@ class MultiLabelScorer:
         }
         return Scores(estimates)
 
+    def _of_classes(self, answer: ChoiceAnswer, normalization: str) -> np.ndarray:
+        scored = scores_of(answer, answer.log_likelihoods[0])[normalization]
+        return softmax(scored) if self.as_shares else scored
+
 
 def _positive(items: Sequence[Item]) -> np.ndarray:
     """Return which classes are right for each item: [N, C]."""
     return np.array([[index in item.rights for index in range(len(item.options))] for item in items])
 
 
-def _probabilities(answer: ChoiceAnswer, normalization: str) -> np.ndarray:
-    scored = choice_scores(answer.item.options, answer.log_likelihoods[0], answer.base, answer.num_tokens)
-    return softmax(scored[normalization])
-
-
-MULTI_LABEL = (MultiLabelScorer("multi-label", "pmi"), MultiLabelScorer("multi-label-sum", "sum"))
+MULTI_LABEL = (
+    MultiLabelScorer("multi-label", "pmi"),
+    MultiLabelScorer("multi-label-sum", "sum"),
+    MultiLabelScorer("multi-label-similarity", "sum", as_shares=False),
+)

@@ -15,7 +15,9 @@ from eval.tasks import (
     picture_questions,
     picture_yes_no,
     probes,
+    probing_benchmarks,
     reasoning,
+    retrieval_benchmarks,
     sensor_benchmarks,
     sound,
     sound_benchmarks,
@@ -46,6 +48,8 @@ _OFFICIAL = (  # on official files of benchmarks
     cross_modal,
     sound_benchmarks,
     sensor_benchmarks,
+    retrieval_benchmarks,
+    probing_benchmarks,
     imagebind_table,
 )
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from functools import partial
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.clips import VIDEO_ENDINGS, clip_names, find_clip, window_options
@@ -50,14 +51,14 @@ def _mirrored_urban_row(record: Record, files: Files) -> Row:
     return question_row(record.get("slice_file_name"), [part_of("sound", value_of(record, "audio"), files)], label=name)
 
 
-def _read_vggsound(files: Files) -> Sequence[Record]:
-    """Return the clips of the test split, each with the names of all classes, which the whole file has."""
+def _read_vggsound(files: Files, split: str = "test") -> Sequence[Record]:
+    """Return the clips of a split, each with the names of all classes, which the whole file has."""
     records = csv_records(files.find("vggsound.csv"), VGGSOUND_COLUMNS, header=False)
     classes = sorted({record["label"].strip() for record in records})
     return [
         {"id": f"{record['youtube_id']}_{record['start_seconds']}", **record, "classes": classes}
         for record in records
-        if record["split"].strip() == "test"
+        if record["split"].strip() == split
     ]
 
 
@@ -174,7 +175,11 @@ BENCHMARKS = (
                     hub_layout(Hub("mteb/VGGSound", "test"), ("label",), _mirrored_vggsound_row, classes="label"),
                 ),
                 note="how many clips can still be downloaded changes; the mirror has at most 32 of each class",
-            )
+            ),
+            "train": Split(
+                (Layout("official", ("vggsound.csv",), partial(_read_vggsound, split="train"), _vggsound_row),),
+                note="how many clips can still be downloaded changes",
+            ),
         },
     ),
     Benchmark(

@@ -101,6 +101,30 @@ def _emotion_table(files: Files) -> Sequence[Record]:
     ]
 
 
+def _fold(
+    read: Callable[[Files], Sequence[Record]], session: int, is_test: bool
+) -> Callable[[Files], Sequence[Record]]:
+    """Return the reader of the utterances of one session, or of all others."""
+
+    def of_fold(files: Files) -> Sequence[Record]:
+        return [record for record in read(files) if (record["session"] == str(session)) == is_test]
+
+    return of_fold
+
+
+def _iemocap_split(session: int | None = None, is_test: bool = True) -> Split:
+    readers = {"official": _iemocap, "table": _emotion_table}
+    needs = {"official": "dialog/EmoEvaluation/*.txt", "table": "iemocap*.csv"}
+    layouts = tuple(
+        Layout(name, (needs[name],), read if session is None else _fold(read, session, is_test), _labelled_row)
+        for name, read in readers.items()
+    )
+    note = "SUPERB's four classes, excited being happy"
+    if session is not None:
+        note += f"; session {session}" if is_test else f"; all but session {session}"
+    return Split(layouts, num_items=5_531 if session is None else None, note=note)
+
+
 def _utterance(id: str, path: object, emotion: str, session: str) -> Record:
     return {"id": id, "path": path, "label": _EMOTIONS[emotion], "session": session}
 
@@ -165,14 +189,12 @@ BENCHMARKS = (
         licence="for research, by a signed agreement",
         get="the folders Session1 to Session5, with dialog/EmoEvaluation and sentences/wav",
         splits={
-            "all": Split(
-                (
-                    Layout("official", ("dialog/EmoEvaluation/*.txt",), _iemocap, _labelled_row),
-                    Layout("table", ("iemocap*.csv",), _emotion_table, _labelled_row),
-                ),
-                num_items=5_531,
-                note="SUPERB's four classes, excited being happy; SUPERB leaves one session out, by the meta `session`",
-            )
+            "all": _iemocap_split(),
+            **{
+                f"session{session}{'' if is_test else '-train'}": _iemocap_split(session, is_test)
+                for session in range(1, 6)
+                for is_test in (True, False)
+            },
         },
     ),
 )

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from eval.items.conditions import BRIDGE, BRIDGE_REFERENCE, OWN, REFERENCE
 from eval.items.prefix import Prefix, Turn, digest
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from eval.run.kinds import procedure_of
 from eval.run.plan import Plan
+from eval.run.space import Respondent
 from omni.encoders.base import Encoder
 from omni.samples.messages import Media, Message, Text
 

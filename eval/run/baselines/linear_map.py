@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from eval.items.item import Item
 from eval.items.loading import load_items
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.baselines.ridge import cosine, fit_ridge
 from eval.run.baselines.sentences import SentenceEncoder
 from eval.run.cache import AnswerCache

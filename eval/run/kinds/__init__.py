@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from eval.kinds import Probing, Retrieve, Tag
+from eval.kinds import Probing, Retrieve
 from eval.run.kinds.base import Collected, Procedure, with_bad
 from eval.run.kinds.choose import ChooseProcedure
 from eval.run.kinds.choose_several import ChooseSeveralProcedure
@@ -12,7 +12,6 @@ from eval.run.kinds.generate import GenerateProcedure
 from eval.run.kinds.match import MatchProcedure
 from eval.run.kinds.probing import ProbingProcedure
 from eval.run.kinds.retrieve import RetrieveProcedure
-from eval.run.kinds.tag import TagProcedure
 from eval.task import Choose, Conflict, Generate, Kind, Match
 
 __all__ = ["Collected", "Procedure", "procedure_of", "with_bad"]
@@ -25,7 +24,6 @@ _PROCEDURES: dict[type, Callable[[Any], Procedure]] = {
     Match: MatchProcedure,
     Probing: ProbingProcedure,
     Retrieve: RetrieveProcedure,
-    Tag: TagProcedure,
 }
 
 

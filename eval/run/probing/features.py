@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from eval.items.item import BadItem, Item
-from eval.run.ask import ITEM_ERRORS
+from eval.run.answering import ITEM_ERRORS
 from eval.run.cache import AnswerCache
 from omni.encoders.base import Encoder
 from omni.encoders.encoding import encode_items

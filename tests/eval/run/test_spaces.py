@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from eval.__main__ import main
-from eval.kinds import Retrieve, Tag
+from eval.kinds import Retrieve
 from eval.metrics.classification import mean_average_precision
 from eval.run.results import TaskResult
 from eval.run.runner import evaluate
@@ -125,7 +125,7 @@ def test_picture_and_sound_of_an_item_are_the_sum_of_their_embeddings(data: str)
 
 def test_several_right_labels_are_ranked_by_label(data: str, tiny_llm: Path) -> None:
     space = tiny_space()
-    result = run(task(data, Tag(), "tagging-v1", target="meta:tags"), space)
+    result = run(task(data, Choose("labels", several=True), "multi-label-similarity-v1", target="meta:tags"), space)
     labels = sorted({*TEXTS, "thing"})
     found = space.embed({"image": media("image"), "text": labels})
     right = np.array(
@@ -133,7 +133,7 @@ def test_several_right_labels_are_ranked_by_label(data: str, tiny_llm: Path) -> 
     )
     expected = mean_average_precision((found["image"] @ found["text"].T).numpy(), right)
     assert value(result, "mean_average_precision") == pytest.approx(expected)
-    asked = task(data, Tag(), "tagging-v1", target="meta:tags")
+    asked = task(data, Choose("labels", several=True), "multi-label-similarity-v1", target="meta:tags")
     answered = evaluate(tiny_model(tiny_llm), [asked], progress=False).tasks[0]
     assert "blank" in answered.scores
     assert value(answered, "mean_average_precision") > 0
@@ -238,7 +238,7 @@ def test_what_a_space_cannot_do_is_said(data: str, tiny_llm: Path) -> None:
         (Retrieve("image", "text", right="file"), "right is 'text' or 'row'"),  # type: ignore[arg-type]
         (Retrieve("image", "text", weights=(1.0, 2.0)), "2 weights do not go with the query 'image'"),
         (Choose("labels", templates=("a photo",)), "templates are a list of texts with {}"),
-        (Tag(templates="a {}"), "templates are a list"),  # type: ignore[arg-type]
+        (Choose("labels", templates="a {}"), "templates are a list"),  # type: ignore[arg-type]
     ],
 )
 def test_a_kind_that_does_not_fit_is_an_error(kind: Kind, said: str) -> None:
