@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _evaluate(
-    options: argparse.Namespace, model: "OmniModel", tasks: "Sequence[Task]", output: Path, processes: "Processes"
+    options: argparse.Namespace, model: "Respondent", tasks: "Sequence[Task]", output: Path, processes: "Processes"
 ) -> int:
     """Ask, show and write the results into a folder that nothing else writes to."""
     from eval.report.card import CARD, add_to_card
