@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from eval.commands import COMMANDS, command_of
 from eval.data.opening import SCHEME
 from eval.task import Task
+from eval.tasks.benchmark_table import benchmark_page
 from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
@@ -32,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"a suite, a task, my_tasks.py:TASK, or several with commas; or a command ({', '.join(COMMANDS)})",
     )
     parser.add_argument("--list", action="store_true", help="show suites and tasks")
+    parser.add_argument("--benchmarks", action="store_true", help="print the table of docs/benchmarks.md")
     parser.add_argument(
         "--model",
         nargs="+",
@@ -81,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(words)
     if options.list:
         print(listing())
+        return 0
+    if options.benchmarks:
+        print(benchmark_page(), end="")
         return 0
     if not options.what or not options.model:
         parser.error("name a suite or task and --model DIR (or see --list)")

@@ -11,6 +11,7 @@ import adapters
 import omni.encoders
 from eval.scorers import SCORERS
 from eval.tasks import STARTER_TASKS
+from eval.tasks.benchmark_table import benchmark_page
 from omni.recipe.instructions import INSTRUCTIONS
 from omni.starter import ASSETS
 from tests.documents import DOCUMENTS, REPOSITORY, Block, blocks, cells, extras, headings, inline_code
@@ -50,6 +51,10 @@ def test_tables_of_classes_are_those_that_there_are() -> None:
     adapter_classes = {*adapters.__all__} - contracts
     assert cells("README.md", "| adapter |") == adapter_classes
     assert cells("docs/adapters.md", "| adapter |") == {f"adapters.{name}" for name in adapter_classes}
+
+
+def test_the_page_of_benchmarks_is_what_the_command_prints() -> None:
+    assert (REPOSITORY / "docs/benchmarks.md").read_text(encoding="utf-8") == benchmark_page()
 
 
 def test_tables_of_names_are_those_that_there_are() -> None:
