@@ -119,6 +119,7 @@ def _split(names: tuple[str, ...], hub: Hub | None, num_items: int | None, note:
 
 
 _NOTE = "rows, one for each rotation of the options; 1,164 questions. Rotations that a file lacks are made"
+_EARLIER = "; the file of July 2023 has 4,377"
 _HUB = "lmms-lab-encoder/MMBench"
 BENCHMARKS = (
     Benchmark(
@@ -133,7 +134,7 @@ BENCHMARKS = (
                 ("MMBench_DEV_EN.tsv", "mmbench_dev_en_20231003.tsv", "mmbench_dev_20230712.tsv"),
                 Hub(_HUB, "dev", "en"),
                 4_329,
-                _NOTE,
+                _NOTE + _EARLIER,
             ),
             "dev-cn": _split(
                 ("MMBench_DEV_CN.tsv", "mmbench_dev_cn_20231003.tsv"), Hub(_HUB, "dev", "cn"), 4_329, _NOTE

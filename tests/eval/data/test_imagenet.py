@@ -9,6 +9,7 @@ import pytest
 from eval.data import open_official
 from eval.data.files import Files
 from eval.data.sets.imagenet import class_names
+from eval.run.planning import plan_task
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Sample
@@ -65,7 +66,7 @@ def test_names_are_those_of_the_users_file(tmp_path: Path) -> None:
         class_names(Files(both))
 
 
-def test_flat_pictures_take_their_class_from_kaggles_file(model: OmniModel, tmp_path: Path) -> None:
+def test_flat_pictures_take_their_class_from_kaggles_file(tmp_path: Path) -> None:
     folder = with_names(tmp_path)
     rows = ["ILSVRC2012_val_00000001,n00000005 1 2 3 4 n00000005 5 6 7 8", "ILSVRC2012_val_00000002,n00000004 1 2 3 4"]
     rows += ["ILSVRC2012_val_00000003,n77777777 1 2 3 4", "ILSVRC2012_val_00000004,n00000004 1 2 3 4"]
@@ -76,11 +77,13 @@ def test_flat_pictures_take_their_class_from_kaggles_file(model: OmniModel, tmp_
     assert (found.layout, found.num_items, found.num_bad, found.num_missing) == ("flat", 2, 2, 1)
     assert found.bad[0].reason == "the class 'n77777777' is none of the 1,000 that have a name"
     # all 1,000 classes are asked about, whichever the items have
-    (folder / "LOC_val_solution.csv").write_text(f"ImageId,PredictionString\n{rows[0]}\n", encoding="utf-8")
-    result = run(TASKS["imagenet"], folder, model)
-    assert (result.num_items, result.chance) == (1, 1 / 1_000)
-    assert (result.items[0].target, result.items[0].question) == ("a photo of a thing 5", "describe the image")
-    assert result.scorer == "classification-sum-v1"
+    plan = plan_task(TASKS["imagenet"].changed(folder=str(folder)), limit=None, seed=0)
+    assert (len(plan.items), len(plan.bad), plan.chance) == (2, 2, 1 / 1_000)
+    assert [plan.items[0].options[plan.items[0].right], plan.items[0].prompt] == [
+        "a photo of a thing 5",
+        "describe the image",
+    ]
+    assert plan.items[0].options is plan.items[1].options  # held once, however many items there are
 
 
 def test_a_whole_imagenet_is_read_for_its_validation(tmp_path: Path) -> None:
@@ -98,11 +101,14 @@ def test_folders_of_imagenet_v2_are_numbers_and_not_texts(tmp_path: Path) -> Non
     assert sample("imagenet-v2", tmp_path, 10).media[0].path == str(tmp_path / "10" / "0_10.jpeg")
 
 
-def test_variants_with_200_classes_choose_among_these(tmp_path: Path) -> None:
+def test_variants_with_200_classes_choose_among_these(model: OmniModel, tmp_path: Path) -> None:
     folder = in_folders(with_names(tmp_path), WNIDS[100:300], ".jpg")
     options = sample("imagenet-a", folder, 0).meta["options"]
     assert (len(options), options[0]) == (200, "thing 100")
     assert check("imagenet-r", folder).num_items == 200
+    result = run(TASKS["imagenet-a"].changed(limit=1), folder, model)
+    assert (result.status, result.num_items, result.chance) == ("computed", 1, 1 / 200)
+    assert (result.scorer, result.items[0].target[:15]) == ("classification-sum-v1", "a photo of a th")
     (folder / WNIDS[150] / f"0_{WNIDS[150]}.jpg").unlink()
     problem = check("imagenet-a", folder).problem
     assert "has pictures in 199 folders named by WordNet id, where 200 classes are asked about" in problem

@@ -212,7 +212,7 @@ def test_rows_of_mmbench_that_cannot_be_used_are_named(model: OmniModel, tmp_pat
     alone = {**mmbench_rows(tmp_path)[0], "D": "net"}
     rows = [
         alone,
-        {**alone, "index": "x"},
+        {**alone, "index": "x", "D": ""},
         {**alone, "index": 9, "D": "", "answer": ""},
         {**alone, "index": 10, "D": ""},
     ]

@@ -196,7 +196,7 @@ def natural_groups(folder: Path) -> Path:
         "Question_0": ["Is it red?", "Where? Option: A: up; B: down;"],
         "Question_1": ["Is it green?", "Who? Option: A: a frog; B: a toad;"],
         **{f"Image_{p}_Question_{q}": (["Yes", "A"] if p == q else ["No", "B"]) for p in (0, 1) for q in (0, 1)},
-        "Question_Type": ["yes_no", "multiple_choice"],
+        "Question Type": ["yes_no", "multiple_choice"],
     }
     parquet(folder / "naturalbench.parquet", columns, {f"Image_{n}": datasets.Image() for n in (0, 1)})
     return folder
