@@ -1,30 +1,49 @@
 """Layouts of the tables that hubs mirror: a folder of parquet or Arrow files with columns."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from dataclasses import replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, overload
 
 from eval.data.benchmark import Hub, Layout, Record, Row
 from eval.data.files import Files
 from omni.readers.huggingface_table import label_names, open_table
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-class HubRecords(Sequence[Record]):
-    """The rows of a table, read when asked for; the number of a class (ClassLabel) is its name."""
 
-    def __init__(self, files: Files, hub: Hub, columns: Sequence[str]) -> None:
-        """Open the table.
+class TableRecords(Sequence[Record]):
+    """The rows of a table, read when asked for; the number of a class (ClassLabel) is its name.
+
+    Attributes:
+        class_names: column -> the names of its classes in their order.
+    """
+
+    def __init__(self, table: "Dataset", columns: Sequence[str], place: str, classes: str | None = None) -> None:
+        """Check that the table has these columns.
+
+        Args:
+            table: undecoded.
+            columns: those that must be there.
+            place: what messages call it.
+            classes: the column of classes, whose names every record then has as a list under `classes`.
 
         Raises:
-            ValueError: it cannot be opened, or has no such column.
+            ValueError: it has no such column.
         """
-        # A folder of the whole mirror, or the configuration's own folder in it.
-        self._table = open_table(files.folder, hub.split, hub.config).table
-        missing = [column for column in columns if column not in self._table.column_names]
+        self._table = table
+        missing = [column for column in columns if column not in table.column_names]
         if missing:
-            found = ", ".join(map(str, self._table.column_names))
-            raise ValueError(f"{files.folder}, split {hub.split!r}, has no column {missing[0]!r}; found {found}")
-        names = {column: label_names(self._table, column) for column in self._table.column_names}
-        self._names = {column: found for column, found in names.items() if found}
+            found = ", ".join(map(str, table.column_names))
+            raise ValueError(f"{place} has no column {missing[0]!r}; found {found}")
+        names = {column: label_names(table, column) for column in table.column_names}
+        self.class_names = {column: found for column, found in names.items() if found}
+        self._classes = None if classes is None else self.class_names.get(classes) or sorted(self._distinct(classes))
+
+    def _distinct(self, column: str) -> set[str]:
+        return {str(value) for value in self._table.unique(column) if value is not None}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -40,23 +59,128 @@ class HubRecords(Sequence[Record]):
             return [self[number] for number in range(*index.indices(len(self)))]
         columns: Any = self._table[index : index + 1]
         row: dict[str, Any] = {name: values[0] for name, values in columns.to_pydict().items()}
-        for column, names in self._names.items():
+        for column, names in self.class_names.items():
             if isinstance(row[column], int) and 0 <= row[column] < len(names):
                 row[column] = names[row[column]]
-        return row
+        return row if self._classes is None else {**row, "classes": self._classes}
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
 
+    def column(self, name: str) -> list[Any]:
+        """Return one column of all rows, without reading the others."""
+        return self._table.select_columns([name]).with_format(None)[name][:]
 
-def hub_layout(hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row]) -> Layout:
+
+class HubRecords(TableRecords):
+    """The rows of a mirror's split."""
+
+    def __init__(self, files: Files, hub: Hub, columns: Sequence[str], classes: str | None = None) -> None:
+        """Open the table; see `TableRecords`.
+
+        Raises:
+            ValueError: it cannot be opened, or has no such column.
+        """
+        # A folder of the whole mirror, or the configuration's own folder in it.
+        table = open_table(files.folder, hub.split, hub.config).table
+        super().__init__(table, columns, f"{files.folder}, split {hub.split!r},", classes)
+
+
+class ParquetRecords(Sequence[Record]):
+    """The rows of several parquet files, one after the other, whatever else lies in their folders."""
+
+    def __init__(self, files: Files, pattern: str, columns: Sequence[str]) -> None:
+        """Open the files whose paths end with `pattern`, in the order of their paths.
+
+        Raises:
+            ValueError: one cannot be opened, or has no such column.
+        """
+        paths = files.matching(pattern)
+        self.tables = [TableRecords(open_table(path, "train", None).table, columns, str(path)) for path in paths]
+        self._starts = [0, *accumulate(map(len, self.tables))]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        number = bisect_right(self._starts, index) - 1
+        return self.tables[number][index - self._starts[number]]
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column of all rows, without reading the others."""
+        return [value for table in self.tables for value in table.column(name)]
+
+
+class ChosenRecords(Sequence[Record]):
+    """Some rows of a table, each with further values; read when asked for, so that pictures do not fill the memory."""
+
+    def __init__(self, records: Sequence[Record], chosen: Sequence[tuple[int, Record]]) -> None:
+        """Take rows by their index, each with what is added to it."""
+        self._records = records
+        self._chosen = chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return ChosenRecords(self._records, self._chosen[index])
+        number, further = self._chosen[index]
+        return {**self._records[number], **further}
+
+
+def parquet_layout(hub: Hub, pattern: str, columns: Sequence[str], row: Callable[[Record, Files], Row]) -> Layout:
+    """Return the layout of the parquet files of a mirror whose paths end with `pattern`; else as `hub_layout`.
+
+    For mirrors with several configurations: their files are told apart by their names or folders, so that a copy
+    without the hub's own description of them can be read.
+    """
+    return Layout("mirrored table", (pattern,), lambda files: ParquetRecords(files, pattern, columns), row, hub)
+
+
+def table_layouts(
+    hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row], pattern: str | None = None
+) -> tuple[Layout, Layout]:
+    """Return both layouts of a mirror: its parquet files, found by their names, and whatever `datasets` opens.
+
+    `pattern` is that of the files; by default they begin with the name of the split, as the hub's own do.
+    """
+    whole = hub_layout(hub, columns, row)
+    return parquet_layout(hub, pattern or f"{hub.split}-*.parquet", columns, row), replace(
+        whole, name="datasets folder"
+    )
+
+
+def hub_layout(
+    hub: Hub, columns: Sequence[str], row: Callable[[Record, Files], Row], *, classes: str | None = None
+) -> Layout:
     """Return the layout of a mirrored table with these columns (others may be there).
 
     `row` takes a record whose pictures and sounds are `{"bytes": ..., "path": ...}`; `part_of` makes parts of them.
+    `classes`: see `TableRecords`.
     """
-    return Layout(
-        "mirrored table", (("*.parquet", "*.arrow"),), lambda files: HubRecords(files, hub, columns), row, hub
-    )
+
+    def read(files: Files) -> HubRecords:
+        return HubRecords(files, hub, columns, classes)
+
+    return Layout("mirrored table", (("*.parquet", "*.arrow"),), read, row, hub)
 
 
 def part_of(modality: str, value: Any, files: Files) -> dict[str, Any]:
