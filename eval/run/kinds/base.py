@@ -38,6 +38,7 @@ class Procedure(Kind, Protocol):
     """
 
     answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
+    may_repeat_options: ClassVar[bool] = False  # whether an item that offers the same text twice can be scored
 
     def check(self, task: Task) -> None:
         """See `eval.task.Kind`; by default every task fits."""
