@@ -30,12 +30,6 @@ class TableRecords(Sequence[Record]):
             place: what messages call it.
             classes: the column of classes, whose names every record then has as a list under `classes`.
 
-        Args:
-            files: of the folder that holds it.
-            hub: which split it is.
-            columns: those that must be there.
-            classes: the column of classes, whose names every record then has as a list under `classes`.
-
         Raises:
             ValueError: it has no such column.
         """

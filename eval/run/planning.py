@@ -38,7 +38,7 @@ def plan_task(
         raise ValueError(f"task {task.name!r}: scorer {task.scorer!r} does not score {type(task.kind).__name__}")
     limits = [number for number in (limit, task.limit) if number is not None]
     loaded = load_items(task, task.data, min(limits) if limits else None, seed)
-    prepared = _without_repeated_options(procedure.prepare(task, loaded, seed))
+    prepared = _prepared(task, loaded, seed)
     if not prepared.items:
         reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
         count = f"all {len(prepared.bad)} rows that were read are bad: " if prepared.bad else ""
@@ -68,7 +68,7 @@ def plan_task(
 def _with_shots(task: Task, items: Sequence[Item], seed: int, likeness: Likeness | None) -> tuple[Item, ...]:
     assert task.shots_from is not None
     loaded = load_items(task, task.shots_from, None, seed)
-    examples = _without_repeated_options(procedure_of(task.kind).prepare(task, loaded, seed)).items
+    examples = _prepared(task, loaded, seed).items
     if task.shots_by == "random":
         likeness = None
     elif likeness is None:
@@ -76,8 +76,12 @@ def _with_shots(task: Task, items: Sequence[Item], seed: int, likeness: Likeness
     return with_shots(items, examples, task.shots, seed=seed, likeness=likeness)
 
 
-def _without_repeated_options(loaded: LoadedItems) -> LoadedItems:
-    """Return the items without those that offer the same text twice, of which only one would count as right."""
+def _prepared(task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
+    """Return the items as they are asked about, without those of which only one of two equal options would be right."""
+    procedure = procedure_of(task.kind)
+    loaded = procedure.prepare(task, loaded, seed)
+    if procedure.may_repeat_options:
+        return loaded
     bad = {}
     for index, item in enumerate(loaded.items):
         repeated = [option for option, count in Counter(item.options).items() if count > 1]

@@ -77,12 +77,14 @@ def options_of(item: Item) -> tuple[str, ...]:
 def right_options(item: Item) -> frozenset[int]:
     """Return the indices of the options that are right: as many as the item has different references.
 
+    Of options with the same text all are right if one is.
+
     Raises:
         ValueError: a reference is none of the options.
     """
     options = options_of(item)
     if item.options:
-        return frozenset({item.right})
+        return frozenset(index for index, option in enumerate(options) if option == options[item.right])
     try:
         return frozenset(right_option(reference, options) for reference in item.references)
     except ValueError as error:

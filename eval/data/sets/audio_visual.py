@@ -6,7 +6,7 @@ from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout, part_of
+from eval.data.hub import part_of, table_layouts
 from eval.data.lettered import choice_row, written_list
 from eval.data.rows import Part, question_row, text_of, value_of
 from eval.data.tables import csv_records, json_list, read_json
@@ -171,7 +171,7 @@ BENCHMARKS = (
             "val": Split(
                 (
                     Layout("official", ("val_qa.json",), _read("val_qa.json"), _avqa_row),
-                    hub_layout(
+                    *table_layouts(
                         Hub("mteb/AVQA_val", "test"),
                         ("video", "audio", "question", "candidates", "answer"),
                         _mirrored_avqa_row,
@@ -192,7 +192,7 @@ BENCHMARKS = (
             "test": Split(
                 (
                     Layout("official", (WORLD_SENSE,), _read_world_sense, _world_sense_row),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-eval/WorldSense", "test"),
                         ("index", "video_path", "question", "candidates", "answer"),
                         _world_sense_row,
@@ -211,7 +211,7 @@ BENCHMARKS = (
         splits={
             "test": Split(
                 (
-                    hub_layout(Hub("plnguyen2908/AV-SpeakerBench", "test"), SPEAKER_COLUMNS, _speaker_row),
+                    *table_layouts(Hub("plnguyen2908/AV-SpeakerBench", "test"), SPEAKER_COLUMNS, _speaker_row),
                     Layout("table", ("*.csv",), _read_speakers, _speaker_row),
                 ),
                 3_212,

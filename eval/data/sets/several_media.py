@@ -6,7 +6,7 @@ from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout, part_of
+from eval.data.hub import part_of, table_layouts
 from eval.data.lettered import LETTERS, choice_row, plain_options, right_index
 from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.videos import sound_part, video_part
@@ -99,12 +99,10 @@ BENCHMARKS = (
         get="the table with pictures and sounds (parquet)",
         splits={
             "test": Split(
-                (
-                    hub_layout(
-                        Hub("m-a-p/OmniBench", "train"),
-                        ("index", "question", "options", "answer", "image", "audio"),
-                        _omni_row,
-                    ),
+                table_layouts(
+                    Hub("m-a-p/OmniBench", "train"),
+                    ("index", "question", "options", "answer", "image", "audio"),
+                    _omni_row,
                 ),
                 1_142,
             )
@@ -118,12 +116,10 @@ BENCHMARKS = (
         get="the table of questions (parquet), and the archives of sounds, pictures and videos in their folders",
         splits={
             "test": Split(
-                (
-                    hub_layout(
-                        Hub("AV-Odyssey/AV_Odyssey_Bench", "test"),
-                        ("question_id", "question", "options", "answer", "audio_path"),
-                        _odyssey_row,
-                    ),
+                table_layouts(
+                    Hub("AV-Odyssey/AV_Odyssey_Bench", "test"),
+                    ("question_id", "question", "options", "answer", "audio_path"),
+                    _odyssey_row,
                 ),
                 4_555,
             )

@@ -1,12 +1,12 @@
 """Videos with captions: MSVD, MSR-VTT and VATEX, in their own files and in those of LAVIS (X-InstructBLIP)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout, part_of
+from eval.data.hub import part_of, table_layouts
 from eval.data.rows import Part, question_row, text_of, texts_of, value_of
 from eval.data.tables import csv_records, json_list
 from eval.data.videos import sound_part, video_part
@@ -67,7 +67,7 @@ def _lines(files: Files, *names: str) -> list[str]:
 def _msvd_split(name: str, number: int) -> Split:
     lists = (f"{name}_list.txt", f"{name}list.txt", f"{name}.txt")
     official = Layout("official", (MSVD_CAPTIONS, lists), _read_msvd(*lists), _row)
-    mirrors = [hub_layout(Hub("mteb/MSVD", "test"), ("video", "caption"), _mirrored_row)] if name == "test" else []
+    mirrors = table_layouts(Hub("mteb/MSVD", "test"), ("video", "caption"), _mirrored_row) if name == "test" else ()
     return Split((official, _lavis_layout(f"cap_{name}.json"), *mirrors), number)
 
 
@@ -110,7 +110,7 @@ def _read_1k(files: Files) -> Sequence[Record]:
 
 def _msrvtt_split(name: str, number: int, lavis: str) -> Split:
     official = Layout("official", (MSRVTT[name],), _read_msrvtt(name), _row)
-    mirrors = [hub_layout(Hub("mteb/MSR-VTT", "test"), ("video", "caption"), _mirrored_row)] if name == "test" else []
+    mirrors = table_layouts(Hub("mteb/MSR-VTT", "test"), ("video", "caption"), _mirrored_row) if name == "test" else ()
     return Split((official, _lavis_layout(lavis), *mirrors), number)
 
 
@@ -123,13 +123,17 @@ def _read_vatex(*names: str) -> Reader:
 
 def _vatex_row(record: Record, files: Files) -> Row:
     video = text_of(record, "videoID")
-    chinese = {"chinese": list(record["chCap"])} if isinstance(record.get("chCap"), Sequence) else {}
+    chinese: dict[str, Any] = {"chinese": [*record["chCap"]]} if isinstance(record.get("chCap"), list) else {}
     return question_row(video, _seen_and_heard(files, video), captions=texts_of(record, "enCap"), **chinese)
 
 
-def _vatex_split(number: int, names: tuple[str, ...], lavis: str, hub: Mapping[str, Any]) -> Split:
+VATEX_MIRROR = table_layouts(
+    Hub("lmms-eval/VATEX", "test", "vatex_test"), ("videoID", "enCap"), _vatex_row, "vatex_test/test-*.parquet"
+)
+
+
+def _vatex_split(number: int, names: tuple[str, ...], lavis: str, mirrors: tuple[Layout, ...] = ()) -> Split:
     official = Layout("official", (names,), _read_vatex(*names), _vatex_row)
-    mirrors = [hub_layout(Hub("lmms-eval/VATEX", **hub), ("videoID", "enCap"), _vatex_row)] if hub else []
     note = "videos that are no longer on YouTube are missing in most copies; they are counted and named"
     return Split((official, _lavis_layout(lavis), *mirrors), number, note)
 
@@ -166,13 +170,8 @@ BENCHMARKS = (
         licence="annotations CC BY 4.0; videos of YouTube",
         get="vatex_public_test_english_v1.1.json or vatex_validation_v1.0.json, and the videos ID_START_END.mp4",
         splits={
-            "test": _vatex_split(
-                6000,
-                ("vatex_public_test_english_v1.1.json",),
-                "cap_public_test.json",
-                {"split": "test", "config": "vatex_test"},
-            ),
-            "val": _vatex_split(3000, ("vatex_validation_v1.0.json",), "cap_val.json", {}),
+            "test": _vatex_split(6000, ("vatex_public_test_english_v1.1.json",), "cap_public_test.json", VATEX_MIRROR),
+            "val": _vatex_split(3000, ("vatex_validation_v1.0.json",), "cap_val.json"),
             "private-test": Split(
                 (_lavis_layout("cap_private_test.json"),), note="LAVIS's own captions; the official ones are not public"
             ),

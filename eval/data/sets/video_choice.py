@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import HubRecords, hub_layout
+from eval.data.hub import table_layouts
 from eval.data.lettered import choice_row, options_in
 from eval.data.rows import question_row, text_of, value_of
 from eval.data.tables import json_list, read_json
@@ -168,11 +169,8 @@ def _tempcompass_split(name: str, number: int, row: Callable[[Record, Files], Ro
     names = tuple(f"{name.replace('-', mark)}.json" for mark in ("-", "_"))
     hub = Hub("lmms-eval/TempCompass", "test", name.replace("-", "_") if name != "multi-choice" else name)
     columns = ("video_id", "question", "answer", "dim")
-    return Split((Layout("official", (names,), _read_tempcompass(*names), row), hub_layout(hub, columns, row)), number)
-
-
-def _read_video_mme(files: Files) -> Sequence[Record]:
-    return HubRecords(files, VIDEO_MME, VIDEO_MME_COLUMNS)
+    official = Layout("official", (names,), _read_tempcompass(*names), row)
+    return Split((official, *table_layouts(hub, columns, row, f"{hub.config}/test-*.parquet")), number)
 
 
 BENCHMARKS = (
@@ -183,16 +181,11 @@ BENCHMARKS = (
         licence="for academic research only; videos of YouTube",
         get="the table of questions (parquet), the videos ID.mp4 and, for the split with subtitles, the files ID.srt",
         splits={
-            "test": Split((hub_layout(VIDEO_MME, VIDEO_MME_COLUMNS, _video_mme_row),), 2_700),
+            "test": Split(table_layouts(VIDEO_MME, VIDEO_MME_COLUMNS, _video_mme_row), 2_700),
             "test-subtitles": Split(
-                (
-                    Layout(
-                        "mirrored table",
-                        (("*.parquet", "*.arrow"), "*.srt"),
-                        _read_video_mme,
-                        _with_subtitles,
-                        VIDEO_MME,
-                    ),
+                tuple(
+                    replace(layout, needs=(*layout.needs, "*.srt"))
+                    for layout in table_layouts(VIDEO_MME, VIDEO_MME_COLUMNS, _with_subtitles)
                 ),
                 2_700,
                 "videos without a file of subtitles are asked with the words that there are none",
@@ -209,10 +202,11 @@ BENCHMARKS = (
             "subset": Split(
                 (
                     Layout("official", ("questions.json", "subset_answers.json"), _read_egoschema, _egoschema_row),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-eval/egoschema", "test", "Subset"),
                         ("video_idx", "question", "option", "answer"),
                         _mirrored_egoschema_row,
+                        "Subset/test-*.parquet",
                     ),
                 ),
                 500,
@@ -230,10 +224,11 @@ BENCHMARKS = (
             "val": Split(
                 (
                     Layout("official", (PERCEPTION,), _read_perception, _perception_row),
-                    hub_layout(
+                    *table_layouts(
                         Hub("lmms-eval/PerceptionTest_Val", "validation", "mc_question_val"),
                         ("video_name", "question", "options", "answer_id", "question_id"),
                         _perception_row,
+                        "mc_question_val/validation-*.parquet",
                     ),
                 ),
                 19_140,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import hub_layout
+from eval.data.hub import table_layouts
 from eval.data.lettered import choice_row
 from eval.data.rows import by_key, question_row, text_of, value_of
 from eval.data.tables import csv_records, json_list, read_json
@@ -95,10 +95,9 @@ def _activitynet_row(record: Record, files: Files) -> Row:
 
 def _activitynet_split(name: str, number: int) -> Split:
     needs = (f"{name}_q.json", f"{name}_a.json")
-    mirrors = []
-    if name == "test":
-        columns = ("video_name", "question", "question_id", "answer")
-        mirrors = [hub_layout(Hub("lmms-eval/ActivityNetQA", "test"), columns, _activitynet_row)]
+    columns = ("video_name", "question", "question_id", "answer")
+    hub = Hub("lmms-eval/ActivityNetQA", "test")
+    mirrors = table_layouts(hub, columns, _activitynet_row) if name == "test" else ()
     return Split((Layout("official", needs, _read_activitynet(name), _activitynet_row), *mirrors), number)
 
 
@@ -166,7 +165,8 @@ def _next_split(form: str, split: str, number: int) -> Split:
     names = {"val": "validation"}.get(split, split)
     if form == "oe" or split == "test":
         hub = Hub("lmms-eval/NExTQA", names, form.upper())
-        layouts.append(hub_layout(hub, ("video", "question", "answer", "qid", *columns), row))
+        needed = ("video", "question", "answer", "qid", *columns)
+        layouts += table_layouts(hub, needed, row, f"{hub.config}/{hub.split}-*.parquet")
     return Split(tuple(layouts), number)
 
 

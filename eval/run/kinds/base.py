@@ -48,6 +48,7 @@ class Procedure(Kind, Protocol):
     # Each item has options after `prepare`, which `collect` gives as a `ChoiceAnswer`: then other ways of ranking them
     # (`eval.run.baselines`) are compared with the model's.
     ranks_candidates: ClassVar[bool] = False
+    may_repeat_options: ClassVar[bool] = False  # whether an item that offers the same text twice can be scored
 
     def check(self, task: Task) -> None:
         """See `eval.task.Kind`; by default every task fits."""

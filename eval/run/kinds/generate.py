@@ -21,6 +21,7 @@ class GenerateProcedure(Procedure):
 
     kind: Generate
     answer_type: ClassVar[type] = WrittenAnswer
+    may_repeat_options: ClassVar[bool] = True  # either letter is right
 
     def prepare(self, task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
         """Give each item its options, where the task says where they are."""

@@ -189,18 +189,3 @@ def named(plan: Plan) -> dict[str, str]:
 def large_decoding_model(folder: Path, *modalities: str) -> OmniModel:
     """A tiny model that decodes real media, with a context for long questions."""
     return decoding_model(tiny_llm_dir(folder, context=4096), *modalities)
-
-
-def mirror(folder: Path, config: str, split: str, columns: Mapping[str, list[Any]]) -> Path:
-    """A copy of a hub's data set with one configuration, as its description (README.md) says."""
-    parquet(folder / config / f"{split}-00000-of-00001.parquet", columns)
-    files = f"  data_files:\n  - split: {split}\n    path: {config}/{split}-*\n"
-    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: {config}\n{files}---\n", encoding="utf-8")
-    return folder
-
-
-def briefly(task: Task) -> Task:
-    """The same task with answers of few tokens, for speed."""
-    kind = task.kind
-    assert isinstance(kind, Generate)
-    return task.changed(kind=replace(kind, settings={"max_new_tokens": 2}))

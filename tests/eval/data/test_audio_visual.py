@@ -13,7 +13,7 @@ from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.official import (
     asked,
-    briefly,
+    brief,
     check,
     large_decoding_model,
     named,
@@ -79,7 +79,7 @@ def test_a_video_without_sound_is_named_where_sound_is_shown(
     model: OmniModel, tmp_path: Path, suffix: str, num_items: int
 ) -> None:
     music_avqa(tmp_path)
-    result = run(briefly(TASKS[f"music-avqa{suffix}"]), tmp_path, model)
+    result = run(brief(TASKS[f"music-avqa{suffix}"]), tmp_path, model)
     assert (result.status, result.num_items, result.scorer) == ("computed", num_items, "exact-match-v2")
     silent = [item["reason"] for item in result.bad if item["id"] == "2"]
     assert len(silent) == 3 - num_items
@@ -126,7 +126,7 @@ def avqa(folder: Path, form: str) -> Path:
 @pytest.mark.parametrize("form", ["official", "mirror"])
 def test_avqa(model: OmniModel, tmp_path: Path, form: str) -> None:
     avqa(tmp_path / "files", form)
-    result = run(briefly(TASKS["avqa"]), tmp_path / "files", model)
+    result = run(brief(TASKS["avqa"]), tmp_path / "files", model)
     assert (result.status, result.num_items, result.chance) == ("computed", 1, 0.25)
     question = f"What makes sound?\nA. motorcycle\nB. car\nC. helicopter\nD. train{LETTER}"
     assert [(item.question, item.target) for item in result.items] == [(question, "car")]
@@ -185,7 +185,7 @@ def test_av_speakerbench(model: OmniModel, tmp_path: Path, form: str) -> None:
     assert [Path(str(part.path)).name for part in plan.items[0].media] == ["one.wav", "one.mp4"]
     assert (plan.items[0].options, plan.items[0].right) == (("Ann", "Bob"), 0)
     assert "names no clip" in named(plan)["q2"]
-    assert run(briefly(TASKS["av-speakerbench-video"]), tmp_path, model).num_items == 1
+    assert run(brief(TASKS["av-speakerbench-video"]), tmp_path, model).num_items == 1
 
 
 def omnibench(folder: Path, **more: list[Any]) -> Path:
@@ -209,7 +209,7 @@ def omnibench(folder: Path, **more: list[Any]) -> Path:
 def test_omnibench_and_its_controls_in_words(model: OmniModel, tmp_path: Path) -> None:
     words = {"image content": ["Two people."] * 2, "audio content": ["hello there"] * 2}
     omnibench(tmp_path / "files", **words)
-    result = run(briefly(TASKS["omnibench"]), tmp_path / "files", model)
+    result = run(brief(TASKS["omnibench"]), tmp_path / "files", model)
     assert (result.status, result.num_items, result.chance) == ("computed", 1, 0.25)
     question = "Question:\nWhat are they doing?\n\nOptions:\nA. sing\nB. run\nC. eat\nD. talk\n\n" + LETTER.strip()
     assert (result.items[0].question, result.items[0].target) == (question, "talk")
@@ -253,7 +253,7 @@ def test_av_odyssey_shows_media_where_the_texts_say(model: OmniModel, tmp_path: 
     assert (first.options, first.right) == (("A", "B"), 1)  # options that are media go by their letters
     assert (second.options, second.right) == (("dog", "cat"), 0)
     assert "[audio9], and 'audio_path' has 1 files" in named(plan)["3"]
-    result = run(briefly(TASKS["av-odyssey"]), tmp_path, model)
+    result = run(brief(TASKS["av-odyssey"]), tmp_path, model)
     assert (result.status, result.num_items, result.chance) == ("computed", 2, 0.5)
     assert run(TASKS["av-odyssey-likelihood"], tmp_path, model).status == "computed"
 

@@ -12,7 +12,7 @@ from eval.tasks import TASKS
 from omni.media.mesh import load_points
 from omni.model import OmniModel
 from tests.eval.data.official import (
-    briefly,
+    brief,
     check,
     large_decoding_model,
     named,
@@ -63,7 +63,7 @@ def test_labels_of_discrn_are_balanced_and_stay_right(tmp_path: Path) -> None:
 
 def test_discrn_is_asked_in_its_words(model: OmniModel, tmp_path: Path) -> None:
     audiocaps(tmp_path)
-    result = run(briefly(TASKS["discrn-audio-video"]), tmp_path, model)
+    result = run(brief(TASKS["discrn-audio-video"]), tmp_path, model)
     assert (result.status, result.num_items, result.scorer) == ("computed", 4, "exact-match-v2")
     question = "which of the two options is more commonly associated with object?"
     assert f"that best answers the question. {question}" in result.items[0].question
@@ -104,7 +104,7 @@ def objaverse(folder: Path) -> Path:
 
 def test_discrn_of_pictures_and_clouds(model: OmniModel, tmp_path: Path) -> None:
     objaverse(tmp_path)
-    result = run(briefly(TASKS["discrn-image-3d"]), tmp_path, model)
+    result = run(brief(TASKS["discrn-image-3d"]), tmp_path, model)
     assert (result.status, result.num_items) == ("computed", 2)
     assert "gone_2.jpeg" in result.bad[0]["reason"] or "gone_8192.npz" in result.bad[0]["reason"]
     assert "must be a list of two" in result.bad[1]["reason"]
@@ -167,7 +167,7 @@ def test_xmodbench_has_options_of_any_modality(model: OmniModel, tmp_path: Path,
     assert shown == f"{before}{rows[0]['question']}{listed}{post}"
     assert len(named(plan)) == 3
     assert (plan.items[0].cluster == plan.items[1].cluster) == (condition != "text")  # of the same condition
-    result = run(briefly(TASKS[f"xmodbench-{condition}-{options}"]), tmp_path, model)
+    result = run(brief(TASKS[f"xmodbench-{condition}-{options}"]), tmp_path, model)
     assert (result.status, result.num_items, result.chance) == ("computed", 2, 0.25)
     likeliest = plan_of(f"xmodbench-{condition}-{options}-likelihood", tmp_path)
     assert [(item.prompt, item.options, item.right) for item in likeliest.items] == [

@@ -13,11 +13,11 @@ from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.official import (
     asked,
-    briefly,
+    brief,
     check,
     large_decoding_model,
-    mirror,
     named,
+    parquet,
     plan_of,
     run,
     video,
@@ -79,7 +79,7 @@ def test_msvd_captions_in_each_form(tmp_path: Path, form: str) -> None:
 
 def test_msvd_captions_are_scored_with_five_frames_as_x_instructblip_does(model: OmniModel, tmp_path: Path) -> None:
     msvd(tmp_path, "official")
-    result = run(briefly(TASKS["msvd-caption"]), tmp_path, model)
+    result = run(brief(TASKS["msvd-caption"]), tmp_path, model)
     assert (result.status, result.num_items, result.bad, result.metric) == ("computed", 2, [], "cider_d")
     plan = plan_of("msvd-caption-instructblip", tmp_path)
     assert [item.media[0].options for item in plan.items] == [{"num_frames": 5}] * 2
@@ -110,7 +110,7 @@ def test_msrvtt_has_its_splits_and_the_one_of_retrieval(model: OmniModel, tmp_pa
     expected = [("video7010", ("a cat 7010", "the pet 7010")), ("video7011", ("a cat 7011", "the pet 7011"))]
     assert [(id, answers) for id, _, answers in asked(plan_of("msrvtt-caption", tmp_path))] == expected
     (tmp_path / "test_videodatainfo.json").unlink()  # the file of all splits gives the same
-    result = run(briefly(TASKS["msrvtt-caption"]), tmp_path, model)
+    result = run(brief(TASKS["msrvtt-caption"]), tmp_path, model)
     assert (result.num_items, result.status) == (2, "computed")
     assert [item.id for item in result.items] == [id for id, _ in expected]
     rows = [
@@ -129,7 +129,7 @@ def test_vatex_in_its_file_and_in_a_mirror(tmp_path: Path) -> None:
     ]
     write_json(tmp_path / "own" / "vatex_public_test_english_v1.1.json", rows)
     columns = {key: [row[key] for row in rows] for key in rows[0]}
-    mirror(tmp_path / "mirror", "vatex_test", "test", columns)
+    parquet(tmp_path / "mirror" / "vatex_test" / "test-00000-of-00001.parquet", columns)
     for folder in ("own", "mirror"):
         video(tmp_path / folder / "videos" / "Ptf_2VRj-V0_000010_000020.mp4")
         plan = plan_of("vatex-caption", tmp_path / folder)
@@ -166,6 +166,16 @@ def test_questions_of_msvd_and_msrvtt(tmp_path: Path, name: str, file: str, form
     assert theirs.items[0].media[0].options == {"num_frames": 5}
 
 
+def test_the_settings_of_x_instructblip_are_those_that_generation_takes(model: OmniModel, tmp_path: Path) -> None:
+    for number in (7, 9):
+        video(tmp_path / f"video{number}.mp4", number)
+    rows = [{"id": n, "video_id": n, "question": f"who is {n}?", "answer": ("man", "cat")[n % 2]} for n in (7, 9)]
+    write_json(tmp_path / "test_qa.json", rows)
+    result = run(TASKS["msrvtt-qa-instructblip"], tmp_path, model)
+    assert (result.status, result.num_items, result.bad) == ("computed", 2, [])
+    assert result.settings["media_options"] == {"video": {"num_frames": 5}}
+
+
 def activitynet(folder: Path) -> None:
     video(folder / "all_test" / "v_1QIUV7WYKXg.webm", 1)
     video(folder / "all_test" / "v_abc.mkv", 2)
@@ -184,7 +194,7 @@ def activitynet(folder: Path) -> None:
 
 def test_activitynet_qa(model: OmniModel, tmp_path: Path) -> None:
     activitynet(tmp_path)
-    result = run(briefly(TASKS["activitynet-qa"]), tmp_path, model)
+    result = run(brief(TASKS["activitynet-qa"]), tmp_path, model)
     assert (result.status, result.scorer, result.num_items) == ("computed", "exact-match-v2", 2)
     assert [(item.question, item.target) for item in result.items] == [
         ("does the athlete wear trousers? Answer the question using a single word or phrase.", "yes"),
@@ -192,7 +202,7 @@ def test_activitynet_qa(model: OmniModel, tmp_path: Path) -> None:
     ]
     assert [item["id"] for item in result.bad] == ["v_abc_2"]
     (tmp_path / "test_a.json").write_text("[]")
-    result = run(briefly(TASKS["activitynet-qa"]), tmp_path, model)
+    result = run(brief(TASKS["activitynet-qa"]), tmp_path, model)
     assert result.status == "not computed"
     assert "has no 'answer'" in result.reason
 
@@ -210,7 +220,7 @@ def test_next_qa_multiple_choice(tmp_path: Path, form: str) -> None:
     place = "1164/4010069381" if form == "mapped" else "4010069381"
     video(tmp_path / "NExTVideo" / f"{place}.mp4")
     if form == "mirror":
-        mirror(tmp_path, "MC", "test", {key: [row[key] for row in rows] for key in NEXT})
+        parquet(tmp_path / "MC" / "test-00000-of-00001.parquet", {key: [row[key] for row in rows] for key in NEXT})
     else:
         table(tmp_path / "mc" / "test.csv", rows)
         table(
@@ -241,8 +251,8 @@ def test_next_qa_open_has_one_or_two_right_answers(model: OmniModel, tmp_path: P
     write_json(tmp_path / "add_reference_answer_test.json", {"4010069381": {"6": "with hands", "7": None}})
     plan = plan_of("next-qa-open", tmp_path)
     assert [references for _, _, references in asked(plan)] == [("pat", "with hands"), ("yes",)]
-    assert run(briefly(TASKS["next-qa-open"]), tmp_path, model).status == "computed"
-    result = run(briefly(TASKS["next-qa"]), tmp_path, model)  # the other form's file has the same name
+    assert run(brief(TASKS["next-qa-open"]), tmp_path, model).status == "computed"
+    result = run(brief(TASKS["next-qa"]), tmp_path, model)  # the other form's file has the same name
     assert result.status == "not computed"
     assert "oe/test.csv has no column 'a0'" in result.reason
 
@@ -291,6 +301,6 @@ def test_broken_files_are_named(
 ) -> None:
     msvd(tmp_path, "official")
     breaking(tmp_path)
-    result = run(briefly(TASKS["msvd-caption"]), tmp_path, model)
+    result = run(brief(TASKS["msvd-caption"]), tmp_path, model)
     assert result.status == status
     assert said in result.reason + " ".join(item["reason"] for item in result.bad)

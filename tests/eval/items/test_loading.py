@@ -12,6 +12,7 @@ from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.spellings import one_spelling
 from eval.run.planning import plan_task
+from eval.scorers import WrittenAnswer
 from eval.task import Choose, Generate, Match, Task
 from omni.samples.messages import Media, Message
 from tests.tiny import recording
@@ -153,6 +154,21 @@ def test_options_of_a_written_choice_are_those_of_the_row(tmp_path: Path) -> Non
         "has no candidates 'options' in its row; found ['name']",
     ]
     assert (plan.chance, plan.settings["right_by"]) == (1 / 3, "text")
+
+
+def test_a_written_choice_may_have_the_same_option_twice(tmp_path: Path) -> None:
+    twice = row([0], options=["frog", "toad", "frog", "newt"], name="C")
+    wanted = {"target": "meta:name", "kind": Generate(candidates="meta:options", right_by="letter")}
+    plan = plan_task(task(tmp_path, [twice], scorer="multiple-choice-v1", **wanted), limit=None, seed=0)
+    assert (plan.bad, plan.chance) == ((), 0.5)
+    answers = [WrittenAnswer(plan.items[0], letter) for letter in "ABCD"]
+    scores = [plan.scorer.score([one], condition=OWN, seed=0).items[0].value for one in answers]
+    assert scores == [1.0, 0.0, 1.0, 0.0]
+    ranked = task(
+        tmp_path, [twice], target="meta:name", kind=Choose("meta:options", right_by="letter"), scorer="choice-sum-v1"
+    )
+    with pytest.raises(ValueError, match="offers 'frog' more than once"):
+        plan_task(ranked, limit=None, seed=0)
 
 
 def test_a_question_without_answer_is_refused(tmp_path: Path) -> None:
