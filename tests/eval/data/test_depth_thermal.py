@@ -10,7 +10,7 @@ from PIL import Image
 from eval.data import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
-from tests.eval.data.brief import run
+from tests.eval.data.brief import bad, plan, run
 from tests.eval.data.official import check, decoding_model, picture
 
 SUN = "/n/fs/sun3d/data/SUNRGBD"
@@ -65,12 +65,10 @@ def test_nyu_d_has_ten_kinds_of_rooms(model: OmniModel, tmp_path: Path) -> None:
 
 def test_nyu_d_names_what_is_wrong(model: OmniModel, tmp_path: Path) -> None:
     folder = nyu(tmp_path)
-    picture(folder / "nyu-depth" / "val" / "office" / "colour.png")
     depth(folder / "nyu-depth" / "val" / "cellar" / "1.png", 5)
-    result = run(TASKS["nyu-d"], folder, model)
-    assert result.num_items == 3
-    assert [one["id"] for one in result.bad] == ["cellar/1.png", "office/colour.png"]
-    assert result.bad[0]["reason"].startswith("has the label 'cellar', which is none of bathroom, bedroom")
+    ((id, reason),) = bad(plan("nyu-d", folder))
+    assert id == "cellar/1.png"
+    assert reason.startswith("has the label 'cellar', which is none of bathroom, bedroom")
     for path in folder.rglob("*.png"):
         path.unlink()
     assert "no file in the folders val/CLASS ends in .png" in run(TASKS["nyu-d"], folder, model).reason
@@ -121,6 +119,11 @@ def test_thermal_pictures_are_told_apart(task: str, classes: str, model: OmniMod
         sorted(names),
     )
     assert check(f"{task}/val", tmp_path).num_items == len(names)
-    (tmp_path / "val" / names[0] / "0.jpg").write_bytes(b"cut off")
-    result = run(TASKS[task], tmp_path, model)
-    assert [one["id"] for one in result.bad] == [f"{names[0]}/0.jpg"]
+
+
+def test_pictures_that_cannot_be_read_are_named_and_their_neighbours_asked(model: OmniModel, tmp_path: Path) -> None:
+    for number, name in enumerate(("person", "background")):
+        picture(tmp_path / "val" / name / f"{number}.jpg", number)
+    (tmp_path / "val" / "person" / "2.jpg").write_bytes(b"cut off")
+    result = run(TASKS["llvip"], tmp_path, model)
+    assert (result.num_items, [one["id"] for one in result.bad]) == (2, ["person/2.jpg"])

@@ -10,7 +10,7 @@ from eval.task import Generate
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Sample
-from tests.eval.data.brief import mirror, run
+from tests.eval.data.brief import asked, mirror, plan, run
 from tests.eval.data.official import check, decoding_model, sound
 
 LINES = {"61-70968-0000": "HE BEGAN A CONFUSED COMPLAINT", "61-70968-0001": "IT IS DR. SMITH'S"}
@@ -96,8 +96,7 @@ def test_librispeech_is_scored_by_word_error_rate(model: OmniModel, tmp_path: Pa
     columns = {"audio": content, "gt": [*LINES.values(), "A FROG"], "source": ["x"] * 3, "task": ["asr"] * 3}
     name = "librispeech_test_clean"
     mirror(tmp_path / "mirror", name, name, columns)
-    other = run(task, tmp_path / "mirror", model)
-    assert [(item.target, item.answer) for item in other.items] == [(item.target, item.answer) for item in result.items]
+    assert asked(plan(task.name, tmp_path / "mirror")) == asked(plan(task.name, official))
 
 
 def test_librispeech_names_what_is_missing(model: OmniModel, tmp_path: Path) -> None:
