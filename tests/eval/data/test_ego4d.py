@@ -12,7 +12,8 @@ from eval.tasks import TASKS
 from omni.media.imu import load_imu
 from omni.model import OmniModel
 from omni.samples.messages import Sample
-from tests.eval.data.official import check, decoding_model, run, write_json
+from tests.eval.data.brief import bad, plan, run
+from tests.eval.data.official import check, decoding_model, write_json
 
 NAMES = "component_idx,component_timestamp_ms,canonical_timestamp_ms,gyro_x,gyro_y,gyro_z,accl_x,accl_y,accl_z"
 
@@ -23,14 +24,14 @@ def model(tiny_llm: Path) -> OmniModel:
 
 
 def recording(path: Path, seed: int, seconds: float = 16, begin: float = 1000, rate: int = 40) -> Path:
-    """Two components, whose own times begin anew; the first samples have no canonical time, and some no acceleration."""
+    """Two components, whose own times begin anew; the first samples lack canonical times, and some an acceleration."""
     path.parent.mkdir(parents=True, exist_ok=True)
     numbers = np.random.default_rng(seed)
     lines = [NAMES, "0,0.0,,1,1,1,1,1,1", "0,5.0,NULL,1,1,1,1,1,1"]
     for index in range(round(seconds * rate)):
         part = int(index > seconds * rate / 2)
         time = index * 1000 / rate
-        gyro, accelerometer = numbers.normal(size=3), numbers.normal(size=3) + (0, 0, 9.81)
+        gyro, accelerometer = numbers.normal(size=3), numbers.normal((0, 0, 9.81))
         cells = [f"{value:.5f}" for value in (*gyro, *accelerometer)]
         cells = [*cells[:3], "", "", ""] if index % 8 == 7 else cells
         lines.append(f"{part},{time - part * seconds * 500},{begin + time},{','.join(cells)}")
@@ -110,9 +111,9 @@ def test_windows_lie_around_what_is_told(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(model: OmniModel, tmp_path: Path) -> None:
     folder = ego4d(tmp_path, video("ff-6", ["Reading"], split_em="test"), video("gg-7", ["Reading"], split_em="test"))
     (folder / "v2" / "imu" / "gg-7.csv").write_text("time,ax\n0,1\n")
-    result = run(TASKS["ego4d-imu"], folder, model)
-    assert result.num_items == 6
-    assert [(one["id"], one["reason"].split(";")[0]) for one in result.bad] == [
+    found = plan("ego4d-imu", folder)
+    assert len(found.items) == 6
+    assert [(id, reason.split(";")[0]) for id, reason in bad(found)] == [
         ("ff-6", f"ff-6.csv is not in {folder}"),
         ("gg-7", f"{folder}/v2/imu/gg-7.csv has no column 'canonical_timestamp_ms'"),
     ]
