@@ -22,8 +22,9 @@ _AGAIN = frozenset({408, 409, 429, 500, 502, 503, 504})
 PROMPT_VERSION = 1
 _SYSTEM = (
     "You judge answers to questions. You are given a question, its correct answer and a predicted answer. Decide "
-    "whether the prediction means the same as the correct answer; other words for the same thing are fine. Reply with nothing "
-    "but a Python dictionary: {'pred': 'yes' or 'no', 'score': a whole number from 0 to 5}, where 5 is a perfect match."
+    "whether the prediction means the same as the correct answer; other words for the same thing are fine. Reply with "
+    "nothing but a Python dictionary: {'pred': 'yes' or 'no', 'score': a whole number from 0 to 5}, where 5 is a "
+    "perfect match."
 )
 
 
