@@ -1,14 +1,14 @@
 """English captions, scored as `pycocoevalcap` scores them: the figures that papers report of COCO and its kin."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from eval.items.item import Item
 from eval.metrics import CiderD, rouge_l
 from eval.metrics.coco_captions import bleu_counts, rouge_words_ptb, split_words_ptb
-from eval.metrics.meteor import Meteor
+from eval.metrics.meteor import Meteor, meteor_of
 from eval.metrics.penn_treebank import words_ptb
 from eval.scorers.answers import WrittenAnswer
 from eval.scorers.base import ItemScore, Scores, mean_of
@@ -78,7 +78,9 @@ def _meteor(
             program.statistics(words_ptb(text), [words_ptb(reference) for reference in own])
             for text, own in zip(texts, references, strict=True)
         ]
-        return over_items(lambda chosen: program.scores([found[index] for index in chosen])[0])
+        whole, _ = program.scores(found)
+    counts = np.array([[float(number) for number in line.split()] for line in found])
+    return replace(over_items(lambda chosen: meteor_of(counts[chosen])), value=whole)
 
 
 CAPTION_COCO = CocoCaptionScorer()

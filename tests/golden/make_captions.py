@@ -21,7 +21,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 CHARACTERS = HERE.parents[1] / "eval/metrics/penn_treebank/characters.txt"
-NUM_TEXTS, NUM_ITEMS = 3000, 400
+NUM_TEXTS, NUM_ITEMS = 3000, 1000
 
 WORDS = """
 man woman boy girl child people dog cat horse bird cow sheep elephant bear zebra giraffe train bus car truck boat
@@ -126,13 +126,14 @@ def scores(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for index, row in enumerate(rows):
         own[index], flat = [flat[0]], flat[1:]
         references[index], flat = flat[: len(row["references"])], flat[len(row["references"]) :]
-    bleu, _ = Bleu(4).compute_score(references, own, verbose=0)
+    bleu, bleus = Bleu(4).compute_score(references, own, verbose=0)
     cider, ciders = Cider().compute_score(references, own)
     rouge, rouges = Rouge().compute_score(references, own)
     meteor, meteors = Meteor().compute_score(references, own)
     whole = {f"bleu_{n + 1}": value for n, value in enumerate(bleu)}
     whole |= {"cider_d": float(cider), "rouge_l": float(rouge), "meteor": meteor}
-    single = {"cider_d": [*map(float, ciders)], "rouge_l": [*map(float, rouges)], "meteor": meteors}
+    single: dict[str, list[Any]] = {"bleu": [[*values] for values in zip(*bleus, strict=True)]}
+    single |= {"cider_d": [*map(float, ciders)], "rouge_l": [*map(float, rouges)], "meteor": meteors}
     return {"whole": whole, "single": single}
 
 
