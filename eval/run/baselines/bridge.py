@@ -47,12 +47,15 @@ def with_bridge(model: Respondent, plan: Plan, cache: AnswerCache, *, enabled: b
         return f"{noun_of(media.modality)} was tagged automatically with: {labels}.\n"
 
     conditions = dict(plan.conditions)
+    failed: list[str] = []  # why a medium has no labels
     for name, source in ((BRIDGE, OWN), (BRIDGE_REFERENCE, REFERENCE)):
         if source in plan.conditions:
-            conditions[name] = [_told(prefixes, sentence) for prefixes in plan.conditions[source]]
-    return replace(
-        plan, conditions=conditions, settings={**plan.settings, BRIDGE: f"the {NUM_LABELS} likeliest labels as text"}
-    )
+            conditions[name] = [_told(prefixes, sentence, failed) for prefixes in plan.conditions[source]]
+    if not any(conditions[BRIDGE]):
+        return replace(plan, not_computed={**plan.not_computed, BRIDGE: f"no item has labels; the first: {failed[0]}"})
+    lost = sum(not told for told in conditions[BRIDGE])
+    said = f"the {NUM_LABELS} likeliest labels as text{f', {lost} items without labels left out' if lost else ''}"
+    return replace(plan, conditions=conditions, settings={**plan.settings, BRIDGE: said})
 
 
 def noun_of(modality: str) -> str:
@@ -60,14 +63,14 @@ def noun_of(modality: str) -> str:
     return _NOUNS.get(modality, f"A medium of the kind {modality.replace('_', ' ')}")
 
 
-def _told(prefixes: Sequence[Prefix], sentence: Callable[[Media], str]) -> list[Prefix]:
-    """The prefixes with sentences in place of media; without those of which a medium cannot be read."""
+def _told(prefixes: Sequence[Prefix], sentence: Callable[[Media], str], failed: list[str]) -> list[Prefix]:
+    """The prefixes with sentences in place of media; without those of which a medium cannot be read, for a reason."""
     found = []
     for prefix in prefixes:
         try:
             found.append(in_words(prefix, sentence))
-        except ITEM_ERRORS:
-            continue
+        except ITEM_ERRORS as error:
+            failed.append(str(error))
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from eval.__main__ import main
+from eval.commands import COMMANDS
 from eval.run.cache import AnswerCache
 from eval.task import Choose, Task
 from eval.tasks import TASKS
@@ -131,6 +132,29 @@ def test_a_suite_that_computes_nothing_writes_the_reasons_where_there_are_no_res
 def test_a_suite_and_a_task_of_it_are_run_once() -> None:
     names = [task.name for task in get_tasks("starter-joint,joint-sound-match,starter-joint")]
     assert names == list(SUITES["starter-joint"])
+
+
+def test_no_suite_or_task_is_called_like_a_command(own_task: str, tmp_path: Path) -> None:
+    assert not {*COMMANDS} & {*SUITES, *TASKS}
+    file = tmp_path / "my_tasks.py"
+    file.write_text(file.read_text().replace("'mine'", "'compare'"))
+    with pytest.raises(ValueError, match="cannot be called 'compare': that is a command"):
+        get_tasks(own_task)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS])
+def test_every_command_says_how_it_is_called(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"python -m eval {command}" in capsys.readouterr().out
+
+
+def test_baselines_can_be_left_out(own_task: str, model_folder: Path, tmp_path: Path) -> None:
+    options = ["--no_linear_map", "--no_bridge", "--output", str(tmp_path / "out")]
+    assert main([own_task, "--model", str(model_folder), *options]) == 0
+    (task,) = json.loads((tmp_path / "out" / "results.json").read_text())["tasks"]
+    assert task["not_computed"]["linear map"] == task["not_computed"]["bridge"] == "switched off for this run"
 
 
 def test_a_task_that_contradicts_itself_is_refused() -> None:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from eval.items.prefix import Place, Prefix, Turn
-from eval.run.baselines.bridge import in_words
+from eval.run.baselines.bridge import in_words, with_bridge
+from eval.run.cache import AnswerCache
+from eval.run.planning import plan_task
 from eval.run.runner import evaluate
 from eval.task import Choose, Generate, Task
 from omni.config import LLMConfig, ModalityConfig, ModelConfig, from_dict
@@ -95,6 +97,22 @@ def test_an_encoder_without_labels_says_so(tiny_llm: Path, folder: Path) -> None
     result = evaluate(tiny_model(tiny_llm), [task_of(folder)], progress=False, linear_maps=False).tasks[0]
     assert result.not_computed["bridge"] == "SensorEncoder has no classifier with named classes"
     assert "bridge" not in result.scores
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_items_whose_media_have_no_labels_are_counted(
+    model: OmniModel, folder: Path, tmp_path: Path, broken: int
+) -> None:
+    for index in range(3):
+        np.save(tmp_path / f"{index}.npy", np.ones((4, 7 if index < broken else 3), np.float32) * index)
+    (tmp_path / "test.jsonl").write_text((folder / "test.jsonl").read_text())
+    plan = with_bridge(model, plan_task(task_of(tmp_path), limit=None, seed=0), AnswerCache(None, "model"))
+    if broken == 3:
+        assert "no item has labels; the first: " in plan.not_computed["bridge"]
+        assert "[T, 3]" in plan.not_computed["bridge"]
+    else:
+        assert plan.settings["bridge"] == "the 5 likeliest labels as text, 1 items without labels left out"
+        assert [len(prefixes) for prefixes in plan.conditions["bridge"]] == [0, 1, 1]
 
 
 def test_what_is_no_choice_has_no_bridge_and_it_can_be_left_out(model: OmniModel, folder: Path) -> None:
