@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from eval.items.clusters import connected
 from eval.items.item import BadItem, Item
 from eval.items.loading import LoadedItems
 from eval.items.prefix import Prefix
@@ -65,14 +66,18 @@ def queries_of(kind: Retrieve, loaded: LoadedItems) -> LoadedItems:
             by_row.setdefault(row, []).append(place)
     queries: list[Query] = []
     num_left_out = 0
-    for query, right_rows in rows.queries():
+    found = rows.queries()
+    # Queries that share what is right for them are no independent cases.
+    clusters = connected([[str(loaded.items[row].cluster) for row in right_rows] for _, right_rows in found])
+    for (query, right_rows), cluster in zip(found, clusters, strict=True):
         relevant = tuple(sorted({place for row in right_rows for place in by_row.get(row, ())}))
         if not relevant:
             num_left_out += 1
             continue
         names = [gallery[place].name for place in relevant[:_MOST_NAMES]]
         more = ", ..." if len(relevant) > _MOST_NAMES else ""
-        queries.append(replace(query, relevant=relevant, target=" / ".join(names) + more))
+        target = " / ".join(names) + more
+        queries.append(replace(query, relevant=relevant, target=target, references=(target,), cluster=cluster))
     if not queries or len(gallery) < 2:
         raise ValueError(
             f"the data hold {len(queries) + num_left_out} queries ({kind.query}), {num_left_out} of them without "
@@ -109,8 +114,10 @@ class _Rows:
             for number, media in enumerate(entries):
                 key = self._content(media) if self.kind.right == "text" else (row, number)
                 entry = found.get(key)
-                rows = frozenset({row}) if entry is None else entry.rows | {row}
-                found[key] = Entry(Prefix(media, ""), name_of(media, self.items[row]), rows)
+                if entry is None:
+                    found[key] = Entry(Prefix(media, ""), name_of(media, self.items[row]), frozenset({row}))
+                else:
+                    found[key] = replace(entry, rows=entry.rows | {row})
         return [*found.values()]
 
     def queries(self) -> list[tuple[Query, set[int]]]:

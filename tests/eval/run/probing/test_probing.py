@@ -111,6 +111,7 @@ def test_items_that_cannot_be_used_are_named(task: Task, tmp_path: Path) -> None
     (tmp_path / "train1.npy").write_bytes(b"no array")
     rows = (tmp_path / "test.jsonl").read_text().replace('"test2", "label": "frog"', '"test2", "label": "wren"')
     (tmp_path / "test.jsonl").write_text(rows)
+    task = task.changed(kind=Probing(task.kind.train, ("linear",), shares=(1.0,)))  # type: ignore[attr-defined]
     result = run(task)
     assert {one["id"]: one["reason"].partition(":")[0] for one in result.bad}.keys() == {"test1", "test2"}
     assert "has the label 'wren', which no training item has" in [one["reason"] for one in result.bad]
