@@ -106,7 +106,8 @@ def reporting_errors(call: Callable[[], int]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and write the results; of several processes the first one does, and the others help it."""
-    sys.path.insert(0, os.getcwd())  # accelerate does not do it, and a task may name classes of the user's own files
+    if os.getcwd() not in sys.path:  # accelerate leaves it out, and a task may name classes of the user's own files
+        sys.path.insert(0, os.getcwd())
     tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
     for folder in model_folders(options.model).values():
         check_model_folder(Path(folder), "--model")

@@ -1,7 +1,8 @@
 """`python -m eval.speed ranking`: likelihoods of many labels, next to a loop that repeats the prefix for each of them.
 
 Both have the same model, read and encode the media once, and take turns, round by round; the medians of the ratios
-within a round count, since other work on the machine slows both alike. Their likelihoods must agree.
+within a round count, since other work on the machine slows both alike. On a CPU the time is that of the process on its
+cores, which other work does not take part in. Their likelihoods must agree.
 Shapes: B candidates of a batch, L length, S tokens of the longest candidate, V vocabulary.
 """
 
@@ -56,7 +57,7 @@ class CaseSpeed:
 
 @dataclass
 class ManySpeed:
-    """How long many labels took, and the memory for it."""
+    """How long many labels took, as in `CaseSpeed`, and the memory for it."""
 
     num_labels: int
     num_tree_tokens: int
@@ -131,8 +132,11 @@ def measure(shape: RankingShape, case: Case, rounds: int, progress: Callable[[st
     for number in range(rounds):
         found.plain_seconds.append(_seconds(model, lambda: plain_scores(model, messages, labels)))
         found.seconds.append(_seconds(model, lambda: model.score(messages, labels)))
-        ratio = found.plain_seconds[-1] / found.seconds[-1]
-        progress(f"{case.name}: round {number + 1} of {rounds}: x {ratio:.1f}")
+        plain, ours = found.plain_seconds[-1], found.seconds[-1]
+        progress(
+            f"{case.name}: round {number + 1} of {rounds}: {plain:.3g} s / {ours:.3g} s = {plain / ours:.1f}; "
+            f"difference {difference:.1g}"
+        )
     return found
 
 
@@ -199,11 +203,12 @@ def _tree_tokens(suffixes: Sequence[Suffix]) -> int:
 
 
 def _seconds(model: OmniModel, call: Callable[[], object]) -> float:
+    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
     synchronize(model.device)
-    started = time.perf_counter()
+    started = clock()
     call()
     synchronize(model.device)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def markdown(where: dict[str, object], cases: Sequence[CaseSpeed], many: Sequence[ManySpeed]) -> str:

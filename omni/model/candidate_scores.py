@@ -124,7 +124,8 @@ def _score_tree_rows(llm: LanguageModel, prefixes: _Prefixes, rows: Sequence[_Ro
     index = torch.tensor([row.prefix for row in rows], device=llm.device)
     size = len(rows[0].tree)
     if size == 0:  # every candidate is a single token: the prefix's own logits say it all
-        return [_path_sums(row.tree, prefixes.logits[row.prefix][None]) for row in rows]
+        none = prefixes.logits[:0]
+        return [_path_sums(row.tree, prefixes.logits[row.prefix], none) for row in rows]
     token_ids = torch.zeros(len(rows), size, dtype=torch.long)
     depths = torch.zeros(len(rows), size, dtype=torch.long)
     visible = torch.zeros(len(rows), size, size, dtype=torch.bool)
@@ -146,19 +147,25 @@ def _score_tree_rows(llm: LanguageModel, prefixes: _Prefixes, rows: Sequence[_Ro
             use_cache=True,
         ).logits
     nodes = logits.split([len(row.tree) for row in rows])
-    return [
-        _path_sums(row.tree, torch.cat([prefixes.logits[row.prefix][None], found]))
-        for row, found in zip(rows, nodes, strict=True)
-    ]
+    return [_path_sums(row.tree, prefixes.logits[row.prefix], found) for row, found in zip(rows, nodes, strict=True)]
 
 
-def _path_sums(tree: TokenTree, logits: Tensor) -> Tensor:
-    """Log-likelihood of each suffix of a tree, given the logits [1 + N, V] of the root and of the nodes."""
-    totals = torch.cat([rows.float().logsumexp(-1) for rows in logits.split(_LOGIT_ROWS)])
-    steps = [(i, node - ROOT, token_id) for i, path in enumerate(tree.paths) for node, token_id in path]
-    suffix, row, token_id = torch.tensor(steps, device=logits.device).reshape(-1, 3).T
-    values = logits[row, token_id].float() - totals[row]
-    return values.new_zeros(len(tree.paths)).index_add_(0, suffix, values)
+def _path_sums(tree: TokenTree, root: Tensor, nodes: Tensor) -> Tensor:
+    """Log-likelihood of each suffix of a tree, given the logits of the root [V] and of the nodes [N, V].
+
+    They are not joined: a copy of the logits of all nodes would be the largest thing in memory.
+    """
+    scores = torch.zeros(len(tree.paths), device=root.device)
+    steps = [(i, node, token_id) for i, path in enumerate(tree.paths) for node, token_id in path]
+    for logits, first, chosen in (
+        (root[None], ROOT, [step for step in steps if step[1] == ROOT]),
+        (nodes, 0, [step for step in steps if step[1] != ROOT]),
+    ):
+        if chosen:
+            totals = torch.cat([rows.float().logsumexp(-1) for rows in logits.split(_LOGIT_ROWS)])
+            suffix, node, token_id = torch.tensor(chosen, device=logits.device).T
+            scores.index_add_(0, suffix, logits[node - first, token_id].float() - totals[node - first])
+    return scores
 
 
 # --- a row for each candidate ---

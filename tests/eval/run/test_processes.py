@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,21 @@ def test_what_a_killed_process_kept_is_taken_in_once(tmp_path: Path) -> None:
         cache.take_in_others()
         assert (cache.get("own"), cache.get("theirs")) == ("text", 1.5)
     assert [file.name for file in tmp_path.iterdir()] == ["answers.sqlite"]
+
+
+def test_two_writers_of_one_cache_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+
+    def write(name: str) -> None:
+        with AnswerCache(path, "model") as cache:
+            for number in range(40):
+                cache.put({f"{name}-{number}": number, "shared": number})
+
+    with ThreadPoolExecutor(3) as pool:
+        [*pool.map(write, "abc")]
+    with AnswerCache(path, "model") as cache:
+        assert len(cache) == 3 * 40 + 1
+        assert all(cache.get(f"{name}-{number}") == number for name in "abc" for number in range(40))
 
 
 def test_a_damaged_file_of_a_process_is_named(tmp_path: Path) -> None:
