@@ -30,8 +30,9 @@ def packages(lock: str) -> set[str]:
     return {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", lock, re.M)}
 
 
-@pytest.mark.parametrize("lock", [LOCK, *(path.read_text(encoding="utf-8") for path in PLUGINS)])
-def test_every_package_is_pinned_with_hashes_and_names_no_host(lock: str) -> None:
+@pytest.mark.parametrize("path", [REPOSITORY / "requirements.lock", *PLUGINS], ids=lambda path: path.name)
+def test_every_package_is_pinned_with_hashes_and_names_no_host(path: Path) -> None:
+    lock = path.read_text(encoding="utf-8")
     entries = re.findall(r"^\w.*\n(?: .*\n)*", lock, re.M)
     assert len(entries) > 100
     for entry in entries:
