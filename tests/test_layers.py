@@ -39,7 +39,7 @@ ROOMS = {
     ],
     "eval": [
         *("commands", "task", "kinds", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report"),
-        *("compare", "board", "export", "retrieval", "speed"),
+        *("compare", "board", "export", "retrieval", "plugins", "speed"),
     ],
     "demo": ["chat", "quickstart"],
 }

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,6 +18,9 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-
 EXTRAS = sorted(PROJECT["project"]["optional-dependencies"])
 
 
+PLUGINS = sorted((REPOSITORY / ".ci" / "plugins").glob("*.lock"))
+
+
 def locked(*names: str) -> str:
     command = [sys.executable, str(REPOSITORY / ".ci" / "locked"), *names]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -26,13 +30,15 @@ def packages(lock: str) -> set[str]:
     return {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", lock, re.M)}
 
 
-def test_every_package_is_pinned_with_hashes_and_names_no_host() -> None:
-    entries = re.findall(r"^\w.*\n(?: .*\n)*", LOCK, re.M)
-    assert len(entries) > 150
+@pytest.mark.parametrize("path", [REPOSITORY / "requirements.lock", *PLUGINS], ids=lambda path: path.name)
+def test_every_package_is_pinned_with_hashes_and_names_no_host(path: Path) -> None:
+    lock = path.read_text(encoding="utf-8")
+    entries = re.findall(r"^\w.*\n(?: .*\n)*", lock, re.M)
+    assert len(entries) > 100
     for entry in entries:
         assert re.match(r"[\w.-]+==[\w.+]+ ", entry), entry
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry
-    assert "://" not in LOCK
+    assert "://" not in lock
 
 
 def test_the_build_backend_has_one_version_everywhere() -> None:
@@ -81,3 +87,16 @@ def test_unknown_extra_is_refused_with_those_that_there_are() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.search(r"has no trian; the extras are: .*train", done.stderr)
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
+def test_locks_of_plugins_have_the_torch_and_the_requirements_of_the_project(path: Path) -> None:
+    lock = path.read_text(encoding="utf-8")
+    torch = re.search(r"^torch==\S+ ", LOCK, re.M)
+    assert torch is not None
+    assert f"\n{torch[0]}" in lock  # .ci/torch-cpu.sha256 is for this one
+    for line in path.with_suffix(".in").read_text(encoding="utf-8").splitlines():
+        assert re.search(rf"^{re.escape(line.split(' ')[0])}\b", lock, re.M), line
+    part = packages(locked(f"--lock={path.relative_to(REPOSITORY)}", "--no-cuda", "project", path.stem, "pytest"))
+    assert part >= {path.stem, "torch", "transformers", "pytest"}
+    assert not {"torchvision", "triton"} & part

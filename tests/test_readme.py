@@ -357,6 +357,8 @@ def test_command_exists(command: str, capsys: pytest.CaptureFixture[str], monkey
         assert {*words[0].split(",")} <= extras()
     elif program == ".ci/locked":
         assert subprocess.run([sys.executable, program, *words], capture_output=True, check=True).stdout
+    elif program.startswith(".venv-"):  # of `make plugins`; tests/eval/plugins runs what stands there
+        assert (REPOSITORY / ".ci" / "plugins" / f"{program.split('/')[0].removeprefix('.venv-')}.in").exists()
     elif program == ".ci/lock":
         assert (REPOSITORY / program).stat().st_mode & 0o100
         assert not words or words[0] == "--upgrade-package"

@@ -1,34 +1,18 @@
 """The page docs/benchmarks.md, a table of benchmarks with their tasks: `python -m eval --benchmarks` prints it."""
 
+from pathlib import Path
+
 from eval.data import BENCHMARKS, SCHEME
 from eval.data.benchmark import Benchmark
 from eval.task import Task
 from eval.tasks import TASKS
 
-
-_HEAD = """# Benchmarks
-
-`python -m eval data NAME` says what to get for a benchmark, from whom and under which licence; `python -m eval data NAME FOLDER` checks
-what lies in a folder: the number of items, missing media, and the first rows that cannot be used. Nothing is downloaded.
-
-```bash
-python -m eval data vqav2 DATA/vqav2
-python -m eval vqav2 --model DIR --data DATA
-```
-
-`--data` names the folder of the files, or one that has a folder of the benchmark's name. Files may lie anywhere below it, as the official
-archives unpack. A model's hub mirror, a table with pictures or sounds in it, is read as well where one is known: `python -m eval data NAME`
-names it. Numbers of items are the official ones; `?` = not known, or it depends on what can still be downloaded.
-
-A name with `-likelihood` ranks the options instead of reading the answer, and one with `-instructblip` has X-InstructBLIP's prompt and
-settings. The prompts are those of lmms-eval or of the benchmark's paper; each task's own are in its result, and in `eval/tasks/`.
-
-"""
+_HEAD = Path(__file__).with_name("benchmarks_head.md")
 
 
 def benchmark_page() -> str:
     """Return the whole page."""
-    return f"{_HEAD}{benchmark_table()}\n"
+    return f"{_HEAD.read_text(encoding='utf-8')}{benchmark_table()}\n"
 
 
 def benchmark_table() -> str:

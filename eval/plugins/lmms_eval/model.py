@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from accelerate import Accelerator
-from lmms_eval.api.instance import Instance  # pyright: ignore[reportMissingImports]  # has an environment of its own
+from lmms_eval.api.instance import GenerationResult, Instance  # pyright: ignore[reportMissingImports]  # has an environment of its own
 from lmms_eval.api.model import lmms  # pyright: ignore[reportMissingImports]
 from loguru import logger  # pyright: ignore[reportMissingImports]  # lmms-eval's
 from tqdm import tqdm
@@ -19,6 +19,20 @@ from omni.samples.messages import Sample
 
 MAX_NEW_TOKENS = 1024  # what most models of lmms-eval take where a task names no length
 _AUTO_BATCH = 16
+
+
+class Likelihood(tuple, GenerationResult):
+    """A log-likelihood in nats, and whether the text is the greedy answer, as the pair of lmms-eval's contract.
+
+    The evaluator of 0.7.3 turns plain pairs into text before it scores them (`unwrap_generation_output`), and fails at
+    every task of the type `multiple_choice`; what a `GenerationResult` holds it leaves alone.
+    """
+
+    def __new__(cls, value: float, is_greedy: bool) -> Self:
+        return super().__new__(cls, (value, is_greedy))
+
+    def __init__(self, value: float, is_greedy: bool) -> None:
+        GenerationResult.__init__(self, (value, is_greedy))
 
 
 class OmniLmms(lmms):
@@ -129,7 +143,7 @@ class OmniLmms(lmms):
             sample = self._question(question[0])
             values = scores_of(self.model, sample, [one.text for one in question])
             for one, value in zip(question, values, strict=True):
-                found[one.position] = value
+                found[one.position] = Likelihood(*value)
                 self.cache_hook.add_partial("loglikelihood", requests[one.position].args, value)
             bar.update(len(question))
         bar.close()

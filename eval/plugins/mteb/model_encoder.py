@@ -27,7 +27,7 @@ class ModelEncoder(OmniEncoder):
     """
 
     def __init__(self, model: OmniModel, name: str, *, prompt: str | None = PROMPT, audio: str | None = None) -> None:
-        names = names_of(model.modalities, audio) | {"text": "text"}
+        names = names_of([*model.modalities], audio) | {"text": "text"}
         revision = fingerprint(model.fingerprint(), repr(prompt))
         super().__init__(names, name, revision, model.llm.hidden_size, sum(one.numel() for one in model.parameters()))
         self.model = model.eval()

@@ -25,7 +25,7 @@ class SpaceEncoder(OmniEncoder):
     """
 
     def __init__(self, space: JointSpace, name: str, *, audio: str | None = None) -> None:
-        names = names_of(space.modalities, audio) | ({"text": "text"} if "text" in space.modalities else {})
+        names = names_of([*space.modalities], audio) | ({"text": "text"} if "text" in space.modalities else {})
         revision = fingerprint(*(f"{one} {digits}" for one, digits in space.fingerprints().items()))
         super().__init__(names, name, revision, space.dim, sum(one.numel() for one in space.parameters()))
         self.space = space.eval()

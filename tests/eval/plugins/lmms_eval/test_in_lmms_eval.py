@@ -49,7 +49,7 @@ def results(doc, results):
 """
 COMMON = """
 dataset_path: json
-dataset_kwargs: {{data_files: {{test: {rows}}}}}
+dataset_kwargs: {{data_files: {{test: {rows}}}, cache_dir: {cache}}}
 test_split: test
 doc_to_visual: !function utils.visuals
 doc_to_target: answer
@@ -107,37 +107,43 @@ def folder(model: OmniModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks.mkdir()
     (tasks / "utils.py").write_text(UTILS)
     for name, text in TASKS.items():
-        common = COMMON.format(rows=folder / "rows.jsonl")
+        common = COMMON.format(rows=folder / "rows.jsonl", cache=folder / "cache")
         (tasks / f"{name}.yaml").write_text(f"task: omni_{name}\n{common}{text}".replace("UNTIL", json.dumps(UNTIL)))
     return folder
 
 
-def run(folder: Path, tasks: str, arguments: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lmms_eval", "--model", "omni", "--model_args", arguments, "--tasks", tasks]
-    command += ["--batch_size", "4", "--include_path", str(folder / "tasks"), *options]
-    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
-
-
 @pytest.fixture(scope="module")
 def logged(folder: Path) -> dict[str, dict[str, list[Any]]]:
-    """What the chat and the simple model answered by lmms-eval's log: kind of model -> task -> answers in order."""
+    """What the chat and the simple model answered: kind of model -> task -> answers in the order of the rows."""
+    from lmms_eval.evaluator import simple_evaluate
+    from lmms_eval.tasks import TaskManager
+    from loguru import logger
+
     found: dict[str, dict[str, list[Any]]] = {}
-    for kind, names, options in [
-        ("chat", ("written", "turns", "rounds"), ()),
-        ("simple", ("written", "chosen", "rounds"), ("--force_simple",)),
-    ]:
-        output = folder / "out" / kind
-        tasks = ",".join(f"omni_{name}" for name in names)
-        arguments = f"model={folder / 'model'},device=cpu,trust_code=True"
-        done = run(folder, tasks, arguments, "--log_samples", "--output_path", str(output), *options)
+    for kind, names in [("chat", ("written", "turns", "rounds")), ("simple", ("written", "chosen", "rounds"))]:
+        tasks = [f"omni_{name}" for name in names]
+        manager = TaskManager("INFO", include_path=str(folder / "tasks"), include_defaults=False, model_name="omni")
+        said: list[str] = []
+        sink = logger.add(said.append, level="WARNING")
+        results = simple_evaluate(
+            model="omni",
+            model_args=f"model={folder / 'model'},trust_code=True",
+            tasks=tasks,
+            batch_size=4,
+            device="cpu",
+            task_manager=manager,
+            force_simple=kind == "simple",
+            bootstrap_iters=0,
+        )
+        logger.remove(sink)
+        assert any("image_aspect_ratio has no effect" in one for one in said) == ("turns" in names)
         found[kind] = {}
         for name in names:
-            (log,) = [*output.rglob(f"*samples_omni_{name}.jsonl")] or pytest.fail(done.stdout + done.stderr)
-            lines = sorted(map(json.loads, log.read_text().splitlines()), key=lambda one: one["doc_id"])
-            found[kind][name] = [line["filtered_resps"] for line in lines]
-        said = " ".join((done.stdout + done.stderr).split())
-        assert ("image_aspect_ratio has no effect" in said) == ("turns" in names)
+            samples = sorted(results["samples"][f"omni_{name}"], key=lambda one: one["doc_id"])
+            # one request for a row, except where choices are scored
+            found[kind][name] = [
+                one["filtered_resps"] if name == "chosen" else one["filtered_resps"][0] for one in samples
+            ]
     return found
 
 
@@ -181,10 +187,10 @@ def test_choices_are_ranked_by_the_scores_of_the_model(
     logged: dict[str, dict[str, list[Any]]], folder: Path, model: OmniModel
 ) -> None:
     for row, one in zip(rows(folder), logged["simple"]["chosen"], strict=True):
-        likelihoods = [float(response[0]) for response in one]
+        likelihoods = [response[0] for response in one]
         assert likelihoods == pytest.approx(model.score(question(row), NAMES).tolist(), abs=1e-4)
         greedy = model.generate(question(row), max_new_tokens=8)
-        assert [response[1] for response in one] == [str(greedy == name) for name in NAMES]
+        assert [response[1] for response in one] == [greedy == name for name in NAMES]
 
 
 @pytest.mark.parametrize("kind", ["chat", "simple"])
@@ -197,9 +203,13 @@ def test_rounds_follow_each_other(
         assert one == [first, second]
 
 
-def test_a_sound_without_an_adapter_is_refused(folder: Path, tiny_llm: Path) -> None:
+def test_the_command_refuses_a_sound_without_an_adapter(folder: Path, tiny_llm: Path) -> None:
     media_model(tiny_llm, ("image",)).save(folder / "pictures")
-    done = run(folder, "omni_written", f"pretrained={folder / 'pictures'},device=cpu,trust_code=True")
+    command = [sys.executable, "-m", "lmms_eval", "--model", "omni", "--tasks", "omni_written", "--device", "cpu"]
+    command += ["--model_args", f"pretrained={folder / 'pictures'},trust_code=True", "--batch_size", "4"]
+    command += ["--include_path", str(folder / "tasks")]
+    environment = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
     said = " ".join((done.stdout + done.stderr).split())
     assert "omni_written, test, doc 1" in said
     assert "the task shows an audio, and the model has no adapter for it" in said
