@@ -16,6 +16,7 @@ NAMES = ("classnames.txt", "LOC_synset_mapping.txt", "imagenet_class_index.json"
 _NUM_CLASSES = 1_000
 _ENDINGS = (".JPEG", ".jpeg", ".jpg", ".JPG", ".png")
 _SOLUTION = "LOC_val_solution.csv"
+_TRUTH, _META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 _VALIDATION = "validation-*.parquet"
 
 
@@ -125,7 +126,32 @@ def _read_kaggle(files: Files) -> Sequence[Record]:
     ]
 
 
-def _kaggle_row(record: Record, files: Files) -> Row:
+def _read_devkit(files: Files) -> Sequence[Record]:
+    """Return the flat pictures of validation by the development kit: a class number for each, in the order of names.
+
+    The numbers are the kit's own (`ILSVRC2012_ID` in meta.mat), not those of the sorted ids.
+    """
+    from scipy.io import loadmat  # takes long to import
+
+    classes = _Classes(class_names(files))
+    path = files.find(_META)
+    try:
+        synsets = loadmat(path, squeeze_me=True)["synsets"]
+        wnids = {int(id): str(wnid) for id, wnid in zip(synsets["ILSVRC2012_ID"], synsets["WNID"], strict=True)}
+    except Exception as error:  # damaged files raise almost anything
+        raise ValueError(f"{path} cannot be read as the synsets of ImageNet's development kit ({error})") from error
+    numbers = files.find(_TRUTH).read_text(encoding="utf-8").split()
+    return [
+        {"id": f"ILSVRC2012_val_{place:08d}", "wnid": _wnid(number, wnids), "classes": classes}
+        for place, number in enumerate(numbers, 1)
+    ]
+
+
+def _wnid(number: str, wnids: Mapping[int, str]) -> str:
+    return wnids.get(int(number), number) if number.isdecimal() else number
+
+
+def _flat_row(record: Record, files: Files) -> Row:
     return _item(record, media_part("image", files, f"{record['id']}.JPEG", f"{record['id']}.jpg"), record["wnid"])
 
 
@@ -151,7 +177,7 @@ def _folders(num_classes: int, numbered: bool = False) -> Layout:
 
 
 _HELP = (
-    f"a file with the names of the classes, one of {', '.join(NAMES)} (the second comes with the official archive; the "
+    f"a file with the names of the classes, one of {', '.join(NAMES)} (the second comes with Kaggle's archive; the "
     "names that CLIP was evaluated with give the usual figures)"
 )
 _IMAGENET = "https://image-net.org/download.php"
@@ -168,11 +194,13 @@ BENCHMARKS = (
         title="ImageNet-1k, validation of 2012 (Russakovsky et al. 2015, arXiv:1409.0575)",
         homepage=_IMAGENET,
         licence=_TERMS,
-        get=f"ILSVRC2012_img_val.tar in folders by WordNet id, or flat with {_SOLUTION}; and {_HELP}",
+        get=f"ILSVRC2012_img_val.tar in folders by WordNet id, or flat with {_SOLUTION}, or "
+        f"with {_TRUTH} and {_META} of the development kit; and {_HELP}",
         splits={
             "val": Split(
                 (
-                    Layout("flat", (NAMES, _SOLUTION), _read_kaggle, _kaggle_row),
+                    Layout("flat", (NAMES, _SOLUTION), _read_kaggle, _flat_row),
+                    Layout("development kit", (NAMES, _TRUTH, _META), _read_devkit, _flat_row),
                     _folders(_NUM_CLASSES),
                     Layout(
                         "mirrored table",

@@ -14,7 +14,7 @@ from omni.media.item import shorten
 
 YES_NO = {"yes": "yes", "no": "no"}
 _HALLUSION = "HallusionBench.json"
-_HALLUSION_KEYS = ("category", "subcategory", "set_id", "figure_id", "question_id")
+_HALLUSION_KEYS: tuple[str, ...] = ("category", "subcategory", "set_id", "figure_id", "question_id")
 _MME_QUESTION = " Please answer yes or no."
 
 
@@ -180,7 +180,7 @@ def _read_mirrored_hallusion(by: str) -> Callable[[Files], Sequence[Record]]:
     def read(files: Files) -> Sequence[Record]:
         records = ParquetRecords(files, "image-*.parquet", ("image", *_HALLUSION_KEYS, "question", "gt_answer"))
         columns = zip(*map(records.column, _HALLUSION_KEYS), strict=True)
-        keys = [dict(zip(_HALLUSION_KEYS, one, strict=True)) for one in columns]
+        keys: list[Record] = [dict(zip(_HALLUSION_KEYS, one, strict=True)) for one in columns]
         return ChosenRecords(records, [*enumerate(_hallusion_places(keys, by))])
 
     return read

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
+from scipy.io import savemat
 
 from eval.data import open_official
 from eval.data.files import Files
@@ -84,6 +86,22 @@ def test_flat_pictures_take_their_class_from_kaggles_file(tmp_path: Path) -> Non
         "describe the image",
     ]
     assert plan.items[0].options is plan.items[1].options  # held once, however many items there are
+
+
+def test_numbers_of_the_development_kit_are_its_own(tmp_path: Path) -> None:
+    folder = with_names(tmp_path)
+    synsets = np.zeros((3, 1), dtype=[("ILSVRC2012_ID", "O"), ("WNID", "O")])
+    for place, (number, wnid) in enumerate(((1, WNIDS[7]), (2, WNIDS[5]), (1001, "n99999999"))):
+        synsets[place, 0] = (float(number), wnid)
+    savemat(folder / "meta.mat", {"synsets": synsets})
+    (folder / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n1001\n", encoding="utf-8")
+    for number in (1, 2, 3):
+        picture(folder / f"ILSVRC2012_val_0000000{number}.JPEG", number)
+    found = check("imagenet", folder)
+    assert (found.layout, found.num_items, found.num_bad) == ("development kit", 2, 1)
+    assert [sample("imagenet", folder, number).meta["label"] for number in (0, 1)] == ["thing 5", "thing 7"]
+    (folder / "meta.mat").write_bytes(b"no file of MATLAB")
+    assert "cannot be read as the synsets" in check("imagenet", folder).problem
 
 
 def test_a_whole_imagenet_is_read_for_its_validation(tmp_path: Path) -> None:
