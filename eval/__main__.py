@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.commands import COMMANDS, command_of
-from eval.data.opening import SCHEME
-from eval.task import Task
-from eval.tasks.benchmark_table import benchmark_page
+from eval.task import OFFICIAL, Task
 from eval.tasks.listing import listing
 from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
@@ -85,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(listing())
         return 0
     if options.benchmarks:
+        from eval.tasks.benchmark_table import benchmark_page
+
         print(benchmark_page(), end="")
         return 0
     if not options.what or not options.model:
@@ -171,7 +171,7 @@ def _evaluate(
 
 def with_data(task: Task, data: str | None) -> Task:
     """Return the task with other data: a folder is that of the official files, for a task that takes these."""
-    if data is not None and task.data.startswith(SCHEME) and Path(data).is_dir():
+    if data is not None and task.data.startswith(OFFICIAL) and Path(data).is_dir():
         return task.changed(folder=data)
     return task.changed(data=data)
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
+OFFICIAL = "official:"  # the beginning of `Task.data` that names a split of a benchmark, as `official:NAME/SPLIT`
+
 Candidates = Literal["labels", "answers", "sampled"]
 RightBy = Literal["text", "index", "letter"]
 ShotsBy = Literal["random", "nearest"]

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eval.data.opening import SCHEME, MissingFileError, open_official, split_of
+from eval.data.opening import MissingFileError, open_official, split_of
+from eval.task import OFFICIAL
 from omni.samples.messages import SampleError
 
 _SHOWN = 3
@@ -84,7 +85,7 @@ def _missing_file(sample_id: str, paths: list[str | list[str] | None]) -> Sample
 
 def report(found: Found) -> str:
     """Return what was found of a split, as lines for people."""
-    name = found.source.removeprefix(SCHEME)
+    name = found.source.removeprefix(OFFICIAL)
     if found.problem:
         return f"{name}: {found.problem}"
     expected = "" if found.num_expected is None else f" of {found.num_expected:,}"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from eval.data.benchmark import Benchmark, Split
 from eval.data.checking import check_split, report
-from eval.data.opening import SCHEME, get_benchmark
+from eval.data.opening import get_benchmark
 from eval.data.sets import BENCHMARKS
+from eval.task import OFFICIAL
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(describe(benchmark))
             return 0
         splits = [chosen] if chosen else [*benchmark.splits]
-        found = [check_split(f"{SCHEME}{name}/{split}", options.folder) for split in splits]
+        found = [check_split(f"{OFFICIAL}{name}/{split}", options.folder) for split in splits]
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,11 +8,10 @@ from eval.data.benchmark import Benchmark, Layout, Record, Split
 from eval.data.files import Files
 from eval.data.sets import BENCHMARKS
 from eval.data.spill import Spill
+from eval.task import OFFICIAL
 from omni.readers.dataset import SampleDataset
 from omni.readers.row_digest import bytes_of_row, hash_of
 from omni.samples.messages import Sample, SampleError, parse_sample
-
-SCHEME = "official:"
 
 
 class MissingFileError(SampleError):
@@ -89,7 +88,7 @@ def split_of(source: str) -> tuple[Benchmark, str, Split]:
     Raises:
         ValueError: there is no such benchmark or split.
     """
-    name, _, split = source.removeprefix(SCHEME).partition("/")
+    name, _, split = source.removeprefix(OFFICIAL).partition("/")
     benchmark = get_benchmark(name)
     split = split or next(iter(benchmark.splits))
     if split not in benchmark.splits:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from eval.data import SCHEME, open_official
+from eval.data import open_official
+from eval.task import OFFICIAL
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.dataset import PreparedDataset
 from omni.samples.messages import Sample, SampleError
@@ -24,7 +25,7 @@ def open_source(source: str, folder: str | None) -> SampleDataset:
     Raises:
         FileNotFoundError, ValueError: it cannot be opened.
     """
-    if source.startswith(SCHEME):
+    if source.startswith(OFFICIAL):
         return open_official(source, folder)
     if source.startswith(PAIRS):
         return _paired(source)

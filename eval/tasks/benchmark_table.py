@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from eval.data import BENCHMARKS, SCHEME
+from eval.data import BENCHMARKS
 from eval.data.benchmark import Benchmark
-from eval.task import Task
+from eval.task import OFFICIAL, Task
 from eval.tasks import TASKS
 
 _HEAD = Path(__file__).with_name("benchmarks_head.md")
@@ -34,7 +34,7 @@ def _tasks(benchmark: Benchmark) -> str:
     """The tasks of a benchmark by their scorers."""
     by_scorer: dict[str, list[Task]] = {}
     for task in TASKS.values():
-        if task.data.startswith(SCHEME) and task.data.removeprefix(SCHEME).partition("/")[0] == benchmark.name:
+        if task.data.startswith(OFFICIAL) and task.data.removeprefix(OFFICIAL).partition("/")[0] == benchmark.name:
             by_scorer.setdefault(task.scorer, []).append(task)
     lines = [f"{', '.join(f'`{task.name}`' for task in tasks)}: {name}" for name, tasks in by_scorer.items()]
     return "<br>".join(lines) or "data for probes and tasks of your own"

@@ -1,8 +1,7 @@
 """The list of suites and tasks, for the terminal."""
 
 from eval.commands import COMMANDS
-from eval.data import SCHEME
-from eval.task import Task
+from eval.task import OFFICIAL, Task
 from eval.tasks import TASKS
 from eval.tasks.suites import SUITES
 
@@ -11,7 +10,7 @@ def listing() -> str:
     """Return the list of all suites and tasks."""
     lines = ["Suites:"]
     lines += [f"  {name:<18} {', '.join(members)}" for name, members in SUITES.items()]
-    official = {name: task for name, task in TASKS.items() if task.data.startswith(SCHEME)}
+    official = {name: task for name, task in TASKS.items() if task.data.startswith(OFFICIAL)}
     lines += ["", "Tasks on data that omni fetches:"]
     lines += [_task_line(task) for name, task in TASKS.items() if name not in official]
     lines += ["", "Tasks on official files of benchmarks (`python -m eval data` says what to get):"]
