@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from eval.commands import COMMANDS, command_of
 from eval.task import OFFICIAL, Task
-from eval.tasks.listing import listing
-from eval.tasks.suites import SUITES, get_tasks
 from omni.config.trust import TRUST_CODE_HELP
 from omni.runtime.folder_lock import hold_folder
 from omni.runtime.launching import say_once
@@ -80,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(words)
     if options.list:
+        from eval.tasks.listing import listing
+
         print(listing())
         return 0
     if options.benchmarks:
@@ -106,6 +106,8 @@ def reporting_errors(call: Callable[[], int]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate and write the results; of several processes the first one does, and the others help it."""
+    from eval.tasks.suites import SUITES, get_tasks  # late: the declarations of all benchmarks take a second
+
     if os.getcwd() not in sys.path:  # accelerate leaves it out, and a task may name classes of the user's own files
         sys.path.insert(0, os.getcwd())
     tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
@@ -138,6 +140,7 @@ def _evaluate(
     from eval.report.card import CARD, add_to_card
     from eval.report.terminal import summary
     from eval.run.runner import evaluate
+    from eval.tasks.suites import SUITES
 
     result = evaluate(
         model,
