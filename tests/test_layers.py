@@ -37,7 +37,19 @@ ROOMS = {
         *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),
         "compare_adapters",
     ],
-    "eval": ["task", "kinds", "tasks", "items", "statistics", "metrics", "scorers", "run", "report", "retrieval", "speed"],
+    "eval": [
+        "task",
+        "kinds",
+        "tasks",
+        "items",
+        "statistics",
+        "metrics",
+        "scorers",
+        "run",
+        "report",
+        "retrieval",
+        "speed",
+    ],
     "demo": ["chat", "quickstart"],
 }
 
