@@ -7,11 +7,23 @@ from eval.data.sets import (
     kinetics,
     mvbench,
     several_media,
+    tempcompass,
     video_captions,
     video_choice,
     video_qa,
     vqa,
 )
 
-_MODULES = (vqa, video_captions, video_qa, video_choice, mvbench, kinetics, audio_visual, several_media, cross_modal)
+_MODULES = (
+    vqa,
+    video_captions,
+    video_qa,
+    video_choice,
+    tempcompass,
+    mvbench,
+    kinetics,
+    audio_visual,
+    several_media,
+    cross_modal,
+)
 BENCHMARKS: dict[str, Benchmark] = {one.name: one for module in _MODULES for one in module.BENCHMARKS}
