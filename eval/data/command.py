@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.data.benchmark import Benchmark, Split
+from eval.data.catalogue import BENCHMARKS
 from eval.data.checking import check_split, report
 from eval.data.opening import get_benchmark
-from eval.data.sets import BENCHMARKS
 from eval.task import OFFICIAL
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from eval.data.benchmark import Hub, Layout, Record, Row
 from eval.data.files import Files
-from omni.readers.huggingface_table import label_names, open_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +37,8 @@ class TableRecords(Sequence[Record]):
         if missing:
             found = ", ".join(map(str, table.column_names))
             raise ValueError(f"{place} has no column {missing[0]!r}; found {found}")
+        from omni.readers.huggingface_table import label_names  # late: readers of all kinds take a second
+
         names = {column: label_names(table, column) for column in table.column_names}
         self.class_names = {column: found for column, found in names.items() if found}
         self._classes = None if classes is None else self.class_names.get(classes) or sorted(self._distinct(classes))
@@ -81,6 +82,8 @@ class HubRecords(TableRecords):
         Raises:
             ValueError: it cannot be opened, or has no such column.
         """
+        from omni.readers.huggingface_table import open_table
+
         # A folder of the whole mirror, or the configuration's own folder in it.
         table = open_table(files.folder, hub.split, hub.config).table
         super().__init__(table, columns, f"{files.folder}, split {hub.split!r},", classes)
@@ -96,6 +99,8 @@ class ParquetRecords(Sequence[Record]):
             ValueError: one cannot be opened, or has no such column.
         """
         paths = files.matching(pattern)
+        from omni.readers.huggingface_table import open_table
+
         self.tables = [TableRecords(open_table(path, "train", None).table, columns, str(path)) for path in paths]
         self._starts = [0, *accumulate(map(len, self.tables))]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.data.benchmark import Benchmark, Layout, Record, Split
+from eval.data.catalogue import BENCHMARKS
 from eval.data.files import Files
-from eval.data.sets import BENCHMARKS
 from eval.data.spill import Spill
 from eval.task import OFFICIAL
 from omni.readers.dataset import SampleDataset

@@ -125,7 +125,7 @@ def corrupted(media: Media, kind: str, strength: int, seed: int) -> bytes:
     else:
         sound = load_sound(media, None)
         samples = _SOUNDS[kind](sound.samples.astype(np.float64), sound.sampling_rate, strength, generator)
-        soundfile.write(file, np.clip(samples, -1, 1), sound.sampling_rate, format="WAV", subtype="FLOAT")
+        soundfile.write(file, np.clip(samples, -1, 1), sound.sampling_rate, format="WAV", subtype="PCM_24")
     return file.getvalue()
 
 

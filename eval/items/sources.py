@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.task import OFFICIAL
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.dataset import PreparedDataset

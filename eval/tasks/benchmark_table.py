@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from eval.data import BENCHMARKS
 from eval.data.benchmark import Benchmark
+from eval.data.catalogue import BENCHMARKS
 from eval.task import OFFICIAL, Task
 from eval.tasks import TASKS
 

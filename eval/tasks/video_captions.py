@@ -38,8 +38,24 @@ def _caption_tasks(name: str, title: str, data: str) -> tuple[Task, Task]:
     return written, theirs
 
 
+_HEARD_TOO = Task(
+    name="vatex-caption-instructblip-joint",
+    version=1,
+    description="VATEX, public test, as X-InstructBLIP captions video and sound together.",
+    data="official:vatex/test",
+    modalities=("video", "sound"),
+    prompt=instructblip.CAPTION_PROMPT,
+    media_options=instructblip.FIVE_FRAMES,
+    only=(("video",), ("sound",)),
+    kind=Generate(instructblip.CAPTION),
+    scorer=SCORER,
+    target="meta:captions",
+    clusters=("media",),
+)
+
 TASKS = (
     *_caption_tasks("msvd-caption", "MSVD, test", "official:msvd/test"),
     *_caption_tasks("msrvtt-caption", "MSR-VTT, test", "official:msrvtt/test"),
     *_caption_tasks("vatex-caption", "VATEX, public test", "official:vatex/test"),
+    _HEARD_TOO,
 )

@@ -118,7 +118,6 @@ XMOD_PAIRS = {
     **{"image_text": 11_689, "text_audio": 14_725, "text_image": 11_689, "text_video": 3_031},
     **{"video_audio": 3_036, "video_text": 3_036},
 }
-_MODALITY = {"audio": "sound", "image": "image", "video": "video"}
 
 
 def _read_xmod(pair: str) -> Callable[[Files], Sequence[Record]]:

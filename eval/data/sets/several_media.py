@@ -27,7 +27,6 @@ def _omni_row(record: Record, files: Files) -> Row:
 
 
 _TAG = re.compile(r"\[(audio|video|img)(\d+)\]")
-_MODALITY = {"audio": "sound", "video": "video", "img": "image"}
 
 
 def _odyssey_row(record: Record, files: Files) -> Row:
@@ -35,8 +34,7 @@ def _odyssey_row(record: Record, files: Files) -> Row:
 
     Media that no text names are not shown, as in lmms-eval.
     """
-    marked = [str(one).strip() for one in _texts(record, "options")]
-    options = plain_options(marked)
+    options = plain_options(value_of(record, "options"))
     content = _filled(text_of(record, "question"), record, files)
     for letter, option in zip(LETTERS, options, strict=False):
         content += [_text(f"\n{letter}. "), *_filled(option, record, files)]

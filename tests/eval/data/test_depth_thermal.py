@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.brief import bad, plan, run

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.media.imu import load_imu
 from omni.model import OmniModel

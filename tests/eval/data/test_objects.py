@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.data.sets.three_d import MODELNET_40, SCAN_OBJECT_NN
 from eval.tasks import TASKS
 from omni.model import OmniModel

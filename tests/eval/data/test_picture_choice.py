@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.data.choices import options_in_text
 from eval.tasks import TASKS
 from omni.model import OmniModel

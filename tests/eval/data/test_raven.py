@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Media, Sample

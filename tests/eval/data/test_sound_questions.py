@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.brief import asked, bad, plan, run

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eval.data import open_official
+from eval.data.opening import open_official
 from eval.task import Generate
 from eval.tasks import TASKS
 from eval.tasks.benchmark_tasks import INSTRUCTBLIP_CAPTION

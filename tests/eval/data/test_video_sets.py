@@ -135,6 +135,8 @@ def test_vatex_in_its_file_and_in_a_mirror(tmp_path: Path) -> None:
         plan = plan_of("vatex-caption", tmp_path / folder)
         assert asked(plan) == [("Ptf_2VRj-V0_000010_000020", CAPTION, ("one Ptf_2VRj-V0", "two Ptf_2VRj-V0"))]
         assert "no video gone_000010_000020 (.mp4" in named(plan)["gone_000010_000020"]
+        (item,) = plan_of("vatex-caption-instructblip-joint", tmp_path / folder).items
+        assert [(part.modality, part.options) for part in item.media] == [("video", {"num_frames": 5}), ("sound", {})]
     found = check("vatex/test", tmp_path / "own")
     assert (found.num_items, found.num_missing, found.is_complete) == (1, 1, False)
 

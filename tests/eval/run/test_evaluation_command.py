@@ -71,7 +71,7 @@ def test_a_named_task_without_its_modality_is_an_error_that_says_what_it_needs(
     assert "needs speech, and this model takes image, sound" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["imagenet", "my_tasks.py:TASK", "my_missing_tasks:TASK", ","])
+@pytest.mark.parametrize("name", ["imagenet-22k", "my_tasks.py:TASK", "my_missing_tasks:TASK", ","])
 def test_an_unknown_task_is_an_error(name: str, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--model", str(model_folder)]) == 2
     assert "error:" in capsys.readouterr().err
