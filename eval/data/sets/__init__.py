@@ -12,11 +12,13 @@ from eval.data.sets import (
     speech,
     three_d,
     vqa,
+    youtube_sounds,
 )
 
 _MODULES = (
     vqa,
     sound_classes,
+    youtube_sounds,
     sound_captions,
     clotho_aqa,
     sound_questions,

@@ -78,6 +78,20 @@ def _voxceleb(number: str) -> Callable[[Files], Sequence[Record]]:
     return read
 
 
+def _sessions(numbers: str, count: int | None, note: str) -> Split:
+    def only(read: Callable[[Files], Sequence[Record]]) -> Callable[[Files], Sequence[Record]]:
+        return lambda files: [record for record in read(files) if record["session"] in {*numbers}]
+
+    return Split(
+        (
+            Layout("official", ("dialog/EmoEvaluation/*.txt",), only(_iemocap), _labelled_row),
+            Layout("table", ("iemocap*.csv",), only(_emotion_table), _labelled_row),
+        ),
+        num_items=count,
+        note=note,
+    )
+
+
 def _iemocap(files: Files) -> Sequence[Record]:
     """Return the utterances of the four classes, in the sessions' files of votes; the others are no items."""
     there = {path.stem: path for path in files.matching("sentences/wav/*/*.wav")}
@@ -165,14 +179,9 @@ BENCHMARKS = (
         licence="for research, by a signed agreement",
         get="the folders Session1 to Session5, with dialog/EmoEvaluation and sentences/wav",
         splits={
-            "all": Split(
-                (
-                    Layout("official", ("dialog/EmoEvaluation/*.txt",), _iemocap, _labelled_row),
-                    Layout("table", ("iemocap*.csv",), _emotion_table, _labelled_row),
-                ),
-                num_items=5_531,
-                note="SUPERB's four classes, excited being happy; SUPERB leaves one session out, by the meta `session`",
-            )
+            "all": _sessions("12345", 5_531, "SUPERB's four classes, excited being happy"),
+            "test": _sessions("1", None, "session 1, which SUPERB's first fold leaves out"),
+            "train": _sessions("2345", None, "sessions 2 to 5"),
         },
     ),
 )

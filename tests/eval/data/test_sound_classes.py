@@ -6,6 +6,7 @@ import datasets
 import pytest
 
 from eval.data import open_official
+from eval.data.command import main
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.brief import asked, bad, plan, run
@@ -104,6 +105,21 @@ def test_esc_50_names_a_missing_sound_and_a_class_that_it_does_not_have(tmp_path
     ]
 
 
+def test_folds_are_test_and_training_splits(tmp_path: Path) -> None:
+    esc50(tmp_path / "esc")
+    assert [check(f"esc50/{split}", tmp_path / "esc").num_items for split in ("all", "test", "train")] == [3, 1, 2]
+    urban_sound(tmp_path / "urban")
+    splits = ("all", "test", "train")
+    assert [check(f"urbansound8k/{split}", tmp_path / "urban").num_items for split in splits] == [2, 1, 1]
+
+
+def test_a_split_without_any_medium_is_not_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = vggsound(tmp_path)
+    assert main(["vggsound", str(folder)]) == 0
+    assert "vggsound/train (official): 0 items can be used\n  media missing: 1" in capsys.readouterr().out
+    assert main(["vggsound/train", str(folder)]) == 1
+
+
 def test_a_wrong_column_is_named(model: OmniModel, tmp_path: Path) -> None:
     folder = esc50(tmp_path)
     table = next(folder.rglob("esc50.csv"))
@@ -158,6 +174,8 @@ def test_audioset_has_several_labels_and_cuts_whole_videos(tmp_path: Path) -> No
     assert (first.media[0].options, second.media[0].options) == ({}, {"start": 3.0, "end": 6.0})
     found = check("audioset/eval", folder)
     assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 20_371)
+    (folder / "eval_segments.csv").rename(folder / "balanced_train_segments.csv")
+    assert check("audioset/balanced-train", folder).num_items == 2
 
 
 def test_audioset_names_what_is_wrong(tmp_path: Path) -> None:
