@@ -18,7 +18,7 @@ URBAN = [("101415-3-0-2.wav", "1", "3", "dog_bark"), ("102305-6-0-0.wav", "10", 
 
 @pytest.fixture(scope="module")
 def model(tiny_llm: Path) -> OmniModel:
-    return decoding_model(tiny_llm, "sound")
+    return decoding_model(tiny_llm, "sound", "video")
 
 
 def esc50(folder: Path, rows: list[tuple[str, str, str]] = ESC) -> Path:
@@ -151,6 +151,13 @@ def test_vggsound_takes_its_test_split_and_the_classes_of_the_whole_file(model: 
     assert (result.num_items, result.chance) == (2, 1 / 3)
     assert result.items[1].target == "This is a sound of playing violin, fiddle."
     assert [part["type"] for item in result.items for part in item.media] == ["sound", "sound"]
+
+
+def test_vggsound_is_asked_by_video_and_sound_together_and_alone(model: OmniModel, tmp_path: Path) -> None:
+    result = run(TASKS["vggsound-video-sound"], vggsound(tmp_path), model)
+    assert (result.num_items, [part["type"] for part in result.items[0].media]) == (1, ["video", "sound"])
+    assert {"own", "blank", "only-video", "only-sound"} <= {*result.scores}
+    assert [(one["id"], one["reason"].split(",")[0]) for one in result.bad] == [("0a_bC-d_20", "has no video")]
 
 
 def test_vggsound_of_a_mirror_has_all_classes(tmp_path: Path) -> None:
