@@ -31,6 +31,7 @@ from eval.data.sets import (
     video_choice,
     video_qa,
     vqa,
+    youtube_sounds,
 )
 
 _MODULES = (
@@ -54,6 +55,7 @@ _MODULES = (
     several_media,
     cross_modal,
     sound_classes,
+    youtube_sounds,
     sound_captions,
     clotho_aqa,
     sound_questions,

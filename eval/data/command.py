@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print("\n".join(map(report, found)))
-    # Of several splits, those that nobody has fetched are no fault as long as one is there.
-    looked = [one for one in found if not one.problem] or found
+    # Of several splits, those that nobody has fetched are no fault as long as one is there: no file, or no medium.
+    looked = [one for one in found if one.num_items] or found
     return 0 if all(one.is_complete for one in looked) else 1
 
 

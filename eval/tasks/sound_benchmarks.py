@@ -52,6 +52,14 @@ CLASSES = (
         answer_form=_A_SOUND,
     ),
 )
+VIDEO_AND_SOUND = CLASSES[-1].changed(
+    name="vggsound-video-sound",
+    description="VGGSound, test: by video and sound together, and by each alone.",
+    modalities=("video", "sound"),
+    prompt="What is happening?",
+    answer_form="{answer}",
+    only=(("video",), ("sound",)),
+)
 CAPTIONS = (
     captions("audiocaps", "official:audiocaps/test", "sound", "AudioCaps, test: a caption.", prompt=_CAPTION),
     captions(
@@ -146,4 +154,4 @@ SPEECH = (
         settings={"max_new_tokens": 256},
     ),
 )
-TASKS = (*CLASSES, *CAPTIONS, *QUESTIONS, *SPEECH)
+TASKS = (*CLASSES, VIDEO_AND_SOUND, *CAPTIONS, *QUESTIONS, *SPEECH)

@@ -73,6 +73,7 @@ BENCHMARKS = (
                 note="the questions whose three annotators agree; whether the mirror is filtered so is not verified",
             ),
             "val": Split(_clotho_aqa("val", unanimous=False)),
+            "train": Split(_clotho_aqa("train", unanimous=False)),
         },
     ),
 )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from eval.data.benchmark import Benchmark, Layout, Record, Row, Split
 from eval.data.class_folders import class_folders
 from eval.data.files import Files
@@ -20,24 +22,29 @@ SUN_SCENES = names_in(
 _SPLIT = "allsplit.mat"
 
 
-def _read_sun(files: Files) -> Sequence[Record]:
-    """Return the pictures of the official test split whose scene is one of the 19, or is not there.
+def _sun(key: str) -> Layout:
+    return Layout("official", (_SPLIT, "scene.txt"), lambda files: _read_sun(files, key), _sun_row)
 
-    `alltest` of allsplit.mat names folders as they lay on the authors' machine; they count from the sensor's folder on.
+
+def _read_sun(files: Files, key: str) -> Sequence[Record]:
+    """Return the pictures of an official split whose scene is one of the 19, or is not there.
+
+    `alltest` and `alltrain` of allsplit.mat name folders as they lay on the authors' machine; they count from the
+    sensor's folder on.
     """
     there = {_from_sensor(str(path.parent.relative_to(files.folder))): path for path in files.matching("scene.txt")}
-    records = [{"id": name, "path": there.get(name)} for name in map(_from_sensor, _test_folders(files.find(_SPLIT)))]
+    records = [{"id": name, "path": there.get(name)} for name in map(_from_sensor, _folders(files.find(_SPLIT), key))]
     found = [{**record, "label": record["path"] and _scene(record["path"])} for record in records]
     return [record for record in found if record["label"] is None or record["label"] in SUN_SCENES]
 
 
-def _test_folders(path: Path) -> list[str]:
+def _folders(path: Path, key: str) -> list[str]:
     from scipy.io import loadmat
 
     try:
-        return [str(name) for name in loadmat(str(path), variable_names=["alltest"], squeeze_me=True)["alltest"]]
+        return [str(name) for name in np.atleast_1d(loadmat(str(path), variable_names=[key], squeeze_me=True)[key])]
     except Exception as error:  # damaged files raise almost anything
-        raise ValueError(f"{path} cannot be read as a MATLAB file with `alltest` ({error}); get it again") from error
+        raise ValueError(f"{path} cannot be read as a MATLAB file with `{key}` ({error}); get it again") from error
 
 
 def _from_sensor(folder: str) -> str:
@@ -99,7 +106,8 @@ BENCHMARKS = (
                 (class_folders("val", "depth", DEPTH_EXTENSIONS),),
                 num_items=654,
                 note="10 classes; `others` holds several kinds of rooms, which ImageBind names one by one",
-            )
+            ),
+            "train": Split((class_folders("train", "depth", DEPTH_EXTENSIONS),), num_items=795, note="for probes"),
         },
     ),
     Benchmark(
@@ -110,11 +118,12 @@ BENCHMARKS = (
         get="SUNRGBD.zip and, from SUNRGBDtoolbox.zip, traintestSUNRGBD/allsplit.mat",
         splits={
             "test": Split(
-                (Layout("official", (_SPLIT, "scene.txt"), _read_sun, _sun_row),),
+                (_sun("alltest"),),
                 num_items=4_659,
                 note="19 classes; depth with holes filled (depth_bfx) if it is there; that ImageBind takes the same is "
                 "not verified",
-            )
+            ),
+            "train": Split((_sun("alltrain"),), num_items=4_845, note="for probes"),
         },
     ),
     _thermal(

@@ -26,10 +26,11 @@ def _read(only: str | None, *, narrated: bool) -> Callable[[Files], Sequence[Rec
 
     def read(files: Files) -> Sequence[Record]:
         path = files.find("ego4d.json")
-        videos = [one for one in json_list(path, "videos") if _has_one_scenario(one) and _is_in(one, only)]
+        described = json_list(path, "videos")
+        videos = [one for one in described if _has_one_scenario(one) and _is_in(one, only)]
         if not videos:
             raise ValueError(f"{path} has no video with a recording and just one scenario in this split")
-        classes = sorted({str(video["scenarios"][0]) for video in videos})
+        classes = sorted({str(name) for one in described for name in one.get("scenarios") or []})
         narrations = _narrations(files) if narrated else {}
         return [
             {"classes": classes, **window}
@@ -46,7 +47,7 @@ def _has_one_scenario(video: Mapping[str, Any]) -> bool:
 
 
 def _is_in(video: Mapping[str, Any], only: str | None) -> bool:
-    return only is None or any(video.get(key) in ("val", "test") for key in _SPLITS)
+    return only is None or any(video.get(key) in ("val", "test") for key in _SPLITS) == (only == "test")
 
 
 def _narrations(files: Files) -> Mapping[str, list[float]]:
@@ -190,6 +191,7 @@ BENCHMARKS = (
                 "videos with one scenario that are val or test in a benchmark of Ego4D; ImageBind's own split is not "
                 "published, so figures only come near its own",
             ),
+            "train": _split("train", "the other videos with one scenario, for probes"),
             "all": _split(None, "all videos with one scenario and a recording"),
         },
     ),

@@ -1,6 +1,7 @@
 """Captions of sounds, several for each: AudioCaps and Clotho; and the questions that were made from AudioCaps."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.clips import clip_names, find_clip, window_options
@@ -13,10 +14,15 @@ _CLIP_SECONDS = 10
 _CAPTIONS = tuple(f"caption_{number}" for number in range(1, 6))
 
 
-def _read_audiocaps(files: Files) -> Sequence[Record]:
+def _audiocaps(split: str) -> Layout:
+    name = f"{split}.csv"
+    return Layout("official", (name,), lambda files: _clips(files.find(f"dataset/{name}", name)), _audiocaps_row)
+
+
+def _clips(path: Path) -> Sequence[Record]:
     """Return the clips in their order, each with the captions of all its rows."""
     found: dict[tuple[str, str], dict] = {}
-    for record in csv_records(files.find("dataset/test.csv", "test.csv"), ("youtube_id", "start_time", "caption")):
+    for record in csv_records(path, ("youtube_id", "start_time", "caption")):
         key = record["youtube_id"].strip(), record["start_time"].strip()
         clip = found.setdefault(key, {**record, "id": "_".join(key), "captions": []})
         clip["captions"].append(record["caption"].strip())
@@ -84,10 +90,12 @@ BENCHMARKS = (
         get="dataset/test.csv, and its clips of 10 s as sounds (YOUTUBEID.wav, YOUTUBEID_START.flac, ...)",
         splits={
             "test": Split(
-                (Layout("official", ("test.csv",), _read_audiocaps, _audiocaps_row),),
+                (_audiocaps("test"),),
                 num_items=975,
                 note="five captions a clip; some videos are gone, so say how many clips a figure is of",
             ),
+            "val": Split((_audiocaps("val"),), num_items=495, note="five captions a clip"),
+            "train": Split((_audiocaps("train"),), num_items=49_838, note="one caption a clip"),
             "qa": Split(
                 (Layout("X-InstructBLIP", ("*qa*.csv",), _read_audiocaps_questions, _audiocaps_question_row),),
                 note="made from captions by X-InstructBLIP's authors: youtube_id, start_time, question, answer",

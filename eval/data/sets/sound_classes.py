@@ -1,15 +1,12 @@
-"""Classes of sounds: an item has one of ESC-50, UrbanSound8K and VGGSound, and several of AudioSet."""
+"""Classes of sounds in folds: ESC-50 and UrbanSound8K."""
 
-import csv
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
-from eval.data.clips import VIDEO_ENDINGS, clip_names, find_clip, window_options
 from eval.data.files import Files
 from eval.data.hub import hub_layout, part_of
 from eval.data.labels import class_name, names_in
-from eval.data.rows import Part, media_part, question_row, text_of, value_of
+from eval.data.rows import media_part, question_row, text_of, value_of
 from eval.data.tables import csv_records
 
 # In the order of the column `target` of esc50.csv.
@@ -25,8 +22,6 @@ URBAN_SOUND = names_in(
     """air_conditioner car_horn children_playing dog_bark drilling engine_idling gun_shot jackhammer siren
     street_music"""
 )
-VGGSOUND_COLUMNS = ("youtube_id", "start_seconds", "label", "split")
-_CLIP_SECONDS = 10
 
 
 def _esc_row(record: Record, files: Files) -> Row:
@@ -51,71 +46,18 @@ def _mirrored_urban_row(record: Record, files: Files) -> Row:
     return question_row(record.get("slice_file_name"), [part_of("sound", value_of(record, "audio"), files)], label=name)
 
 
-def _read_vggsound(files: Files, split: str = "test") -> Sequence[Record]:
-    """Return the clips of a split, each with the names of all classes, which the whole file has."""
-    records = csv_records(files.find("vggsound.csv"), VGGSOUND_COLUMNS, header=False)
-    classes = sorted({record["label"].strip() for record in records})
-    return [
-        {"id": f"{record['youtube_id']}_{record['start_seconds']}", **record, "classes": classes}
-        for record in records
-        if record["split"].strip() == split
-    ]
+def _folds(table: str, columns: Sequence[str], row: Callable[[Record, Files], Row], folds: range) -> Layout:
+    """Return the official layout of some of the folds."""
+    numbers = {str(fold) for fold in folds}
+
+    def read(files: Files) -> Sequence[Record]:
+        return [one for one in csv_records(files.find(table), ("fold", *columns)) if one["fold"].strip() in numbers]
+
+    return Layout("official", (table,), read, row)
 
 
-def _vggsound_row(record: Record, files: Files) -> Row:
-    video, start = text_of(record, "youtube_id"), _seconds(record, "start_seconds")
-    parts = _parts(files, clip_names(video, start, start + _CLIP_SECONDS), start, start + _CLIP_SECONDS)
-    return question_row(record["id"], parts, label=text_of(record, "label").strip(), options=record["classes"])
-
-
-def _mirrored_vggsound_row(record: Record, files: Files) -> Row:
-    kinds = {"video": "video", "sound": "audio"}
-    parts = [part_of(kind, record[column], files) for kind, column in kinds.items() if record.get(column) is not None]
-    if not parts:
-        raise ValueError("has neither a video nor a sound: their cells are empty")
-    return question_row(None, parts, label=text_of(record, "label").strip(), options=record["classes"])
-
-
-def _read_audioset(files: Files) -> Sequence[Record]:
-    """Return the segments with the names of their classes; comments begin with #, and blanks follow the commas."""
-    labels = csv_records(files.find("class_labels_indices.csv"), ("mid", "display_name"))
-    names = {record["mid"]: record["display_name"] for record in labels}
-    path = files.find("eval_segments.csv")
-    found = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for cells in csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True):
-            if len(cells) != 4:
-                raise ValueError(f"{path} has a line of {len(cells)} cells, where 4 must be: {cells[:5]}")
-            video, start, end, classes = (cell.strip() for cell in cells)
-            found.append({"id": video, "start": start, "end": end, "mids": classes.split(","), "names": names})
-    return found
-
-
-def _audioset_row(record: Record, files: Files) -> Row:
-    names = record["names"]
-    unknown = [mid for mid in record["mids"] if mid not in names]
-    if unknown:
-        raise ValueError(f"has the class {unknown[0]!r}, which class_labels_indices.csv does not name")
-    start, end = _seconds(record, "start"), _seconds(record, "end")
-    parts = _parts(files, clip_names(record["id"], start, end), start, end)
-    return question_row(f"{record['id']}_{start:g}", parts, labels=[names[mid] for mid in record["mids"]])
-
-
-def _parts(files: Files, names: list[str], start: float, end: float) -> list[Part]:
-    """Return the sound of a clip and, if its file is a video, the pictures too; a task shows what it names."""
-    path = find_clip(files, names)
-    details = {"path": str(path), **window_options(path, start, end)}
-    kinds = ("video", "sound") if path.suffix.lower() in VIDEO_ENDINGS else ("sound",)
-    return [{"type": kind, **details} for kind in kinds]
-
-
-def _seconds(record: Record, key: str) -> float:
-    text = text_of(record, key)
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{key!r} must be a number of seconds; got {text!r}") from None
-
+_ESC = ("esc50.csv", ("filename", "category"), _esc_row)
+_URBAN = ("UrbanSound8K.csv", ("slice_file_name", "class"), _urban_row)
 
 BENCHMARKS = (
     Benchmark(
@@ -127,17 +69,14 @@ BENCHMARKS = (
         splits={
             "all": Split(
                 (
-                    Layout(
-                        "official",
-                        ("esc50.csv",),
-                        lambda files: csv_records(files.find("esc50.csv"), ("filename", "category")),
-                        _esc_row,
-                    ),
+                    _folds(*_ESC, range(1, 6)),
                     hub_layout(Hub("mteb/esc50", "train"), ("audio", "target"), _mirrored_esc_row),
                 ),
                 num_items=2_000,
-                note="all five folds, since none is trained on",
-            )
+                note="all five folds, since zero-shot figures train on none",
+            ),
+            "test": Split((_folds(*_ESC, range(5, 6)),), num_items=400, note="fold 5"),
+            "train": Split((_folds(*_ESC, range(1, 5)),), num_items=1_600, note="folds 1 to 4, for probes"),
         },
     ),
     Benchmark(
@@ -149,51 +88,14 @@ BENCHMARKS = (
         splits={
             "all": Split(
                 (
-                    Layout(
-                        "official",
-                        ("UrbanSound8K.csv",),
-                        lambda files: csv_records(files.find("UrbanSound8K.csv"), ("slice_file_name", "fold", "class")),
-                        _urban_row,
-                    ),
+                    _folds(*_URBAN, range(1, 11)),
                     hub_layout(Hub("mteb/urbansound8K", "train"), ("audio", "classID"), _mirrored_urban_row),
                 ),
                 num_items=8_732,
-                note="all ten folds, since none is trained on",
-            )
-        },
-    ),
-    Benchmark(
-        name="vggsound",
-        title="VGGSound (Chen et al. 2020, arXiv:2004.14368)",
-        homepage="https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
-        licence="annotations CC BY 4.0; videos of YouTube under the terms of their owners",
-        get="vggsound.csv, and the clips of its test split as ID_STARTSE.mp4 (start in six digits) or as sounds",
-        splits={
-            "test": Split(
-                (
-                    Layout("official", ("vggsound.csv",), _read_vggsound, _vggsound_row),
-                    hub_layout(Hub("mteb/VGGSound", "test"), ("label",), _mirrored_vggsound_row, classes="label"),
-                ),
-                note="how many clips can still be downloaded changes; the mirror has at most 32 of each class",
+                note="all ten folds, since zero-shot figures train on none",
             ),
-            "train": Split(
-                (Layout("official", ("vggsound.csv",), partial(_read_vggsound, split="train"), _vggsound_row),),
-                note="how many clips can still be downloaded changes",
-            ),
-        },
-    ),
-    Benchmark(
-        name="audioset",
-        title="AudioSet (Gemmeke et al. 2017, doi:10.1109/ICASSP.2017.7952261)",
-        homepage="https://research.google.com/audioset/download.html",
-        licence="annotations CC BY 4.0; videos of YouTube under the terms of their owners",
-        get="eval_segments.csv, class_labels_indices.csv, and the clips of 10 s, as sounds or as videos",
-        splits={
-            "eval": Split(
-                (Layout("official", ("eval_segments.csv", "class_labels_indices.csv"), _read_audioset, _audioset_row),),
-                num_items=20_371,
-                note="many videos are gone; say how many of the 20,371 a figure is of",
-            )
+            "test": Split((_folds(*_URBAN, range(10, 11)),), num_items=837, note="fold 10"),
+            "train": Split((_folds(*_URBAN, range(1, 10)),), num_items=7_895, note="folds 1 to 9, for probes"),
         },
     ),
 )

@@ -78,6 +78,20 @@ def _voxceleb(number: str) -> Callable[[Files], Sequence[Record]]:
     return read
 
 
+def _sessions(numbers: str, count: int | None, note: str) -> Split:
+    def only(read: Callable[[Files], Sequence[Record]]) -> Callable[[Files], Sequence[Record]]:
+        return lambda files: [record for record in read(files) if record["session"] in {*numbers}]
+
+    return Split(
+        (
+            Layout("official", ("dialog/EmoEvaluation/*.txt",), only(_iemocap), _labelled_row),
+            Layout("table", ("iemocap*.csv",), only(_emotion_table), _labelled_row),
+        ),
+        num_items=count,
+        note=note,
+    )
+
+
 def _iemocap(files: Files) -> Sequence[Record]:
     """Return the utterances of the four classes, in the sessions' files of votes; the others are no items."""
     there = {path.stem: path for path in files.matching("sentences/wav/*/*.wav")}
@@ -99,30 +113,6 @@ def _emotion_table(files: Files) -> Sequence[Record]:
         for name, row in zip(names, rows, strict=True)
         if row["emotion"] in _EMOTIONS
     ]
-
-
-def _fold(
-    read: Callable[[Files], Sequence[Record]], session: int, is_test: bool
-) -> Callable[[Files], Sequence[Record]]:
-    """Return the reader of the utterances of one session, or of all others."""
-
-    def of_fold(files: Files) -> Sequence[Record]:
-        return [record for record in read(files) if (record["session"] == str(session)) == is_test]
-
-    return of_fold
-
-
-def _iemocap_split(session: int | None = None, is_test: bool = True) -> Split:
-    readers = {"official": _iemocap, "table": _emotion_table}
-    needs = {"official": "dialog/EmoEvaluation/*.txt", "table": "iemocap*.csv"}
-    layouts = tuple(
-        Layout(name, (needs[name],), read if session is None else _fold(read, session, is_test), _labelled_row)
-        for name, read in readers.items()
-    )
-    note = "SUPERB's four classes, excited being happy"
-    if session is not None:
-        note += f"; session {session}" if is_test else f"; all but session {session}"
-    return Split(layouts, num_items=5_531 if session is None else None, note=note)
 
 
 def _utterance(id: str, path: object, emotion: str, session: str) -> Record:
@@ -160,6 +150,8 @@ def _speech_commands(version: str) -> Benchmark:
     )
 
 
+_FOLD = "{}session {}, as SUPERB's folds leave one out each"
+
 BENCHMARKS = (
     Benchmark(
         name="librispeech",
@@ -189,10 +181,14 @@ BENCHMARKS = (
         licence="for research, by a signed agreement",
         get="the folders Session1 to Session5, with dialog/EmoEvaluation and sentences/wav",
         splits={
-            "all": _iemocap_split(),
+            "all": _sessions("12345", 5_531, "SUPERB's four classes, excited being happy"),
             **{
-                f"session{session}{'' if is_test else '-train'}": _iemocap_split(session, is_test)
-                for session in range(1, 6)
+                f"session{number}{'' if is_test else '-train'}": _sessions(
+                    number if is_test else "12345".replace(number, ""),
+                    None,
+                    _FOLD.format("" if is_test else "all but ", number),
+                )
+                for number in "12345"
                 for is_test in (True, False)
             },
         },

@@ -1,6 +1,7 @@
 """3D objects by their classes: ModelNet40 and ScanObjectNN."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -19,22 +20,29 @@ MODELNET_40 = names_in(
 # In the order of the authors' shape_names.txt (https://github.com/hkust-vgd/scanobjectnn), which many loaders repeat.
 SCAN_OBJECT_NN = names_in("bag bin box cabinet chair desk display door shelf table bed pillow sink sofa toilet")
 _NORMALS = {"columns": "x y z nx ny nz"}
-_NAMES, _TEST = "modelnet40_shape_names.txt", "modelnet40_test.txt"
-_PACK = "modelnet40_test_8192pts_fps.dat"
-_SCAN_FILES = {
-    "pb-t50-rs": (
-        "main_split/test_objectdataset_augmentedrot_scale75.h5",
-        2_882,
-        "with background, moved, turned, scaled",
-    ),
-    "obj-bg": ("main_split/test_objectdataset.h5", 581, "with background"),
-    "obj-only": ("main_split_nobg/test_objectdataset.h5", 581, "without background"),
+_NAMES = "modelnet40_shape_names.txt"
+# Variant -> folder, name without `test_` or `training_`, test items, training items, what it is.
+_SCANS = {
+    "pb-t50-rs": ("main_split", "objectdataset_augmentedrot_scale75.h5", 2_882, 11_416, "moved, turned, scaled"),
+    "obj-bg": ("main_split", "objectdataset.h5", 581, 2_309, "with background"),
+    "obj-only": ("main_split_nobg", "objectdataset.h5", 581, 2_309, "without background"),
 }
 
 
-def _read_modelnet_pack(files: Files) -> Sequence[Record]:
+def _modelnet(split: str, number: int) -> Split:
+    pack, names = f"modelnet40_{split}_8192pts_fps.dat", f"modelnet40_{split}.txt"
+    return Split(
+        (
+            Layout("ULIP", (pack,), lambda files: _read_modelnet_pack(files, files.find(pack)), _modelnet_pack_row),
+            Layout("official", (names,), lambda files: _read_modelnet(files, files.find(names)), _modelnet_row),
+        ),
+        num_items=number,
+        note="the pickle is read without running code",
+    )
+
+
+def _read_modelnet_pack(files: Files, path: Path) -> Sequence[Record]:
     """Return the objects of ULIP's pack, a pickle of two lists: points with normals, and numbers of classes."""
-    path = files.find(_PACK)
     _check_names(files)
     content = read_pickle(path)
     if not isinstance(content, list | tuple) or len(content) != 2 or len(content[0]) != len(content[1]):
@@ -53,9 +61,9 @@ def _modelnet_pack_row(record: Record, files: Files) -> Row:
     return _object_row(record["id"], _cloud(record["points"]), int(label[0]), MODELNET_40)
 
 
-def _read_modelnet(files: Files) -> Sequence[Record]:
+def _read_modelnet(files: Files, path: Path) -> Sequence[Record]:
     _check_names(files)
-    lines = files.find(_TEST).read_text(encoding="utf-8").split()
+    lines = path.read_text(encoding="utf-8").split()
     return [{"id": line, "label": line.rpartition("_")[0]} for line in lines]
 
 
@@ -74,6 +82,10 @@ def _check_names(files: Files) -> None:
             raise ValueError(
                 f"{path} has other names, or another order, than ModelNet40's: {', '.join(names[:5])}, ..."
             )
+
+
+def _scans(name: str, number: int, note: str) -> Split:
+    return Split((Layout("official", (name,), _read_scans(name), _scan_row),), num_items=number, note=note)
 
 
 def _read_scans(name: str) -> Callable[[Files], Sequence[Record]]:
@@ -113,16 +125,10 @@ BENCHMARKS = (
         title="ModelNet40 (Wu et al. 2015, arXiv:1406.5670)",
         homepage="https://modelnet.cs.princeton.edu/",
         licence="for research; the models belong to their makers",
-        get=f"ULIP's pack {_PACK} (8192 points with normals), or modelnet40_normal_resampled, unpacked",
+        get="ULIP's pack modelnet40_test_8192pts_fps.dat (points with normals), or modelnet40_normal_resampled",
         splits={
-            "test": Split(
-                (
-                    Layout("ULIP", (_PACK,), _read_modelnet_pack, _modelnet_pack_row),
-                    Layout("official", (_TEST,), _read_modelnet, _modelnet_row),
-                ),
-                num_items=2_468,
-                note="the pickle is read without running code",
-            )
+            "test": _modelnet("test", 2_468),
+            "train": _modelnet("train", 9_843),
         },
     ),
     Benchmark(
@@ -132,8 +138,10 @@ BENCHMARKS = (
         licence="for research, by the authors' terms of use",
         get="h5_files.zip: main_split and main_split_nobg",
         splits={
-            variant: Split((Layout("official", (name,), _read_scans(name), _scan_row),), num_items=number, note=note)
-            for variant, (name, number, note) in _SCAN_FILES.items()
+            f"{variant}{suffix}": _scans(f"{folder}/{begin}_{name}", number, note)
+            for suffix, begin, index in (("", "test", 0), ("-train", "training", 1))
+            for variant, (folder, name, *numbers, note) in _SCANS.items()
+            for number in numbers[index : index + 1]
         },
     ),
 )

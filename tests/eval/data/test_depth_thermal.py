@@ -89,6 +89,8 @@ def test_sun_d_takes_the_official_split_and_19_scenes(model: OmniModel, tmp_path
     result = run(TASKS["sun-d"], folder, model)
     assert (result.status, result.num_items, result.bad, result.chance) == ("computed", 3, [], pytest.approx(1 / 19))
     assert check("sun-d/test", folder).num_expected == 4_659
+    (only,) = open_official("official:sun-d/train", folder)
+    assert (only.id, only.meta["label"]) == ("kv1/NYUdata/NYU0002", "office")
 
 
 def test_sun_d_names_what_is_wrong(model: OmniModel, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from eval.data.opening import open_official
 from eval.data.files import Files
+from eval.data.opening import open_official
 from eval.data.sets.imagenet import class_names
 from eval.run.planning import plan_task
 from eval.tasks import TASKS

@@ -115,6 +115,10 @@ def test_modelnet_ranks_forty_names(task: str, prompt: str, model: OmniModel, tm
     for folder in ("pack", "raw"):
         found = check("modelnet40/test", tmp_path / folder)
         assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 2_468)
+        for path in (tmp_path / folder).glob("modelnet40_test*"):
+            path.rename(path.with_name(path.name.replace("test", "train")))
+        found = check("modelnet40/train", tmp_path / folder)
+        assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 9_843)
 
 
 def test_modelnet_takes_normals_for_normals(tmp_path: Path) -> None:
@@ -164,8 +168,10 @@ def test_scan_object_nn_has_three_variants(
     assert (result.status, result.num_items, result.chance) == ("computed", 2, pytest.approx(1 / 15))
     assert [item.target for item in result.items] == ["a 3d model of a bag", "a 3d model of a toilet"]
     assert check(f"scanobjectnn/{variant}", tmp_path).num_expected == number
-    others = {"pb-t50-rs", "obj-bg", "obj-only"} - {variant}
+    others = {"pb-t50-rs", "obj-bg", "obj-only", f"{variant}-train"} - {variant}
     assert all(check(f"scanobjectnn/{other}", tmp_path).problem for other in others)
+    scans(tmp_path, name.replace("test_", "training_"))
+    assert check(f"scanobjectnn/{variant}-train", tmp_path).num_items == 2
 
 
 def test_scan_object_nn_names_what_is_wrong(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import datasets
 import pytest
 
-from eval.data.opening import open_official
 from eval.data.choices import options_in_text
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Sample

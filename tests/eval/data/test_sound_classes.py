@@ -6,6 +6,7 @@ import datasets
 import pytest
 
 from eval.data.opening import open_official
+from eval.data.command import main
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.brief import asked, bad, plan, run
@@ -17,7 +18,7 @@ URBAN = [("101415-3-0-2.wav", "1", "3", "dog_bark"), ("102305-6-0-0.wav", "10", 
 
 @pytest.fixture(scope="module")
 def model(tiny_llm: Path) -> OmniModel:
-    return decoding_model(tiny_llm, "sound")
+    return decoding_model(tiny_llm, "sound", "video")
 
 
 def esc50(folder: Path, rows: list[tuple[str, str, str]] = ESC) -> Path:
@@ -104,6 +105,21 @@ def test_esc_50_names_a_missing_sound_and_a_class_that_it_does_not_have(tmp_path
     ]
 
 
+def test_folds_are_test_and_training_splits(tmp_path: Path) -> None:
+    esc50(tmp_path / "esc")
+    assert [check(f"esc50/{split}", tmp_path / "esc").num_items for split in ("all", "test", "train")] == [3, 1, 2]
+    urban_sound(tmp_path / "urban")
+    splits = ("all", "test", "train")
+    assert [check(f"urbansound8k/{split}", tmp_path / "urban").num_items for split in splits] == [2, 1, 1]
+
+
+def test_a_split_without_any_medium_is_not_fetched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = vggsound(tmp_path)
+    assert main(["vggsound", str(folder)]) == 0
+    assert "vggsound/train (official): 0 items can be used\n  media missing: 1" in capsys.readouterr().out
+    assert main(["vggsound/train", str(folder)]) == 1
+
+
 def test_a_wrong_column_is_named(model: OmniModel, tmp_path: Path) -> None:
     folder = esc50(tmp_path)
     table = next(folder.rglob("esc50.csv"))
@@ -137,6 +153,13 @@ def test_vggsound_takes_its_test_split_and_the_classes_of_the_whole_file(model: 
     assert [part["type"] for item in result.items for part in item.media] == ["sound", "sound"]
 
 
+def test_vggsound_is_asked_by_video_and_sound_together_and_alone(model: OmniModel, tmp_path: Path) -> None:
+    result = run(TASKS["vggsound-video-sound"], vggsound(tmp_path), model)
+    assert (result.num_items, [part["type"] for part in result.items[0].media]) == (1, ["video", "sound"])
+    assert {"own", "blank", "only-video", "only-sound"} <= {*result.scores}
+    assert [(one["id"], one["reason"].split(",")[0]) for one in result.bad] == [("0a_bC-d_20", "has no video")]
+
+
 def test_vggsound_of_a_mirror_has_all_classes(tmp_path: Path) -> None:
     names = ["people marching", "playing violin, fiddle", "rain"]
     content = {"bytes": sound(tmp_path / "a.wav").read_bytes()}
@@ -158,6 +181,8 @@ def test_audioset_has_several_labels_and_cuts_whole_videos(tmp_path: Path) -> No
     assert (first.media[0].options, second.media[0].options) == ({}, {"start": 3.0, "end": 6.0})
     found = check("audioset/eval", folder)
     assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 20_371)
+    (folder / "eval_segments.csv").rename(folder / "balanced_train_segments.csv")
+    assert check("audioset/balanced-train", folder).num_items == 2
 
 
 def test_audioset_names_what_is_wrong(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def test_audiocaps_has_five_captions_a_clip(model: OmniModel, tmp_path: Path) ->
     assert result.items[0].question == "Describe the sound in one sentence."
     found = check("audiocaps/test", folder)
     assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 975)
+    (folder / "dataset" / "test.csv").rename(folder / "dataset" / "train.csv")
+    assert check("audiocaps/train", folder).num_items == 2
 
 
 @pytest.mark.parametrize(("task", "fixture"), [("audiocaps-instructblip", audiocaps), ("clotho-instructblip", clotho)])
