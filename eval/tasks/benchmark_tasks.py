@@ -1,4 +1,4 @@
-"""What tasks of benchmarks share: classes, captions, multiple choice, and X-InstructBLIP's settings."""
+"""What tasks of benchmarks share: classes, captions, answers and multiple choice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,22 +8,6 @@ from eval.task import Choose, Generate, Task
 # Post-prompt of lmms-eval for questions with options.
 LETTER = "\nAnswer with the option's letter from the given choices directly."
 _CHOICE = "{question}\n{options}"
-
-# X-InstructBLIP's generation (LAVIS, lavis/projects/xinstruct_blip/eval): captions, and answers to questions.
-INSTRUCTBLIP_CAPTION: dict[str, Any] = {
-    "max_new_tokens": 80,
-    "min_new_tokens": 10,
-    "num_beams": 5,
-    "length_penalty": 1.0,
-    "repetition_penalty": 1.5,
-}
-INSTRUCTBLIP_ANSWER: dict[str, Any] = {
-    "max_new_tokens": 10,
-    "min_new_tokens": 1,
-    "num_beams": 5,
-    "length_penalty": -1.0,
-    "repetition_penalty": 1.5,
-}
 
 
 def classes(
@@ -87,7 +71,7 @@ def captions(
         modalities=(modality,),
         prompt=prompt,
         kind=Generate(settings or {"max_new_tokens": 64}),
-        scorer="caption-cider-d-v2",
+        scorer="caption-coco-v1",
         target="meta:captions",
         clusters=("media",),
     )

@@ -30,8 +30,8 @@ def _discrn(pair: str, modalities: tuple[str, str], said: str, length_penalty: f
         post_prompt="\nAnswer with first or second.",
         plain_prompt="Question: {question} Answer (first or second):",
         kind=Generate({"max_new_tokens": 10}),
-        scorer="exact-match-v2",
-        target="meta:answers",
+        scorer="first-second-v1",
+        target="meta:answer",
         **common,
     )
     theirs = Task(
@@ -40,8 +40,8 @@ def _discrn(pair: str, modalities: tuple[str, str], said: str, length_penalty: f
         prompt=instructblip.DISCRN_PROMPT,
         media_options=instructblip.TWO_FRAMES if "video" in modalities else {},
         kind=Generate(instructblip.SHORT_ANSWER | {"length_penalty": length_penalty}),
-        scorer="exact-match-v2",
-        target="meta:answers",
+        scorer="first-second-v1",
+        target="meta:answer",
         **common,
     )
     likeliest = likeliest_choice(written, prompt=_TWO_INPUTS)

@@ -1,7 +1,7 @@
 """Zero-shot classification of ImageNet-1k and its variants by an LLM: the likeliest class name."""
 
 from eval.task import Task
-from eval.tasks.zero_shot import classes
+from eval.tasks.benchmark_tasks import classes
 
 # CLIP's plainest template; the classes are those that the rows list.
 PROMPT = "describe the image"

@@ -1,7 +1,8 @@
 """Captions of pictures: COCO, NoCaps, Flickr30k."""
 
 from eval.task import Task
-from eval.tasks.zero_shot import INSTRUCTBLIP_CAPTION, captions
+from eval.tasks import instructblip
+from eval.tasks.benchmark_tasks import captions
 
 # lmms-eval's wordings.
 ONE_SENTENCE = "Provide a one-sentence caption for the provided image."
@@ -16,7 +17,7 @@ def _captions(name: str, data: str, what: str, prompt: str) -> Task:
 def _instructblip(name: str, data: str, what: str) -> Task:
     description = f"{what} as X-InstructBLIP asks it: its prompt, five beams, 10 to 80 tokens."
     return captions(
-        f"{name}-instructblip", data, "image", description, prompt=INSTRUCTBLIP, settings=INSTRUCTBLIP_CAPTION
+        f"{name}-instructblip", data, "image", description, prompt=INSTRUCTBLIP, settings=instructblip.CAPTION
     )
 
 

@@ -1,7 +1,7 @@
 """Multiple choice about pictures: ScienceQA, MMMU, MMBench, SEED-Bench, MMStar, CV-Bench, BLINK, MMVP."""
 
 from eval.task import Choose, Generate, Task
-from eval.tasks.zero_shot import LETTER
+from eval.tasks.benchmark_tasks import LETTER
 
 _LISTED = "{question}\n{options}"
 _NO_PROBE = "the benchmark is zero-shot: nothing of it is trained on"

@@ -1,8 +1,9 @@
 """Questions about pictures with short answers: OK-VQA, VizWiz, TextVQA, GQA, RealWorldQA."""
 
 from eval.task import Task
+from eval.tasks import instructblip
+from eval.tasks.benchmark_tasks import answers
 from eval.tasks.vqa import PLAIN, SHORT_ANSWER
-from eval.tasks.zero_shot import INSTRUCTBLIP_ANSWER, answers
 
 # lmms-eval's wording for OK-VQA and VizWiz: its first sentence is worth points where annotators gave no answer.
 UNANSWERABLE = "\nWhen the provided information is insufficient, respond with 'Unanswerable'." + SHORT_ANSWER
@@ -33,7 +34,7 @@ def _instructblip(name: str, data: str, what: str, scorer: str, target: str) -> 
         scorer=scorer,
         target=target,
         prompt=INSTRUCTBLIP,
-        settings=INSTRUCTBLIP_ANSWER,
+        settings=instructblip.SHORT_ANSWER,
     )
 
 
@@ -65,7 +66,7 @@ TASKS = (
         "official:gqa/testdev",
         "image",
         "GQA, balanced test-dev: questions made from scene graphs, with one right answer.",
-        scorer="exact-match-v2",
+        scorer="exact-match-gqa-v1",
         post_prompt=SHORT_ANSWER,
         plain_prompt=PLAIN,
     ),

@@ -3,7 +3,8 @@
 from eval.data.labels import readable
 from eval.data.sets.depth_thermal import NYU_SCENES, SUN_SCENES
 from eval.data.sets.three_d import MODELNET_40, SCAN_OBJECT_NN
-from eval.tasks.benchmark_tasks import INSTRUCTBLIP_CAPTION, captions, classes
+from eval.tasks import instructblip
+from eval.tasks.benchmark_tasks import captions, classes
 
 _OBJECT = "What is this object?"
 _AN_OBJECT = "a 3d model of a {answer}"
@@ -12,7 +13,7 @@ _DESCRIBE = "describe the 3d model"  # X-InstructBLIP
 _CAPTION = "Describe the 3D model in one sentence."
 _MODELNET_NAMES = [readable(name) for name in MODELNET_40]
 # X-InstructBLIP's captions of objects have no penalty of length.
-_INSTRUCTBLIP_3D = {**INSTRUCTBLIP_CAPTION, "length_penalty": 0.0}
+_INSTRUCTBLIP_3D = {**instructblip.CAPTION, "length_penalty": 0.0}
 
 OBJECTS = (
     classes(

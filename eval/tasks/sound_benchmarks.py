@@ -1,8 +1,12 @@
 """Benchmarks of sound, music and speech on their official files."""
 
+from dataclasses import replace
+
 from eval.data.labels import readable
 from eval.data.sets.sound_classes import ESC_50, URBAN_SOUND
-from eval.tasks.benchmark_tasks import INSTRUCTBLIP_ANSWER, INSTRUCTBLIP_CAPTION, answers, captions, choices, classes
+from eval.task import Choose
+from eval.tasks import instructblip
+from eval.tasks.benchmark_tasks import answers, captions, choices, classes
 
 _SOUND = "What is this sound?"
 _A_SOUND = "This is a sound of {answer}."  # the template of MTEB's zero-shot tasks
@@ -68,7 +72,7 @@ CAPTIONS = (
         "sound",
         "AudioCaps as X-InstructBLIP asks it: its prompt, five beams.",
         prompt=_SHORT,
-        settings=INSTRUCTBLIP_CAPTION,
+        settings=instructblip.CAPTION,
     ),
     captions("clotho", "official:clotho/evaluation", "sound", "Clotho v2.1, evaluation: a caption.", prompt=_CAPTION),
     captions(
@@ -77,7 +81,7 @@ CAPTIONS = (
         "sound",
         "Clotho as X-InstructBLIP asks it: its prompt, five beams.",
         prompt=_SHORT,
-        settings=INSTRUCTBLIP_CAPTION,
+        settings=instructblip.CAPTION,
     ),
 )
 QUESTIONS = (
@@ -108,7 +112,7 @@ QUESTIONS = (
         scorer="vqa-accuracy-v1",
         target="meta:answers",
         prompt=_QUESTION,
-        settings=INSTRUCTBLIP_ANSWER,
+        settings=instructblip.SHORT_ANSWER,
     ),
     answers(
         "audiocaps-qa-instructblip",
@@ -117,7 +121,7 @@ QUESTIONS = (
         "Questions made from AudioCaps, as X-InstructBLIP asks them.",
         scorer="exact-match-v2",
         prompt=_QUESTION,
-        settings=INSTRUCTBLIP_ANSWER,
+        settings=instructblip.SHORT_ANSWER,
     ),
     *choices("mmau", "official:mmau/test-mini", "sound", "MMAU, test-mini: sound, music and speech, with options."),
     *choices("mmar", "official:mmar/test", "sound", "MMAR: reasoning about mixed sounds, with options."),
@@ -131,6 +135,15 @@ QUESTIONS = (
         scorer="exact-match-v2",
         settings={"max_new_tokens": 64},
     ),
+)
+AUDIO_SET = replace(
+    CLASSES[-1],
+    name="audioset",
+    description="AudioSet, evaluation: how well does each of 527 kinds of sound rank the clips?",
+    data="official:audioset/eval",
+    kind=Choose("labels", several=True),
+    scorer="multi-label-v1",
+    target="meta:labels",
 )
 SPEECH = (
     *(
@@ -154,4 +167,4 @@ SPEECH = (
         settings={"max_new_tokens": 256},
     ),
 )
-TASKS = (*CLASSES, VIDEO_AND_SOUND, *CAPTIONS, *QUESTIONS, *SPEECH)
+TASKS = (*CLASSES, VIDEO_AND_SOUND, AUDIO_SET, *CAPTIONS, *QUESTIONS, *SPEECH)

@@ -4,7 +4,7 @@ from eval.task import Generate, Task
 from eval.tasks import instructblip
 
 PROMPT = "Provide a one-sentence caption for the provided video."
-SCORER = "caption-cider-d-v2"
+SCORER = "caption-coco-v1"
 
 
 def _caption_tasks(name: str, title: str, data: str) -> tuple[Task, Task]:

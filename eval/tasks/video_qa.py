@@ -50,6 +50,14 @@ TASKS = (
         plain_prompt=PLAIN,
     ),
     _open_task(
+        "activitynet-qa-judge",
+        f"ActivityNet-QA, test: {_COMPARED} By a judge at an address of yours.",
+        "official:activitynet-qa/test",
+        post_prompt=f" {SHORT_ANSWER.strip()}",
+        plain_prompt=PLAIN,
+        scorer="judge-v1",
+    ),
+    _open_task(
         "next-qa-open",
         "NExT-QA, open questions, test: compared with one or two right answers, word for word.",
         "official:next-qa/oe-test",

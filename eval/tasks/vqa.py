@@ -1,6 +1,7 @@
 """Questions about pictures that ten annotators answered: VQAv2 and those in its form."""
 
 from eval.task import Generate, Task
+from eval.tasks import instructblip
 
 # lmms-eval's wording; a short answer is what VQA accuracy compares.
 SHORT_ANSWER = "\nAnswer the question using a single word or phrase."
@@ -29,7 +30,7 @@ TASKS = (
         data="official:vqav2/val",
         modalities=("image",),
         prompt="based on the given image respond to {question}",
-        kind=Generate({"max_new_tokens": 10, "num_beams": 5, "length_penalty": -1.0}),
+        kind=Generate(instructblip.SHORT_ANSWER),
         scorer="vqa-accuracy-v1",
         target="meta:answers",
         clusters=("media",),

@@ -64,7 +64,7 @@ def test_labels_of_discrn_are_balanced_and_stay_right(tmp_path: Path) -> None:
 def test_discrn_is_asked_in_its_words(model: OmniModel, tmp_path: Path) -> None:
     audiocaps(tmp_path)
     result = run(brief(TASKS["discrn-audio-video"]), tmp_path, model)
-    assert (result.status, result.num_items, result.scorer) == ("computed", 4, "exact-match-v2")
+    assert (result.status, result.num_items, result.scorer) == ("computed", 4, "first-second-v1")
     question = "which of the two options is more commonly associated with object?"
     assert f"that best answers the question. {question}" in result.items[0].question
     theirs = plan_of("discrn-audio-video-instructblip", tmp_path)

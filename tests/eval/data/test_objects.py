@@ -221,7 +221,7 @@ def test_cap3d_has_a_caption_an_object(
     task: str, prompt: str, captions: list[str], model: OmniModel, tmp_path: Path
 ) -> None:
     result = run(TASKS[task], cap3d(tmp_path), model)
-    assert (result.status, result.bad, result.scorer) == ("computed", [], "caption-cider-d-v2")
+    assert (result.status, result.bad, result.scorer) == ("computed", [], "caption-coco-v1")
     assert [(item.question, item.target) for item in result.items] == [(prompt, caption) for caption in captions]
     if task == "cap3d-instructblip":
         assert result.settings["generation"]["length_penalty"] == 0.0

@@ -5,8 +5,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from eval.data.opening import open_official
 from eval.data.command import main
+from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.brief import asked, bad, plan, run

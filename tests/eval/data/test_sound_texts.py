@@ -8,8 +8,7 @@ import pytest
 
 from eval.data.opening import open_official
 from eval.task import Generate
-from eval.tasks import TASKS
-from eval.tasks.benchmark_tasks import INSTRUCTBLIP_CAPTION
+from eval.tasks import TASKS, instructblip
 from omni.model import OmniModel
 from tests.eval.data.brief import asked, bad, mirror, plan, run
 from tests.eval.data.official import check, decoding_model, parquet, sound
@@ -73,7 +72,7 @@ def clotho_aqa(folder: Path, *more: list[str]) -> Path:
 def test_audiocaps_has_five_captions_a_clip(model: OmniModel, tmp_path: Path) -> None:
     folder = audiocaps(tmp_path)
     result = run(TASKS["audiocaps"], folder, model)
-    assert (result.status, result.num_items, result.bad, result.scorer) == ("computed", 2, [], "caption-cider-d-v2")
+    assert (result.status, result.num_items, result.bad, result.scorer) == ("computed", 2, [], "caption-coco-v1")
     assert [item.id for item in result.items] == ["-JTHMXLC9YRs_30", "vfY_TJq7n_U_130"]
     assert result.items[0].target == " / ".join(f"Dog {number}, barks" for number in range(5))
     assert result.items[0].question == "Describe the sound in one sentence."
@@ -88,7 +87,7 @@ def test_x_instructblip_asks_for_a_short_description(task: str, fixture: Any, mo
     result = run(TASKS[task], fixture(tmp_path), model)
     assert (result.status, result.num_items) == ("computed", 2)
     assert result.items[0].question == "a short description"
-    assert TASKS[task].kind == Generate(INSTRUCTBLIP_CAPTION)
+    assert TASKS[task].kind == Generate(instructblip.CAPTION)
     assert result.settings["generation"]["num_beams"] == 5
 
 
