@@ -29,6 +29,7 @@ import tests.architectures
 import train.__main__
 import train.compare_adapters.__main__
 import train.make_data.__main__
+from eval.commands import COMMANDS
 from eval.tasks.suites import get_tasks
 from omni import starter
 from omni.config import JointSpaceConfig, ModelConfig, from_dict, to_dict
@@ -397,10 +398,11 @@ def check_module(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
         assert arguments[0] in omni.__main__.COMMANDS
         named = [word for word in arguments[1:] if not word.startswith("--") and not PLACEHOLDER.fullmatch(word)]
         assert arguments[0] != "fetch" or set(named) <= set(ASSETS)
+    command_of_eval = module == "eval" and arguments and arguments[0] in COMMANDS
     if module == "eval" and arguments and not arguments[0].startswith("--") and arguments[0] != "my_tasks.py:BIRDS":
-        assert PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
-    with_subcommands = ("omni", "train.make_data", "eval.speed")
+        assert command_of_eval or PLACEHOLDER.fullmatch(arguments[0]) or get_tasks(arguments[0])
+    with_subcommands = command_of_eval or module in ("omni", "train.make_data", "eval.speed")
     with pytest.raises(SystemExit):
-        MODULES[module].main([*arguments[:1], "--help"] if module in with_subcommands else ["--help"])
+        MODULES[module].main([*arguments[:1], "--help"] if with_subcommands else ["--help"])
     help_text = capsys.readouterr().out
     assert all(option in help_text for option in options), f"{module} has no option among {options}"

@@ -39,8 +39,13 @@ def main(arguments: Sequence[str]) -> int:
         draw_board(options.png, board)
     for note in board.notes:
         print(note)
-    print(f"{len(board.rows)} models, {len(board.columns)} tasks; written: {options.output}{_and(options.png)}")
+    counts = f"{_count(len(board.rows), 'model')}, {_count(len(board.columns), 'task')}"
+    print(f"{counts}; written: {options.output}{_and(options.png)}")
     return 0
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _and(path: Path | None) -> str:

@@ -9,7 +9,7 @@ from eval.run.results import TaskResult
 from eval.statistics.intervals import Estimate
 
 _OWN, _MAP, _CHANCE, _CONTROL = "#1f6f8b", "#c58b2a", "#c2513d", "#b9b4a7"
-_COLUMNS = 2
+_MOST_COLUMNS = 2
 
 
 def draw_board(path: Path, board: Board) -> None:
@@ -25,15 +25,16 @@ def draw_board(path: Path, board: Board) -> None:
         (column, [(row.name, task) for row in board.rows if (task := row.cells.get(place)) and task.primary])
         for place, column in enumerate(board.columns)
     ]
-    lines = math.ceil(len(charts) / _COLUMNS)
+    columns = min(_MOST_COLUMNS, len(charts))
+    lines = math.ceil(len(charts) / columns)
     tallest = [
-        max((len(bars) for _, bars in charts[line * _COLUMNS : (line + 1) * _COLUMNS]), default=1)
+        max((len(bars) for _, bars in charts[line * columns : (line + 1) * columns]), default=1)
         for line in range(lines)
     ]
     figure, grid = plt.subplots(
         lines,
-        _COLUMNS,
-        figsize=(11, 0.8 + sum(0.85 + 0.34 * count for count in tallest)),
+        columns,
+        figsize=(11 if columns > 1 else 8, 0.8 + sum(0.85 + 0.34 * count for count in tallest)),
         squeeze=False,
         gridspec_kw={"height_ratios": [count + 1.2 for count in tallest]},
     )
@@ -49,7 +50,7 @@ def draw_board(path: Path, board: Board) -> None:
         axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8.5)
         axes.margins(x=0.12)
         axes.set_xlim(left=0)
-        axes.set_ylim(tallest[place // _COLUMNS] - 0.4, -0.6)  # bars of one height in all charts of a line
+        axes.set_ylim(tallest[place // columns] - 0.4, -0.6)  # bars of one height in all charts of a line
         if column.sample.percent:
             axes.xaxis.set_major_formatter("{x:.0f} %")
         title = f"{column.name}{f' ({column.note})' if column.note else ''}, {column.sample.num_items} items"
