@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -91,10 +91,10 @@ class LaunchedProcesses:
 
     def collect(self, value: Value) -> list[Value]:
         """See `Processes`."""
-        found: list[Value | None] | None = [None] * self.count if self.rank == 0 else None
+        found: list[Any] | None = [None] * self.count if self.rank == 0 else None
         with _told():
             dist.gather_object(value, found, dst=0, group=self._group)
-        return [one for one in found or [] if one is not None]
+        return found or []
 
 
 @contextmanager
@@ -113,7 +113,9 @@ def join_processes() -> Iterator[Processes]:
         meet_other_processes()
         if not dist.is_initialized():
             dist.init_process_group("gloo", timeout=_MEETING)
-        processes = LaunchedProcesses(dist.new_group(backend="gloo", timeout=_WORKING))
+        group = dist.new_group(backend="gloo", timeout=_WORKING)
+        assert isinstance(group, dist.ProcessGroup)  # every process is in it
+        processes = LaunchedProcesses(group)
     try:
         yield processes
     finally:
