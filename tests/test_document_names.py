@@ -73,7 +73,9 @@ def test_licences_of_starter_data_are_those_of_the_catalogue() -> None:
 
 
 def test_environment_variables_are_read_somewhere() -> None:
-    code = "".join(path.read_text() for folder in ("omni", "train") for path in (REPOSITORY / folder).rglob("*.py"))
+    code = "".join(
+        path.read_text() for folder in ("omni", "train", "eval") for path in (REPOSITORY / folder).rglob("*.py")
+    )
     code += (REPOSITORY / "Makefile").read_text() + (REPOSITORY / ".ci" / "install").read_text()
     variables = {name for text in inline_code() for name in re.findall(r"OMNI_[A-Z_]+", text)}
     assert {"OMNI_HOME", "OMNI_DOWNLOADS", "OMNI_TRACEBACK"} <= variables
