@@ -34,7 +34,9 @@ def normalise_clean_v1(answer: str) -> str:
     text = _THOUSANDS.sub(lambda match: match[0].replace(",", ""), text)
     text = _INITIALS.sub(lambda match: match[0].replace(".", ""), text)
     text = "".join(sign if _counts(sign) else " " for sign in text)
-    words = [_NUMBER_WORDS.get(word, word) for word in (found.replace("'", "") for found in _WORD.findall(text))]
+    found: list[str] = _WORD.findall(text)
+    plain = [word.replace("'", "") for word in found]
+    words = [_NUMBER_WORDS.get(word, word) for word in plain]
     kept = [
         word
         for place, word in enumerate(words)

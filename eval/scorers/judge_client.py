@@ -49,9 +49,9 @@ def parse_verdict(text: str) -> Verdict | None:
             continue
         if isinstance(found, dict):
             said, score = found.get("pred"), found.get("score")
-            good = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 5
-            if said in ("yes", "no") and good:
-                return Verdict(said == "yes", float(score))
+            if said not in ("yes", "no") or isinstance(score, bool) or not isinstance(score, int | float):
+                return None
+            return Verdict(said == "yes", float(score)) if 0 <= score <= 5 else None
     return None
 
 
@@ -109,6 +109,7 @@ class Judge:
         messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": content}]
         data = json.dumps({"model": self.model, "messages": messages, "temperature": 0, "max_tokens": 64}).encode()
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
+        problem = ""
         for attempt in range(_ATTEMPTS):
             request = urllib.request.Request(self._url, data, headers)
             try:
