@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from eval.commands import COMMANDS, command_of
 from eval.task import OFFICIAL, Task
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eval.run.processes import Processes
     from eval.run.results import RunResult
     from eval.run.space import Respondent
+    from omni.model import OmniModel
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -127,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     output = options.output or default_output(options.model, options.what)
     with join_processes() as processes:
         if processes.rank:
-            help_asking(model, processes)
+            help_asking(cast("OmniModel", model), processes)  # a joint space is asked nothing here, and ends
             return 0
         with hold_folder(output, "Wait until it ends, or choose another --output"):
             return _evaluate(options, model, tasks, output, processes)

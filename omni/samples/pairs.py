@@ -109,7 +109,7 @@ def pairs_by_key(
         number = len(found)
         pair = (one, right[partner])
         asked = pair[number // 2 % 2]
-        shown = pair if number % 2 == 0 else pair[::-1]
+        shown = pair if number % 2 == 0 else (pair[1], pair[0])
         text = question.replace("{value}", _value(asked, key))
         meta = {"property": key, "value": _value(asked, key)}
         name = f"{one.id}+{right[partner].id}"

@@ -69,7 +69,7 @@ def _ask_for_all(
     captions = [[caption_of(one) or "" for one in rows] for rows in (first, second)]
     partners = draw_partners(captions[0], captions[1], options.seed)
     pairs = [(one, second[partner]) for one, partner in zip(first, partners, strict=True) if partner is not None]
-    shown = [pair if number % 2 == 0 else pair[::-1] for number, pair in enumerate(pairs)]
+    shown = [(one, other) if number % 2 == 0 else (other, one) for number, (one, other) in enumerate(pairs)]
     right = [number // 2 % 2 for number in range(len(shown))]
     count = len(shown) if options.limit is None else min(len(shown), options.limit)
     if output.num_done >= count:
