@@ -5,6 +5,7 @@ the rule restated here from its description, in another way than in `eval`. Wher
 METEOR is compared too. The exit status is 1 if a difference is above what rounding explains.
 """
 
+import argparse
 import gzip
 import json
 import random
@@ -338,8 +339,10 @@ def choices() -> Iterator[Outcome]:
     yield compare("choice-{sum,mean,bytes,pmi}-v1", "accuracy", "argmax, restated", pairs)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line a scorer; return 1 if a difference is above the tolerance."""
+    summary = "Compare scorers with their references on at least 1,000 generated cases each."
+    argparse.ArgumentParser(prog="python -m tests.check_scorers", description=summary).parse_args(arguments)
     warnings.filterwarnings("ignore")
     parts = (captions, short_answers, yes_and_no, classes, transcriptions, retrieval, choices)
     found = [outcome for part in parts for outcome in part()]

@@ -26,6 +26,7 @@ import eval.speed.__main__
 import omni.__main__
 import omni.encoders
 import tests.architectures
+import tests.check_scorers
 import train.__main__
 import train.compare_adapters.__main__
 import train.make_data.__main__
@@ -58,6 +59,7 @@ MODULES = {
     "train.compare_adapters": train.compare_adapters.__main__,
     "train.make_data": train.make_data.__main__,
     "tests.architectures": tests.architectures,
+    "tests.check_scorers": tests.check_scorers,
 }
 # Words in capitals stand for something of the reader's own.
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
