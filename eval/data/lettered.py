@@ -1,6 +1,7 @@
 """Questions with options: the options as texts without letters, and the right one however the file names it."""
 
 import ast
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,16 @@ def choice_row(id: Any, content: Sequence[Part], question: str, options: Any, ri
         question: what is asked, without the options.
         options: a list of texts, or one that is written as JSON or Python; marks such as `A.` or `(a)` go where all
             have theirs in order.
-        right: the number of the right one from 0 on, its text, or its letter, whichever is one of them.
+        right: the number of the right one from 0 on, its text, or its letter, whichever is one of them; None where it
+            is not public, which leaves `answer` out.
         meta: what else the item has.
 
     Raises:
         ValueError: the options are no list of at least two texts, or the right one is none of them.
     """
     texts = plain_options(options)
-    index = right_index(right, texts)
-    return question_row(id, content, question, options=texts, answer=texts[index], **meta)
+    answer = {} if right is None else {"answer": texts[right_index(right, texts)]}
+    return question_row(id, content, question, options=texts, **answer, **meta)
 
 
 def plain_options(value: Any) -> list[str]:
@@ -57,7 +59,8 @@ def plain_options(value: Any) -> list[str]:
 def right_index(right: Any, options: Sequence[str]) -> int:
     """Return the index of the right option, which is named by number from 0 on, text, letter, or letter and text.
 
-    A text goes before a letter, so that `a` among `c, a, b` is the second option.
+    A text goes before a letter, so that `a` among `c, a, b` is the second option. Capitals, spaces and a full stop at
+    the end do not count where one option is meant all the same.
 
     Raises:
         ValueError: it is none of them.
@@ -66,14 +69,29 @@ def right_index(right: Any, options: Sequence[str]) -> int:
         return right
     said = right.strip() if isinstance(right, str) else ""
     mark = _MARK.match(said)
-    for text in (said, said[mark.end() :] if mark else ""):
+    texts = (said, said[mark.end() :] if mark else "")
+    for text in texts:
         if text in options:
             return list(options).index(text)
     letter = _LETTER.fullmatch(said)
     index = LETTERS.index(letter[1].upper()) if letter else len(options)
     if index >= len(options):
+        plain = [_plain(option) for option in options]
+        for text in filter(None, map(_plain, texts)):
+            if plain.count(text) == 1:
+                return plain.index(text)
         raise ValueError(f"the right answer {shorten(right)} is none of the options {shorten([*options])}")
     return index
+
+
+def shuffled(options: Sequence[str], id: Any) -> list[str]:
+    """Return options in an order that depends on the item alone, where the data put the right one first."""
+    order = sorted(range(len(options)), key=lambda index: hashlib.sha256(f"{id}:{index}".encode()).digest())
+    return [options[index] for index in order]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".")
 
 
 def options_in(question: str) -> tuple[str, list[str]]:

@@ -7,7 +7,7 @@ from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.clips import clip_names, find_clip, window_options
 from eval.data.files import Files
 from eval.data.hub import hub_layout, part_of
-from eval.data.option_rows import option_row, option_texts, shuffled
+from eval.data.lettered import choice_row, plain_options, shuffled
 from eval.data.rows import Part, media_part, question_row, text_of, value_of
 from eval.data.tables import csv_records, json_lines, json_list
 
@@ -19,11 +19,11 @@ def _row_of_choices(audio: str, *kept: str) -> Callable[[Record, Files], Row]:
     """Return how a row is made of `question`, `choices` and `answer`, with the sound under the key `audio`."""
 
     def row(record: Record, files: Files) -> Row:
-        return option_row(
+        return choice_row(
             record.get("id"),
             [_sound(value_of(record, audio), files)],
             text_of(record, "question"),
-            option_texts(value_of(record, "choices")),
+            plain_options(value_of(record, "choices")),
             record.get("answer") or None,
             **{key: record[key] for key in kept if key in record},
         )
@@ -34,7 +34,7 @@ def _row_of_choices(audio: str, *kept: str) -> Callable[[Record, Files], Row]:
 def _mmsu_row(record: Record, files: Files) -> Row:
     keys = [f"choice_{letter}" for letter in _LETTERS if record.get(f"choice_{letter}") not in (None, "")]
     right = record.get("answer_gt", record.get("answer"))
-    return option_row(
+    return choice_row(
         record.get("id"),
         [_sound(record.get("audio_path", record.get("audio")), files)],
         text_of(record, "question"),
@@ -51,7 +51,7 @@ def _music_row(record: Record, files: Files) -> Row:
     id = text_of(record, "question_id")
     media = [_music(text_of(record, "dataset"), text_of(record, "dataset_identifier"), files)]
     options = shuffled([right, *wrong], id)
-    return option_row(id, media, text_of(record, "question"), options, right, genre=record.get("genre"))
+    return choice_row(id, media, text_of(record, "question"), options, right, genre=record.get("genre"))
 
 
 def _music(dataset: str, name: str, files: Files) -> Part:
@@ -67,11 +67,11 @@ def _music(dataset: str, name: str, files: Files) -> Part:
 
 
 def _mirrored_music_row(record: Record, files: Files) -> Row:
-    return option_row(
+    return choice_row(
         record.get("id"),
         [part_of("sound", value_of(record, "context"), files)],
         text_of(record, "instruction"),
-        option_texts(value_of(record, "choices")),
+        plain_options(value_of(record, "choices")),
         text_of(record, "answer"),
     )
 
