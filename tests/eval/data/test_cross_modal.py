@@ -56,7 +56,7 @@ def test_labels_of_discrn_are_balanced_and_stay_right(tmp_path: Path) -> None:
         assert Path(str(other.path)).stem == ("tdWhHV3X25Q_30", "vfY_TJq7n_U_0")[label]
         assert [part.modality for part in item.media] == ["sound", "video"]
     assert "'label' must be 0 or 1; got 2" in named(plan)["4"]
-    references = plan.items[0].references
+    references = plan.items[0].meta["answers"]
     assert {"second", "video"} <= {*references}
     assert "sound" not in references
 

@@ -136,8 +136,8 @@ def test_voxceleb_names_its_speakers(tmp_path: Path) -> None:
 def test_iemocap_has_four_emotions(tmp_path: Path) -> None:
     folder = iemocap(tmp_path)
     four = [("Ses01F_impro01_F000", "neutral"), ("Ses01F_impro01_M001", "happy")]
-    assert labels_of("iemocap/all", folder) == labels_of("iemocap/test", folder) == four
-    assert labels_of("iemocap/train", folder) == []
+    assert labels_of("iemocap/all", folder) == labels_of("iemocap/session1", folder) == four
+    assert labels_of("iemocap/session1-train", folder) == []
     for path in folder.rglob("*.txt"):
         path.unlink()
     lines = ["session,method,gender,emotion,n_annotators,agreement,path"]
