@@ -112,6 +112,12 @@ def run(options: argparse.Namespace) -> int:
     if os.getcwd() not in sys.path:  # accelerate leaves it out, and a task may name classes of the user's own files
         sys.path.insert(0, os.getcwd())
     tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
+    if all(task.data.startswith(OFFICIAL) and task.folder is None for task in tasks):
+        name = tasks[0].data.removeprefix(OFFICIAL).partition("/")[0]
+        raise ValueError(
+            f"{options.what} needs official files: give their folder as --data FOLDER; `python -m eval data {name}` "
+            "says what must lie there"
+        )
     for folder in model_folders(options.model).values():
         check_model_folder(Path(folder), "--model")
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.

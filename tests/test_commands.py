@@ -51,6 +51,7 @@ def test_help_shows_at_once(tmp_path: Path, command: str) -> None:
         ("train nothing.yaml", "train: there is no recipe nothing.yaml; those in"),
         ("train", ""),
         ("eval", "name a suite or task and --model DIR"),
+        ("eval vqav2 --model here", "error: vqav2 needs official files: give their folder as --data FOLDER"),
         ("eval starter-imag --model here", "did you mean starter-image?"),
         (
             "eval starter-image --model here",

@@ -23,13 +23,12 @@ from eval.report.sections import (
     TextSection,
 )
 from eval.report.words import (
-    bad_items_warning,
     condition_label,
-    empty_answers_warning,
     figure,
     interval,
     is_share,
     item_count,
+    warnings_of,
 )
 from eval.run.results import ItemAnswer, TaskResult
 from eval.statistics.intervals import Estimate
@@ -106,7 +105,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "confusion": None if task.confusion is None else confusion_map(task.confusion),
         "confused": [] if task.confusion is None else confused_pairs(task.confusion),
         "facts": _facts(task),
-        "warning": " ".join(filter(None, (bad_items_warning(task), empty_answers_warning(task)))),
+        "warning": " ".join(warnings_of(task)),
         "items": [_item_view(item, embedder) for item in shown],
         "filter": task.percent,
         "counts": {

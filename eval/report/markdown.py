@@ -2,14 +2,13 @@
 
 from eval.report.confusion import confused_pairs
 from eval.report.words import (
-    bad_items_warning,
     condition_label,
-    empty_answers_warning,
     figure,
     interval,
     is_share,
     item_count,
     speed,
+    warnings_of,
 )
 from eval.run.results import RunResult, TaskResult
 
@@ -54,7 +53,7 @@ def _task_lines(task: TaskResult) -> list[str]:
     lines = [f"## {task.name}", "", f"{task.description} Scorer `{task.scorer}`, task version {task.version}."]
     if task.status != "computed":
         return [*lines, "", f"Not computed: {task.reason}"]
-    for warning in filter(None, (bad_items_warning(task), empty_answers_warning(task))):
+    for warning in warnings_of(task):
         lines += ["", f"**{warning}**" if warning.startswith("WARNING") else warning]
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     lines += ["", "| condition | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]

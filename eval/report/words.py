@@ -83,6 +83,23 @@ def item_count(result: TaskResult) -> str:
     return f"{result.num_items} ({', '.join(notes)})" if notes else str(result.num_items)
 
 
+def warnings_of(result: TaskResult) -> list[str]:
+    """Return what a reader has to know of the items of a task, a sentence each."""
+    found = (official_warning(result), bad_items_warning(result), empty_answers_warning(result))
+    return [warning for warning in found if warning]
+
+
+def official_warning(result: TaskResult) -> str:
+    """Return a sentence where a benchmark's files have another number of items than the official one."""
+    official = result.settings.get("official_items")
+    if official is None or official == result.num_rows:
+        return ""
+    return (
+        f"WARNING: the official number of items is {official:,}, and these files have {result.num_rows:,}: the figure "
+        "is not the benchmark's."
+    )
+
+
 def empty_answers_warning(result: TaskResult) -> str:
     """Return a sentence about answers without a word, which count as answers; empty without any."""
     if not result.num_empty:

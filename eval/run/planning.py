@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from eval.data.opening import split_of
 from eval.items.conditions import BLANK, SHUFFLED
 from eval.items.controls import BLANK_CONTROL, SHUFFLED_CONTROL
 from eval.items.further_conditions import StandIns, further_conditions
@@ -13,7 +14,7 @@ from eval.items.shots import Likeness, with_shots
 from eval.run.kinds import procedure_of, with_bad
 from eval.run.plan import Plan
 from eval.scorers import get_scorer
-from eval.task import Task
+from eval.task import OFFICIAL, Task
 
 
 def plan_task(
@@ -90,9 +91,18 @@ def _prepared(task: Task, loaded: LoadedItems, seed: int) -> LoadedItems:
     return with_bad(loaded, bad)
 
 
+def _official(task: Task) -> dict[str, Any]:
+    """The official number of items, where a benchmark's files have one that is known."""
+    if not task.data.startswith(OFFICIAL):
+        return {}
+    number = split_of(task.data)[2].num_items
+    return {} if number is None else {"official_items": number}
+
+
 def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int) -> dict[str, Any]:
     return {
         "data": task.data,
+        **_official(task),
         "prompt": task.prompt,
         **({"shots": f"{task.shots} of {task.shots_from}, {task.shots_by}"} if task.shots else {}),
         **({"post_prompt": task.post_prompt} if task.post_prompt else {}),

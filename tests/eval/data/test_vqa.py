@@ -5,6 +5,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from eval.report.words import warnings_of
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.official import check, decoding_model, parquet, picture, run, write_json
@@ -98,3 +99,9 @@ def test_an_item_without_annotation_is_named(model: OmniModel, tmp_path: Path) -
     found = check("vqav2/val", folder)
     assert (found.num_items, found.num_bad) == (0, 3)
     assert found.bad[0].reason.startswith("has no 'answers'")
+
+
+def test_files_with_another_number_of_items_than_the_official_one_are_told(model: OmniModel, tmp_path: Path) -> None:
+    result = run(TASKS["vqav2"], official(tmp_path), model)
+    (warning,) = warnings_of(result)
+    assert "the official number of items is 214,354, and these files have 3" in warning
