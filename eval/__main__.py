@@ -174,9 +174,21 @@ def _evaluate(
 
 
 def with_data(task: Task, data: str | None) -> Task:
-    """Return the task with other data: a folder is that of the official files, for a task that takes these."""
-    if data is not None and task.data.startswith(OFFICIAL) and Path(data).is_dir():
+    """Return the task with other data: a folder is that of the official files, for a task that takes these.
+
+    Raises:
+        FileNotFoundError: such a task is given a path, and there is nothing.
+    """
+    if data is None or not task.data.startswith(OFFICIAL):
+        return task.changed(data=data)
+    if Path(data).is_dir():
         return task.changed(folder=data)
+    if not Path(data).exists() and not any(mark in data for mark in ":*?[{"):  # no hub, no pattern of shards
+        name = task.data.removeprefix(OFFICIAL).partition("/")[0]
+        raise FileNotFoundError(
+            f"--data {data}: there is no such folder; task {task.name!r} takes the one with the official files of "
+            f"{name}, and `python -m eval data {name}` says what must lie there"
+        )
     return task.changed(data=data)
 
 

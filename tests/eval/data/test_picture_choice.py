@@ -209,6 +209,14 @@ def test_rows_of_mmbench_that_cannot_be_used_are_named(model: OmniModel, tmp_pat
     assert result.bad[0]["reason"] == "the right answer 'D' is no letter of the 3 options"
     assert result.scores["own"]["incomplete"].value == 0.5  # the question that lacks rotations is wrong
     assert "has no column 'image'" in check("mmbench", mmbench(tmp_path / "columns", [{"index": 1, "A": "x"}])).problem
+    rows = [row | ({"image": "12345678"} if row["index"] == "1000008.0" else {}) for row in mmbench_rows(tmp_path)]
+    found = check("mmbench", mmbench(tmp_path / "dangling", rows))
+    assert (found.num_items, found.bad[0].reason) == (
+        4,
+        "its picture is that of row '12345678', and no such row has one",
+    )
+    rows = [row | {"index": f"{row['index']}.0".replace(".0.0", ".0")} for row in mmbench_rows(tmp_path)]
+    assert (found := check("mmbench", mmbench(tmp_path / "floats", rows))).num_items == 5, found.bad
     alone = {**mmbench_rows(tmp_path)[0], "D": "net"}
     rows = [
         alone,

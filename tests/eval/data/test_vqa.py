@@ -98,3 +98,6 @@ def test_an_item_without_annotation_is_named(model: OmniModel, tmp_path: Path) -
     found = check("vqav2/val", folder)
     assert (found.num_items, found.num_bad) == (0, 3)
     assert found.bad[0].reason.startswith("has no 'answers'")
+    few = [{"question_id": 42_000, "answers": [{"answer": "net"}] * 3}]
+    write_json(folder / ANNOTATIONS, {"annotations": few})
+    assert check("vqav2/val", folder).bad[0].reason.startswith("'answers' has 3 answers, where those of ten")
