@@ -354,7 +354,7 @@ def test_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def mmvp(folder: Path) -> Path:
-    lines = ["\ufeffIndex,Question,Options,Correct Answer"]
+    lines = ["\ufefflndex,Question,Options,Correct Answer"]  # so written in the official file
     lines += [f'{n},"Open, or not?",(a) Open (b) Closed (tight),({"ab"[n % 2]})' for n in (1, 2, 99, 100)]
     folder.mkdir(parents=True)
     (folder / "Questions.csv").write_text("\n".join(lines), encoding="utf-8")
