@@ -410,6 +410,7 @@ def test_a_row_of_mmvp_that_cannot_be_used_is_named(model: OmniModel, tmp_path: 
     ("text", "options"),
     [
         ("(a) Open (b) Closed", ["Open", "Closed"]),
+        ("(a)Open (b)Closed", ["Open", "Closed"]),
         ("Which (A) is it?\nA. a frog\nB. a drum\nAnswer with a letter.", ["a frog", "a drum"]),
         ("Options: A: 1, B: 2, C: 3, D: 4", ["1", "2", "3", "4"]),
         ("Options: A: , B: 2", ["A", "B", "C", "D"]),  # nothing to tell apart: the letters

@@ -5,6 +5,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from eval.report.words import all_warnings
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from tests.eval.data.official import check, decoding_model, parquet, picture, run, write_json
@@ -56,6 +57,8 @@ def test_vqav2_is_asked_in_its_words_and_scored_by_ten_annotators(model: OmniMod
     assert first.target == "net / nets"
     assert result.settings["prompt"] == "{question}"
     assert check("vqav2/val", tmp_path).num_items == 3
+    assert result.settings["official_items"] == 214_354
+    assert all_warnings(result)[0].startswith("WARNING: the files hold 3 items, and the official number is 214,354")
 
 
 def test_vqav2_of_a_mirror_has_the_same_questions(model: OmniModel, tmp_path: Path) -> None:
