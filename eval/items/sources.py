@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.data.opening import open_official, split_of
+from eval.data.opening import open_official
 from eval.task import OFFICIAL
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.dataset import PreparedDataset
@@ -30,11 +30,6 @@ def open_source(source: str, folder: str | None) -> SampleDataset:
     if source.startswith(PAIRS):
         return _paired(source)
     return open_dataset(resolve(source))
-
-
-def official_number(source: str) -> int | None:
-    """Return the number of items that an official split has; None where it is not known, and for other data."""
-    return split_of(source)[2].num_items if source.startswith(OFFICIAL) else None
 
 
 def _paired(source: str) -> SampleDataset:

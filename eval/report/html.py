@@ -23,8 +23,9 @@ from eval.report.sections import (
     TextSection,
 )
 from eval.report.words import (
-    all_warnings,
+    bad_items_warning,
     condition_label,
+    empty_answers_warning,
     figure,
     interval,
     is_share,
@@ -105,7 +106,7 @@ def _(section: TaskSection, embedder: Embedder, gallery_items: int) -> dict[str,
         "confusion": None if task.confusion is None else confusion_map(task.confusion),
         "confused": [] if task.confusion is None else confused_pairs(task.confusion),
         "facts": _facts(task),
-        "warning": " ".join(all_warnings(task)),
+        "warning": " ".join(filter(None, (bad_items_warning(task), empty_answers_warning(task)))),
         "items": [_item_view(item, embedder) for item in shown],
         "filter": task.percent,
         "counts": {

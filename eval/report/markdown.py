@@ -2,8 +2,9 @@
 
 from eval.report.confusion import confused_pairs
 from eval.report.words import (
-    all_warnings,
+    bad_items_warning,
     condition_label,
+    empty_answers_warning,
     figure,
     interval,
     is_share,
@@ -53,7 +54,7 @@ def _task_lines(task: TaskResult) -> list[str]:
     lines = [f"## {task.name}", "", f"{task.description} Scorer `{task.scorer}`, task version {task.version}."]
     if task.status != "computed":
         return [*lines, "", f"Not computed: {task.reason}"]
-    for warning in all_warnings(task):
+    for warning in filter(None, (bad_items_warning(task), empty_answers_warning(task))):
         lines += ["", f"**{warning}**" if warning.startswith("WARNING") else warning]
     metrics = list(dict.fromkeys(metric for scores in task.scores.values() for metric in scores))
     lines += ["", "| condition | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]

@@ -1,6 +1,6 @@
 """A table for the terminal: the figures of a run."""
 
-from eval.report.words import all_warnings, figure, interval, item_count, speed
+from eval.report.words import bad_items_warning, empty_answers_warning, figure, interval, item_count, speed
 from eval.run.results import RunResult
 from eval.statistics.intervals import Estimate
 
@@ -22,7 +22,7 @@ def summary(result: RunResult) -> str:
             f"{chance:>9} {_short(task.probe, True):>9} {_short(task.linear_map, task.percent):>10} "
             f"{_short(task.estimate('bridge'), task.percent):>9}  {item_count(task)}"
         )
-        lines += [f"  {warning}" for warning in all_warnings(task)]
+        lines += [f"  {warning}" for warning in (bad_items_warning(task), empty_answers_warning(task)) if warning]
     if text := speed(result.settings):
         lines += ["", text]
     return "\n".join(lines)

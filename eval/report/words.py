@@ -76,22 +76,6 @@ def bad_items_warning(result: TaskResult, loud_share: float = 0.05) -> str:
     return text + "."
 
 
-def official_number_warning(result: TaskResult) -> str:
-    """Return a sentence about official files with more or fewer items than their split has; empty otherwise."""
-    official = result.settings.get("official_items")
-    if official is None or official == result.num_rows or result.status != "computed":
-        return ""
-    return (
-        f"WARNING: the files hold {result.num_rows:,} items, and the official number is {official:,}: the figures are "
-        "not those of the whole split."
-    )
-
-
-def all_warnings(result: TaskResult) -> list[str]:
-    """Return what a reader should know of the items before the figures."""
-    return [*filter(None, (official_number_warning(result), bad_items_warning(result), empty_answers_warning(result)))]
-
-
 def item_count(result: TaskResult) -> str:
     """Return the number of items that a figure stands for, with those that could not be used and the empty answers."""
     notes = [f"{len(result.bad)} bad"] if result.bad else []

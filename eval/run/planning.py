@@ -10,7 +10,6 @@ from eval.items.further_conditions import StandIns, further_conditions
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.shots import Likeness, with_shots
-from eval.items.sources import official_number
 from eval.run.kinds import procedure_of, with_bad
 from eval.run.plan import Plan
 from eval.scorers import get_scorer
@@ -107,7 +106,6 @@ def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int
         "kind": type(task.kind).__name__.lower(),
         "seed": seed,
         "items_used": f"{len(items)} of {num_rows}",
-        **({} if (official := official_number(task.data)) is None else {"official_items": official}),
         BLANK: BLANK_CONTROL,
         SHUFFLED: f"{SHUFFLED_CONTROL}, mean of {task.num_shuffles}" if task.num_shuffles > 1 else SHUFFLED_CONTROL,
     }
