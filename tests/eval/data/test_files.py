@@ -40,6 +40,10 @@ def test_a_folder_that_is_not_there_is_named_with_what_belongs_in_it(tmp_path: P
     with pytest.raises(FileNotFoundError, match=r"--data .*wrong: there is no such folder.*`python -m eval data pope`"):
         with_data(task, str(tmp_path / "wrong"))
     assert with_data(task, str(tmp_path)).folder == str(tmp_path)
+    with pytest.raises(ValueError, match=r"is one of the official files .*: name the folder"):
+        with_data(task, str(tmp_path / "coco_pope_random.json"))
+    (tmp_path / "val.json").touch()  # VizWiz's file has this name, and so may anyone's
+    assert with_data(TASKS["vizwiz"], str(tmp_path / "val.json")).folder is None
     for other in ("hf:OWNER/NAME", "starter:stamps/test.jsonl", "train-{000..002}.tar", "shards/*.tar"):
         assert with_data(task, other).data == other
 
