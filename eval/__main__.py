@@ -180,10 +180,39 @@ def _evaluate(
 
 
 def with_data(task: Task, data: str | None) -> Task:
-    """Return the task with other data: a folder is that of the official files, for a task that takes these."""
-    if data is not None and task.data.startswith(OFFICIAL) and Path(data).is_dir():
+    """Return the task with other data: a folder is that of the official files, for a task that takes these.
+
+    Raises:
+        FileNotFoundError: such a task is given a path, and there is nothing.
+        ValueError: it is given one of the official files.
+    """
+    if data is None or not task.data.startswith(OFFICIAL):
+        return task.changed(data=data)
+    if Path(data).is_dir():
         return task.changed(folder=data)
+    if Path(data).name in _official_names(task):
+        raise ValueError(
+            f"--data {data} is one of the official files of task {task.name!r}: name the folder that holds all of "
+            "them, with the media"
+        )
+    if not Path(data).exists() and not any(mark in data for mark in ":*?[{"):  # no hub, no pattern of shards
+        name = task.data.removeprefix(OFFICIAL).partition("/")[0]
+        raise FileNotFoundError(
+            f"--data {data}: there is no such folder; task {task.name!r} takes the one with the official files of "
+            f"{name}, and `python -m eval data {name}` says what must lie there"
+        )
     return task.changed(data=data)
+
+
+def _official_names(task: Task) -> set[str]:
+    """Return the names of files that only the official data of a task need; your own may be called `val.json` too."""
+    from eval.data.opening import split_of  # late: the declarations of all benchmarks take a second
+
+    layouts = split_of(task.data)[2].layouts
+    needs = [need for layout in layouts for need in layout.needs]
+    names = [name for need in needs for name in ((need,) if isinstance(need, str) else need)]
+    found = {name.rpartition("/")[2] for name in names if "*" not in name}
+    return {name for name in found if name.partition(".")[0] not in ("train", "val", "validate", "test")}
 
 
 def model_folders(values: Sequence[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from eval.items.clusters import connected
 from eval.run.results import ItemAnswer, TaskResult
 
 # Settings that say how many items there are, or how a figure next to the score was made: not what an item is asked.
-_ASIDE = {"items_used", "data", "probe", "linear_map", "bridge", "blank", "shuffled"}
+_ASIDE = {"items_used", "official_items", "data", "probe", "linear_map", "bridge", "blank", "shuffled"}
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def _missing_file(sample_id: str, paths: list[str | list[str] | None]) -> Sample
         for file in [path] if isinstance(path, str) else path or ():
             if not Path(file).is_file():
                 return SampleError(sample_id, f"{file} is not there")
+            if not Path(file).stat().st_size:
+                return SampleError(sample_id, f"{file} is empty (zero bytes); get it again")
     return None
 
 

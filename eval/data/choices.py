@@ -95,10 +95,10 @@ def options_in_text(text: str, num_letters: int = 4) -> list[str]:
     Where none can be told apart, the letters themselves are the options: an answer that names a letter is read all the
     same.
     """
-    for opened, closed in ((r"\(", r"\)"), ("", r"[:.)]")):
-        starts = [match.end() for match in re.finditer(rf"(?<![^\s]){opened}[Aa]{closed}\s", text)]
+    for opened, closed, gap in ((r"\(", r"\)", r"\s*"), ("", r"[:.)]", r"\s")):
+        starts = [match.end() for match in re.finditer(rf"(?<![^\s]){opened}[Aa]{closed}{gap}", text)]
         for start in reversed(starts):
-            if found := _run(text, start, opened, closed):
+            if found := _run(text, start, opened, closed + gap):
                 return found
     return list(LETTERS[:num_letters])
 
@@ -107,7 +107,7 @@ def _run(text: str, start: int, opened: str, closed: str) -> list[str]:
     """Return the texts between the marks A, B, C, ... from `start`, the end of the mark A, on."""
     found: list[str] = []
     for letter in LETTERS[1:]:
-        mark = re.compile(rf"[,;]?\s+{opened}[{letter}{letter.lower()}]{closed}\s").search(text, start)
+        mark = re.compile(rf"[,;]?\s+{opened}[{letter}{letter.lower()}]{closed}").search(text, start)
         if mark is None:
             break
         found.append(text[start : mark.start()].strip())

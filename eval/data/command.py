@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.folder is None:
             print(describe(benchmark))
             return 0
+        if not options.folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {options.folder}; name the one that holds the official files")
         splits = [chosen] if chosen else [*benchmark.splits]
         found = [check_split(f"{OFFICIAL}{name}/{split}", options.folder) for split in splits]
     except (ValueError, OSError) as error:

@@ -28,11 +28,15 @@ class Files:
         for number, relative in enumerate(_walk(self.folder)):
             if number >= _MOST_FILES:
                 raise ValueError(f"{self.folder} has more than {_MOST_FILES:,} files; name the benchmark's own folder")
-            self._by_name[relative.rpartition("/")[2]].append(relative)
+            self._by_name[_any_ending(relative.rpartition("/")[2])].append(relative)
 
     def matching(self, pattern: str) -> list[Path]:
-        """Return the files whose path ends with `pattern`, sorted; `*` stands for anything within a name."""
+        """Return the files whose path ends with `pattern`, sorted; `*` stands for anything within a name.
+
+        The letters of an ending may be large or small (`.jpg`, `.JPG`); those of names count, as in ids of videos.
+        """
         head, _, name = pattern.rpartition("/")
+        name = _any_ending(name)
         names = fnmatch.filter(self._by_name, name) if _has_wildcard(name) else [name]
         found = [path for one in names for path in self._by_name.get(one, ()) if _ends_with(path, head)]
         return [self.folder / path for path in sorted(found)]
@@ -71,6 +75,11 @@ def _walk(folder: Path) -> Iterator[str]:
 
 def _is_noise(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
+
+
+def _any_ending(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f"{stem}.{ending.lower()}" if dot else name
 
 
 def _has_wildcard(name: str) -> bool:

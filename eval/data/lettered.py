@@ -56,6 +56,26 @@ def plain_options(value: Any) -> list[str]:
     return plain if all(plain) else texts
 
 
+def marked_right(right: Any, options: Any) -> Any:
+    """Return what `choice_row` takes for the right one, where a letter means a mark if the file marks its options.
+
+    Among `A. C`, `B. A` the letter `A` is the first option, though the second one has that text.
+
+    Args:
+        right: what the file says.
+        options: as the file has them; see `choice_row`.
+
+    Raises:
+        ValueError: the options are no list of at least two texts.
+    """
+    letter = _LETTER.fullmatch(right) if isinstance(right, str) else None
+    texts = plain_options(options)
+    found = written_list(options) if isinstance(options, str) else options
+    are_marked = texts != [str(one).strip() for one in found]
+    index = LETTERS.index(letter[1].upper()) if letter else len(texts)
+    return index if are_marked and index < len(texts) else right
+
+
 def right_index(right: Any, options: Sequence[str]) -> int:
     """Return the index of the right option, which is named by number from 0 on, text, letter, or letter and text.
 

@@ -92,6 +92,21 @@ def texts_of(record: Record, key: str, inner: str | None = None) -> list[str]:
     return found
 
 
+def ten_answers(record: Record) -> list[str]:
+    """Return the answers of the ten annotators under `answers`, as texts or as objects with an `answer`.
+
+    Raises:
+        ValueError: there are more or fewer, with which VQA accuracy is another measure: of two that agree, either
+            answer would score a third.
+    """
+    found = texts_of(record, "answers", "answer")
+    if len(found) != 10:
+        raise ValueError(
+            f"'answers' has {len(found)} answers, where those of ten annotators must be; get the file again"
+        )
+    return found
+
+
 def by_key(records: Sequence[Record], key: str, what: str) -> dict[Any, Record]:
     """Return records by the value of a key.
 

@@ -58,7 +58,10 @@ def json_lines(path: Path) -> list[Record]:
     Raises:
         ValueError: a line is no object, with its number.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _no_utf_8(path, error) from error
     if text.lstrip().startswith("["):
         return json_list(path)
     found = []
@@ -109,6 +112,12 @@ def csv_records(
                         f"{shorten(cells)}"
                     )
                 found.append(dict(zip(names, cells, strict=True)))
+        except UnicodeDecodeError as error:
+            raise _no_utf_8(path, error) from error
         except csv.Error as error:
             raise ValueError(f"{path}, line {reader.line_num} cannot be read ({error})") from error
     return found
+
+
+def _no_utf_8(path: Path, error: UnicodeDecodeError) -> ValueError:
+    return ValueError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}); get it again, or convert it")

@@ -7,7 +7,7 @@ from typing import Any
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import part_of, table_layouts
-from eval.data.lettered import choice_row, written_list
+from eval.data.lettered import choice_row, marked_right, written_list
 from eval.data.rows import Part, question_row, text_of, value_of
 from eval.data.tables import csv_records, json_list, read_json
 from eval.data.videos import sound_part, video_part
@@ -112,12 +112,13 @@ def _read_world_sense(files: Files) -> Sequence[Record]:
 def _world_sense_row(record: Record, files: Files) -> Row:
     video = text_of(record, "video_path").removeprefix("./")
     kept = {key: record.get(key) for key in ("task_type", "task_domain", "duration")}
+    options = value_of(record, "candidates")
     return choice_row(
         value_of(record, "index"),
         _seen_and_heard(files, video),
         text_of(record, "question"),
-        value_of(record, "candidates"),
-        text_of(record, "answer"),
+        options,
+        marked_right(text_of(record, "answer"), options),
         audio_class=_list(record, "audio_class") if not isinstance(record.get("audio_class"), str) else [],
         **kept,
     )
@@ -142,12 +143,13 @@ def _speaker_row(record: Record, files: Files) -> Row:
     seen = str(record.get("visual_path") or both)
     if not heard or not seen:
         raise ValueError(f"names no clip; found {', '.join(map(str, record))}")
+    options = value_of(record, "choices")
     return choice_row(
         record.get("id", record.get("question_id")),
         [sound_part(files, heard, both), video_part(files, seen, both)],
         text_of(record, "question"),
-        value_of(record, "choices"),
-        text_of(record, "answer"),
+        options,
+        marked_right(text_of(record, "answer"), options),
         task=str(record.get("task_id", "")),
     )
 

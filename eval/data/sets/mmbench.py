@@ -37,7 +37,7 @@ def with_rotations(records: Sequence[Record]) -> list[Record]:
     for question, rows in by_question.items():
         if question is not None and len(rows) == 1:
             rows = _rotations(rows[0], question)
-        found += [{**row, "group": question} for row in rows]
+        found += [{**row, **({} if question is None else {"index": _index(row)}), "group": question} for row in rows]
     return found
 
 
@@ -69,15 +69,20 @@ def _read_tsv(names: tuple[str, ...]) -> Callable[[Files], Sequence[Record]]:
     def read(files: Files) -> Sequence[Record]:
         path = files.find(*names)
         records = csv_records(path, ("index", "image", "question", "A", "B", "answer"), separator="\t")
-        pictures = {record["index"]: record["image"] for record in records}
+        pictures = {_plain(one["index"]): one["image"] for one in records if len(one["image"]) >= _SHORT}
         return with_rotations([{**record, "image": _picture(record["image"], pictures)} for record in records])
 
     return read
 
 
 def _picture(cell: str, pictures: dict[str, str]) -> str:
-    """Return the base64 text of a picture; a short cell is the index of the row that has it."""
-    return pictures.get(cell, cell) if len(cell) < _SHORT else cell
+    """Return the base64 text of a picture; a short cell is the index of the row that has it, and stays if none has."""
+    return pictures.get(_plain(cell), cell)
+
+
+def _plain(number: str) -> str:
+    """Return how an index is written without what tables of numbers add: `8.0` is `8`."""
+    return number.strip().removesuffix(".0")
 
 
 def _read_table(pattern: str) -> Callable[[Files], Sequence[Record]]:
@@ -91,6 +96,8 @@ def _read_table(pattern: str) -> Callable[[Files], Sequence[Record]]:
 
 def _row(record: Record, files: Files) -> Row:
     picture: Any = record.get("image")
+    if isinstance(picture, str) and 0 < len(picture) < _SHORT:
+        raise ValueError(f"its picture is that of row {picture!r}, and no such row has one")
     part: Part = (
         {"type": "image", "bytes": text_of(record, "image")}
         if isinstance(picture, str)

@@ -48,7 +48,9 @@ def _mmvp_item(record: Record, picture: Part) -> Row:
 
 
 def _read_mmvp(files: Files) -> Sequence[Record]:
-    return csv_records(files.find("Questions.csv"), _MMVP_COLUMNS)
+    """Return the questions; the authors' file writes the name of its first column with a small L (`lndex`)."""
+    records = csv_records(files.find("Questions.csv"), _MMVP_COLUMNS[1:])
+    return [{"Index": record["lndex"], **record} if "lndex" in record else record for record in records]
 
 
 # Kinds of NaturalBench's questions, with the options of each and how lmms-eval asks it.

@@ -7,7 +7,7 @@ from typing import Any
 from eval.data.benchmark import Benchmark, Hub, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import part_of, table_layouts
-from eval.data.lettered import LETTERS, choice_row, plain_options, right_index
+from eval.data.lettered import LETTERS, choice_row, marked_right, plain_options, right_index
 from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.videos import sound_part, video_part
 from omni.media.item import shorten
@@ -39,7 +39,7 @@ def _odyssey_row(record: Record, files: Files) -> Row:
     for letter, option in zip(LETTERS, options, strict=False):
         content += [_text(f"\n{letter}. "), *_filled(option, record, files)]
     plain = [_TAG.sub("", option).strip() for option in options]
-    index = right_index(text_of(record, "answer"), options)
+    index = right_index(marked_right(text_of(record, "answer"), record["options"]), options)
     media_options = not all(plain) or len({*plain}) < len(plain)
     return {
         "id": str(value_of(record, "question_id")),

@@ -6,7 +6,7 @@ from typing import Any, overload
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import ParquetRecords, part_of, table_layouts
-from eval.data.rows import Part, media_part, question_row, text_of, texts_of, value_of
+from eval.data.rows import Part, media_part, question_row, ten_answers, text_of, value_of
 from eval.data.tables import json_list, read_json
 from omni.media.item import shorten
 
@@ -22,7 +22,7 @@ def _annotated_row(id_key: str, picture: Callable[[Record, Files], Part]) -> Cal
             value_of(record, id_key),
             [picture(record, files)],
             question,
-            answers=texts_of(record, "answers", "answer"),
+            answers=ten_answers(record),
             # The first letter large and all others small, as lmms-eval asks these two sets.
             capitalized=question.capitalize(),
             answer_type=record.get("answer_type"),

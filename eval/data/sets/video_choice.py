@@ -7,7 +7,7 @@ from dataclasses import replace
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import table_layouts
-from eval.data.lettered import choice_row
+from eval.data.lettered import choice_row, marked_right
 from eval.data.rows import text_of, value_of
 from eval.data.tables import json_list, read_json
 from eval.data.videos import video_part
@@ -20,12 +20,13 @@ VIDEO_MME_COLUMNS = ("videoID", "question_id", "question", "options", "answer", 
 def _video_mme_row(record: Record, files: Files) -> Row:
     video = text_of(record, "videoID")
     kept = {key: record.get(key) for key in ("duration", "domain", "sub_category", "task_type")}
+    options = value_of(record, "options")
     return choice_row(
         value_of(record, "question_id"),
         [video_part(files, video)],
         text_of(record, "question"),
-        value_of(record, "options"),
-        text_of(record, "answer"),
+        options,
+        marked_right(text_of(record, "answer"), options),
         **kept,
     )
 

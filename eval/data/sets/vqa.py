@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import part_of, table_layouts
-from eval.data.rows import by_key, media_part, question_row, text_of, texts_of, value_of
+from eval.data.rows import by_key, media_part, question_row, ten_answers, text_of, value_of
 from eval.data.tables import json_list
 
 VQAV2 = ("v2_OpenEnded_mscoco_val2014_questions.json", "v2_mscoco_val2014_annotations.json")
@@ -31,7 +31,7 @@ def _row(record: Record, files: Files) -> Row:
         [media_part("image", files, picture)],
         text_of(record, "question"),
         # OK-VQA also has `raw_answer`, before spelling and word forms were made one
-        answers=texts_of(record, "answers", "answer"),
+        answers=ten_answers(record),
         answer_type=record.get("answer_type"),
         question_type=record.get("question_type"),
     )
@@ -42,7 +42,7 @@ def _mirrored_row(record: Record, files: Files) -> Row:
         value_of(record, "question_id"),
         [part_of("image", value_of(record, "image"), files)],
         text_of(record, "question"),
-        answers=texts_of(record, "answers", "answer"),
+        answers=ten_answers(record),
         answer_type=record.get("answer_type"),
         question_type=record.get("question_type"),
     )

@@ -59,6 +59,8 @@ def _audioset(name: str) -> Layout:
 def _segments(path: Path) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         for cells in csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True):
+            if not cells:
+                continue
             if len(cells) != 4:
                 raise ValueError(f"{path} has a line of {len(cells)} cells, where 4 must be: {cells[:5]}")
             video, start, end, classes = (cell.strip() for cell in cells)
@@ -76,11 +78,17 @@ def _audioset_row(record: Record, files: Files) -> Row:
 
 
 def _parts(files: Files, names: list[str], start: float, end: float) -> list[Part]:
-    """Return the sound of a clip and, if its file is a video, the pictures too; a task shows what it names."""
-    path = find_clip(files, names)
-    details = {"path": str(path), **window_options(path, start, end)}
-    kinds = ("video", "sound") if path.suffix.lower() in VIDEO_ENDINGS else ("sound",)
-    return [{"type": kind, **details} for kind in kinds]
+    """Return the sound of a clip and, where there is a video of it, the pictures too; a task shows what it names.
+
+    The sound may lie in a file of its own next to the video.
+    """
+    sound = find_clip(files, names)
+    parts: list[Part] = [{"type": "sound", "path": str(sound), **window_options(sound, start, end)}]
+    try:
+        video = sound if sound.suffix.lower() in VIDEO_ENDINGS else find_clip(files, names, VIDEO_ENDINGS)
+    except FileNotFoundError:
+        return parts
+    return [{"type": "video", "path": str(video), **window_options(video, start, end)}, *parts]
 
 
 def _seconds(record: Record, key: str) -> float:

@@ -45,6 +45,11 @@ def test_p_values_are_corrected_over_tasks_and_models(tmp_path: Path) -> None:
     assert smallest.holm == pytest.approx(min(1.0, 4 * (smallest.p_value or 0)))
 
 
+def test_a_result_from_before_the_official_number_was_written_is_compared(tmp_path: Path) -> None:
+    (one,) = compared(tmp_path, task_result(ONE), task_result(TWO, settings={**SETTINGS, "official_items": 3_000}))
+    assert one.paired is not None
+
+
 def test_items_that_one_lacks_are_counted_and_named(tmp_path: Path) -> None:
     whole, part = task_result(ONE), task_result(TWO)
     part.items = part.items[:4]

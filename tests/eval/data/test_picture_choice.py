@@ -209,6 +209,14 @@ def test_rows_of_mmbench_that_cannot_be_used_are_named(model: OmniModel, tmp_pat
     assert result.bad[0]["reason"] == "the right answer 'D' is no letter of the 3 options"
     assert result.scores["own"]["incomplete"].value == 0.5  # the question that lacks rotations is wrong
     assert "has no column 'image'" in check("mmbench", mmbench(tmp_path / "columns", [{"index": 1, "A": "x"}])).problem
+    rows = [row | ({"image": "12345678"} if row["index"] == "1000008.0" else {}) for row in mmbench_rows(tmp_path)]
+    found = check("mmbench", mmbench(tmp_path / "dangling", rows))
+    assert (found.num_items, found.bad[0].reason) == (
+        4,
+        "its picture is that of row '12345678', and no such row has one",
+    )
+    rows = [row | {"index": f"{row['index']}.0".replace(".0.0", ".0")} for row in mmbench_rows(tmp_path)]
+    assert (found := check("mmbench", mmbench(tmp_path / "floats", rows))).num_items == 5, found.bad
     alone = {**mmbench_rows(tmp_path)[0], "D": "net"}
     rows = [
         alone,
@@ -346,7 +354,7 @@ def test_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def mmvp(folder: Path) -> Path:
-    lines = ["\ufeffIndex,Question,Options,Correct Answer"]
+    lines = ["\ufefflndex,Question,Options,Correct Answer"]  # so written in the official file
     lines += [f'{n},"Open, or not?",(a) Open (b) Closed (tight),({"ab"[n % 2]})' for n in (1, 2, 99, 100)]
     folder.mkdir(parents=True)
     (folder / "Questions.csv").write_text("\n".join(lines), encoding="utf-8")
@@ -402,6 +410,7 @@ def test_a_row_of_mmvp_that_cannot_be_used_is_named(model: OmniModel, tmp_path: 
     ("text", "options"),
     [
         ("(a) Open (b) Closed", ["Open", "Closed"]),
+        ("(a)Open (b)Closed", ["Open", "Closed"]),
         ("Which (A) is it?\nA. a frog\nB. a drum\nAnswer with a letter.", ["a frog", "a drum"]),
         ("Options: A: 1, B: 2, C: 3, D: 4", ["1", "2", "3", "4"]),
         ("Options: A: , B: 2", ["A", "B", "C", "D"]),  # nothing to tell apart: the letters

@@ -160,6 +160,16 @@ def test_vggsound_is_asked_by_video_and_sound_together_and_alone(model: OmniMode
     assert [(one["id"], one["reason"].split(",")[0]) for one in result.bad] == [("0a_bC-d_20", "has no video")]
 
 
+def test_the_sound_of_a_clip_may_lie_next_to_its_video(tmp_path: Path) -> None:
+    folder = vggsound(tmp_path)
+    own = sound(folder / "wav" / "---g-f_I2yQ_1.wav")
+    first, _ = open_official("official:vggsound/test", folder)
+    assert [(media.modality, media.path) for media in first.media] == [
+        ("video", str(folder / "video" / "---g-f_I2yQ_000001.mp4")),
+        ("sound", str(own)),
+    ]
+
+
 def test_vggsound_of_a_mirror_has_all_classes(tmp_path: Path) -> None:
     names = ["people marching", "playing violin, fiddle", "rain"]
     content = {"bytes": sound(tmp_path / "a.wav").read_bytes()}
@@ -181,6 +191,9 @@ def test_audioset_has_several_labels_and_cuts_whole_videos(tmp_path: Path) -> No
     assert (first.media[0].options, second.media[0].options) == ({}, {"start": 3.0, "end": 6.0})
     found = check("audioset/eval", folder)
     assert (found.num_items, found.num_bad, found.num_expected) == (2, 0, 20_371)
+    with (folder / "eval_segments.csv").open("a") as file:
+        file.write("\n\n")
+    assert check("audioset/eval", folder).num_items == 2
     (folder / "eval_segments.csv").rename(folder / "balanced_train_segments.csv")
     assert check("audioset/balanced-train", folder).num_items == 2
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from eval.data.lettered import options_in, plain_options, right_index
+from eval.data.lettered import choice_row, marked_right, options_in, plain_options, right_index
 from eval.data.sets.mvbench import KINDS
 from eval.data.sets.video_choice import subtitles_of
 from eval.tasks import TASKS
@@ -59,6 +59,25 @@ def test_what_is_no_list_of_options_is_refused(options: Any) -> None:
 @pytest.mark.parametrize(("right", "index"), [(1, 1), ("a", 1), ("B", 1), ("(c)", 2), ("C. b", 2), ("b", 2), ("A.", 0)])
 def test_a_right_answer_is_a_number_a_text_or_a_letter(right: Any, index: int) -> None:
     assert right_index(right, ["c", "a", "b"]) == index
+
+
+@pytest.mark.parametrize(("right", "text"), [("A", "C"), ("(b)", "A"), ("C. B", "B"), (2, "B")])
+def test_a_letter_means_the_mark_where_options_have_marks(right: Any, text: str) -> None:
+    options = ["A. C", "B. A", "C. B"]  # which vitamin?
+    for written in (options, str(options)):
+        assert choice_row("1", [], "Which?", written, marked_right(right, written))["meta"]["answer"] == text
+    with pytest.raises(ValueError, match="none of the options"):
+        choice_row("1", [], "Which?", options, marked_right("D", options))
+    assert marked_right("A", ["C", "A"]) == "A"  # no marks: a text
+
+
+def test_the_letter_of_video_mme_is_no_text(tmp_path: Path) -> None:
+    columns = {key: ["x"] for key in ("question_id", "question", "duration", "domain", "sub_category", "task_type")}
+    columns |= {"videoID": ["abc"], "options": [["A. C", "B. A", "C. D", "D. B"]], "answer": ["A"]}
+    parquet(tmp_path / "test-00000-of-00001.parquet", columns)
+    video(tmp_path / "abc.mp4")
+    (item,) = plan_of("video-mme", tmp_path).items
+    assert (item.options, item.right) == (("C", "A", "D", "B"), 0)
 
 
 @pytest.mark.parametrize("right", [3, -1, True, "D", "", None, "1", 1.0])

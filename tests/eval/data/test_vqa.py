@@ -93,6 +93,13 @@ def test_vqav2_names_what_is_missing(model: OmniModel, tmp_path: Path) -> None:
     assert f"no {ANNOTATIONS}" in result.reason
 
 
+def test_fewer_answers_than_those_of_ten_annotators_are_named(tmp_path: Path) -> None:
+    folder = official(tmp_path)
+    few = [{"question_id": 42_000, "answers": [{"answer": "net"}] * 3}]
+    write_json(folder / ANNOTATIONS, {"annotations": few})
+    assert check("vqav2/val", folder).bad[0].reason.startswith("'answers' has 3 answers, where those of ten")
+
+
 def test_an_item_without_annotation_is_named(model: OmniModel, tmp_path: Path) -> None:
     folder = official(tmp_path)
     write_json(folder / ANNOTATIONS, {"annotations": []})
