@@ -78,25 +78,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return reporting_errors(lambda: command_of(words[0])(words[1:]))
     parser = build_parser()
     options = parser.parse_args(words)
-    if options.list:
-        from eval.tasks.listing import listing
-
-        print(listing())
-        return 0
-    if options.benchmarks:
-        from eval.tasks.benchmark_table import benchmark_page
-
-        print(benchmark_page(), end="")
-        return 0
+    if options.list or options.benchmarks:
+        return reporting_errors(lambda: show(options))
     if not options.what or not options.model:
         parser.error("name a suite or task and --model DIR (or see --list)")
     return reporting_errors(lambda: run(options))
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print what there is."""
+    if options.list:
+        from eval.tasks.listing import listing
+
+        print(listing(), flush=True)
+    else:
+        from eval.tasks.benchmark_table import benchmark_page
+
+        print(benchmark_page(), end="", flush=True)
+    return 0
 
 
 def reporting_errors(call: Callable[[], int]) -> int:
     """Return the exit status of a call, or 2 and a line about a mistake of the user's, or 130 when interrupted."""
     try:
         return call()
+    except BrokenPipeError:  # who reads has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         say_once(f"error: {error}")
         return 2
@@ -111,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
 
     if os.getcwd() not in sys.path:  # accelerate leaves it out, and a task may name classes of the user's own files
         sys.path.insert(0, os.getcwd())
-    tasks = [with_data(task.changed(prompt=options.prompt), options.data) for task in get_tasks(options.what)]
+    tasks = all_with_data([task.changed(prompt=options.prompt) for task in get_tasks(options.what)], options.data)
     if all(task.data.startswith(OFFICIAL) and task.folder is None for task in tasks):
         name = tasks[0].data.removeprefix(OFFICIAL).partition("/")[0]
         raise ValueError(
@@ -177,6 +185,17 @@ def _evaluate(
     print(f"\nwritten: {output / 'report.html'}, {output / 'results.md'}, {output / 'results.json'}")
     # A suite may leave out tasks, with the reason in the results, but not all of them; a named task must run.
     return 0 if (any if options.what in SUITES else all)(computed) else 2
+
+
+def all_with_data(tasks: Sequence[Task], data: str | None) -> list[Task]:
+    """Return tasks with other data; beside tasks on official files, whose folder it is, the others keep their own.
+
+    Raises:
+        FileNotFoundError, ValueError: see `with_data`.
+    """
+    is_official = [task.data.startswith(OFFICIAL) for task in tasks]
+    takes = is_official if any(is_official) else [True] * len(tasks)
+    return [with_data(task, data) if taken else task for task, taken in zip(tasks, takes, strict=True)]
 
 
 def with_data(task: Task, data: str | None) -> Task:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status is 0, 1 where something is missing, or 2 for a mistake of the user's."""
     options = build_parser().parse_args(arguments)
     if options.name is None:
-        print(listing())
+        print(listing(), flush=True)
         return 0
     try:
         name, _, chosen = options.name.partition("/")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.__main__ import with_data
+from eval.__main__ import all_with_data, with_data
 from eval.data.command import main
 from eval.data.files import Files
 from eval.data.tables import csv_records, json_lines
@@ -65,3 +65,10 @@ def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
     for read in (csv_records, json_lines):
         with pytest.raises(ValueError, match=r"table.csv is no text in UTF-8 \(.* at byte 8\)"):
             read(path)
+
+
+def test_a_folder_of_official_files_is_no_data_of_other_tasks(tmp_path: Path) -> None:
+    tasks = [TASKS["vizwiz"], TASKS["fashion-mnist"]]
+    official, starter = all_with_data(tasks, str(tmp_path))
+    assert (official.folder, starter) == (str(tmp_path), TASKS["fashion-mnist"])
+    assert [task.data for task in all_with_data(tasks[1:], str(tmp_path))] == [str(tmp_path)]
