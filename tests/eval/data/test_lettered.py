@@ -53,7 +53,7 @@ def test_a_wrong_right_answer_is_named(options: list[str], right: str, reason: s
 
 @pytest.mark.parametrize("given", ["a frog", 3, ["a frog", None], ["a frog", " "]])
 def test_what_is_no_list_of_options_is_named(given: Any) -> None:
-    with pytest.raises(ValueError, match="option|expected a list"):
+    with pytest.raises(ValueError, match=r"option|expected a list"):
         plain_options(given)
 
 
