@@ -1,7 +1,8 @@
 """Layouts of the tables that hubs mirror: a folder of parquet or Arrow files with columns."""
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
@@ -13,7 +14,28 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-class TableRecords(Sequence[Record]):
+class ReadRecords(Sequence[Record], ABC):
+    """Records that are read when they are asked for, one by one, so that their pictures do not fill the memory."""
+
+    @abstractmethod
+    def at(self, index: int) -> Record:
+        """Return the record at an index from 0 on, below the number of records."""
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Record]: ...
+
+    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return self.at(index % len(self))
+
+
+class TableRecords(ReadRecords):
     """The rows of a table, read when asked for; the number of a class (ClassLabel) is its name.
 
     Attributes:
@@ -49,24 +71,14 @@ class TableRecords(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._table)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def at(self, index: int) -> Record:
+        """See `ReadRecords`."""
         columns: Any = self._table[index : index + 1]
         row: dict[str, Any] = {name: values[0] for name, values in columns.to_pydict().items()}
         for column, names in self.class_names.items():
             if isinstance(row[column], int) and 0 <= row[column] < len(names):
                 row[column] = names[row[column]]
         return row if self._classes is None else {**row, "classes": self._classes}
-
-    def __iter__(self) -> Iterator[Record]:
-        return (self[index] for index in range(len(self)))
 
     def column(self, name: str) -> list[Any]:
         """Return one column of all rows, without reading the others."""
@@ -89,7 +101,7 @@ class HubRecords(TableRecords):
         super().__init__(table, columns, f"{files.folder}, split {hub.split!r},", classes)
 
 
-class ParquetRecords(Sequence[Record]):
+class ParquetRecords(ReadRecords):
     """The rows of several parquet files, one after the other, whatever else lies in their folders."""
 
     def __init__(self, files: Files, pattern: str, columns: Sequence[str]) -> None:
@@ -107,18 +119,8 @@ class ParquetRecords(Sequence[Record]):
     def __len__(self) -> int:
         return self._starts[-1]
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
-        index %= len(self)
+    def at(self, index: int) -> Record:
+        """See `ReadRecords`."""
         number = bisect_right(self._starts, index) - 1
         return self.tables[number][index - self._starts[number]]
 
@@ -127,7 +129,7 @@ class ParquetRecords(Sequence[Record]):
         return [value for table in self.tables for value in table.column(name)]
 
 
-class ChosenRecords(Sequence[Record]):
+class ChosenRecords(ReadRecords):
     """Some rows of a table, each with further values; read when asked for, so that pictures do not fill the memory."""
 
     def __init__(self, records: Sequence[Record], chosen: Sequence[tuple[int, Record]]) -> None:
@@ -138,15 +140,8 @@ class ChosenRecords(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._chosen)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return ChosenRecords(self._records, self._chosen[index])
+    def at(self, index: int) -> Record:
+        """See `ReadRecords`."""
         number, further = self._chosen[index]
         return {**self._records[number], **further}
 

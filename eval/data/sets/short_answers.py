@@ -1,11 +1,11 @@
 """Questions about pictures with short answers, in forms of their own: VizWiz-VQA, TextVQA and GQA."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.hub import ParquetRecords, part_of, table_layouts
+from eval.data.hub import ParquetRecords, ReadRecords, part_of, table_layouts
 from eval.data.rows import Part, media_part, question_row, ten_answers, text_of, value_of
 from eval.data.tables import json_list, read_json
 from omni.media.item import shorten
@@ -67,7 +67,7 @@ def _gqa_item(record: Record, picture: Part) -> Row:
     )
 
 
-class _MirroredGQA(Sequence[Record]):
+class _MirroredGQA(ReadRecords):
     """The questions of a mirror, each with its picture, which stands in a table of its own."""
 
     def __init__(self, files: Files, questions: str, pictures: str) -> None:
@@ -78,15 +78,8 @@ class _MirroredGQA(Sequence[Record]):
     def __len__(self) -> int:
         return len(self._questions)
 
-    @overload
-    def __getitem__(self, index: int) -> Record: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Record]: ...
-
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def at(self, index: int) -> Record:
+        """See `ReadRecords`."""
         question: dict[str, Any] = {**self._questions[index]}
         place = self._places.get(question["imageId"])
         question.setdefault("id", f"question {index + 1}")
