@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.data.benchmark import Record, Row
+from eval.data.lettered import LETTERS
 from eval.data.rows import Part, question_row
 from omni.media.item import shorten
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]*")
 _EMPTY = ("", "nan")  # how empty cells are written; `None` is a text that an option may have
 

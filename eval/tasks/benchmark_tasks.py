@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.task import Choose, Generate, Task
+from eval.tasks.choice_tasks import LETTER, PLAIN
 
-# Post-prompt of lmms-eval for questions with options.
-LETTER = "\nAnswer with the option's letter from the given choices directly."
+NO_PROBE = "the benchmark is zero-shot: nothing of it is trained on"
 _CHOICE = "{question}\n{options}"
 
 
@@ -46,7 +46,7 @@ def classes(
         target="meta:label",
         answer_form=answer_form,
         clusters=("media",),
-        no_probe="the benchmark is zero-shot: nothing of it is trained on",
+        no_probe=NO_PROBE,
     )
 
 
@@ -132,7 +132,7 @@ def choices(name: str, data: str, modality: str, description: str) -> tuple[Task
         scorer="multiple-choice-v1",
         prompt=_CHOICE,
         post_prompt=LETTER,
-        plain_prompt=f"Question: {_CHOICE}\nAnswer:",
+        plain_prompt=PLAIN,
     )
     ranked = Task(
         name=f"{name}-likelihood",

@@ -4,6 +4,7 @@ from typing import Any
 
 from eval.task import Choose, Generate, Task
 
+# Post-prompt of lmms-eval for questions with options.
 LETTER = "\nAnswer with the option's letter from the given choices directly."
 PLAIN = "Question: {question}\n{options}\nAnswer:"
 PLAIN_UNLISTED = "Question: {question} Answer:"

@@ -1,10 +1,10 @@
 """Multiple choice about pictures: ScienceQA, MMMU, MMBench, SEED-Bench, MMStar, CV-Bench, BLINK, MMVP."""
 
 from eval.task import Choose, Generate, Task
-from eval.tasks.benchmark_tasks import LETTER
+from eval.tasks.benchmark_tasks import NO_PROBE
+from eval.tasks.choice_tasks import LETTER, PLAIN
 
 _LISTED = "{question}\n{options}"
-_NO_PROBE = "the benchmark is zero-shot: nothing of it is trained on"
 
 
 def _choices(
@@ -14,7 +14,7 @@ def _choices(
     *,
     prompt: str = _LISTED,
     post_prompt: str = LETTER,
-    plain_prompt: str | None = f"Question: {_LISTED}\nAnswer:",
+    plain_prompt: str | None = PLAIN,
     ranked_prompt: str | None = "{question}",
     group: str = "",
     num_tokens: int = 16,
@@ -46,7 +46,7 @@ def _choices(
         scorer=f"{group}multiple-choice-v1",
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     )
     if ranked_prompt is None:
         return (written,)
@@ -63,7 +63,7 @@ def _choices(
         scorer=f"{group}choice-mean-v1",
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     )
     return written, ranked
 
@@ -99,7 +99,7 @@ _MMMU = Task(
     scorer="mmmu-v1",
     target="meta:answer",
     clusters=("media",),
-    no_probe=_NO_PROBE,
+    no_probe=NO_PROBE,
 )
 TASKS = (
     *_choices(

@@ -1,9 +1,9 @@
 """Questions about pictures with two answers: POPE, MME, HallusionBench, NaturalBench, VSR, and Raven-style matrices."""
 
 from eval.task import Choose, Generate, Task
+from eval.tasks.benchmark_tasks import NO_PROBE
 from eval.tasks.vqa import SHORT_ANSWER
 
-_NO_PROBE = "the benchmark is zero-shot: nothing of it is trained on"
 _YES_NO = {"yes": "Yes", "no": "No"}
 
 
@@ -31,7 +31,7 @@ def _written(
         scorer=scorer,
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     )
 
 
@@ -49,7 +49,7 @@ def _likeliest(name: str, data: str, description: str, scorer: str, optional: tu
         scorer=scorer,
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     )
 
 
@@ -96,7 +96,7 @@ TASKS = (
         scorer="groups-multiple-choice-v1",
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     ),
     *(
         Task(
@@ -110,7 +110,7 @@ TASKS = (
             scorer="classification-sum-v1",
             target="meta:label",
             clusters=("media",),
-            no_probe=_NO_PROBE,
+            no_probe=NO_PROBE,
         )
         for split in ("random", "zeroshot")
     ),
@@ -125,6 +125,6 @@ TASKS = (
         scorer="likeliest-yes-v1",
         target="meta:answer",
         clusters=("media",),
-        no_probe=_NO_PROBE,
+        no_probe=NO_PROBE,
     ),
 )
