@@ -1,14 +1,13 @@
 """The candidates that a row of the data brings, and which of them is right."""
 
-import ast
 import difflib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from eval.data.lettered import written_list
 from eval.items.spellings import one_spelling
 from omni.media.item import shorten
 
@@ -83,9 +82,7 @@ def _index_of_text(said: str, options: Sequence[str]) -> int:
 
 
 def _written_list(text: str, key: str) -> Any:
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-    raise ValueError(f"{key!r} must be a list of candidates; got the text {shorten(text)}")
+    try:
+        return written_list(text)
+    except ValueError:
+        raise ValueError(f"{key!r} must be a list of candidates; got the text {shorten(text)}") from None
