@@ -5,12 +5,18 @@ A benchmark is declared in a module of `eval.data.sets`; a task names one of its
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eval.data.files import Files
+from omni.samples.messages import SampleError
 
 Record = Mapping[str, Any]  # one entry of an official file, as it stands there
 Row = Mapping[str, Any]  # the same as a conversation: what `omni.samples.messages.parse_sample` takes
+
+
+class LeftOutError(SampleError):
+    """A record that is no item by the rules of its set, such as a question that its authors deleted."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class Layout:
             anything within a name. Of a tuple, one is enough.
         read: from the folder's files to all records, in the order of the official files; raises ValueError or OSError
             where the files as a whole cannot be used.
-        row: from a record to its conversation; raises ValueError or OSError where this one cannot be used.
+        row: from a record to its conversation; raises ValueError or OSError where this one cannot be used, and
+            LeftOutError where it is no item.
         hub: the mirror that has this layout, if there is one.
     """
 
@@ -50,12 +57,14 @@ class Layout:
 
     def missing(self, files: Files) -> list[str]:
         """Return which of the needed files are not there, in words."""
-        found = []
-        for need in self.needs:
-            names = (need,) if isinstance(need, str) else need
-            if not any(files.matching(name) for name in names):
-                found.append(" or ".join(names))
-        return found
+        return [" or ".join(names) for names in self._names() if not any(files.matching(name) for name in names)]
+
+    def found(self, files: Files) -> list[Path]:
+        """Return the files that are there of those that are needed, in order."""
+        return sorted({path for names in self._names() for name in names for path in files.matching(name)})
+
+    def _names(self) -> list[tuple[str, ...]]:
+        return [(need,) if isinstance(need, str) else need for need in self.needs]
 
 
 @dataclass(frozen=True)

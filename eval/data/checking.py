@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eval.data.benchmark import LeftOutError
 from eval.data.opening import MissingFileError, open_official, split_of
+from eval.data.repeats import Repeats
+from eval.data.shards import shards_note
 from eval.task import OFFICIAL
 from omni.samples.messages import SampleError
 
@@ -22,6 +25,9 @@ class Found:
         num_expected: the official number; None where it is not known.
         bad: the items that cannot be used, by reason, the first ones; `num_bad` counts all.
         missing: the first media that are not there; `num_missing` counts all.
+        left_out: the first rows that are no items, such as those that stand there twice; `num_left_out` counts all.
+        missing_shards: files that are not there although the names of others count them in.
+        notes: what else is to be known of the files, a sentence each.
     """
 
     source: str
@@ -33,11 +39,22 @@ class Found:
     num_missing: int = 0
     bad: list[SampleError] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    num_left_out: int = 0
+    left_out: list[SampleError] = field(default_factory=list)
+    missing_shards: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
         """Whether all items are there and can be used, as far as their number is known."""
-        return not self.problem and not self.num_bad and self.num_items == (self.num_expected or self.num_items)
+        whole = not self.problem and not self.num_bad and not self.missing_shards
+        return whole and self.num_items == (self.num_expected or self.num_items)
+
+    def leave_out(self, error: SampleError) -> None:
+        """Count a row that is no item."""
+        self.num_left_out += 1
+        if len(self.left_out) < _SHOWN:
+            self.left_out.append(error)
 
 
 def check_split(source: str, folder: Path) -> Found:
@@ -53,12 +70,19 @@ def check_split(source: str, folder: Path) -> Found:
     except (ValueError, OSError) as error:
         found.problem = str(error)
         return found
-    found.layout = dataset.layout.name
-    for entry in dataset:
+    found.layout, found.missing_shards = dataset.layout.name, dataset.missing_shards
+    repeats = Repeats(dataset)
+    for index, entry in enumerate(dataset):
+        if isinstance(entry, LeftOutError):
+            found.leave_out(entry)
+            continue
         if isinstance(entry, SampleError):
             found.num_bad += 1
             is_missing = isinstance(entry, MissingFileError)
             reason = entry
+        elif (repeated := repeats.reason(index, entry)) is not None:
+            found.leave_out(SampleError(entry.id, repeated))
+            continue
         else:
             reason = _missing_file(entry.id, [media.path for media in entry.media])
             is_missing = reason is not None
@@ -72,6 +96,7 @@ def check_split(source: str, folder: Path) -> Found:
             found.num_missing += 1
             if len(found.missing) < _SHOWN:
                 found.missing.append(reason.reason)
+    found.notes = repeats.notes()
     return found
 
 
@@ -92,6 +117,10 @@ def report(found: Found) -> str:
         return f"{name}: {found.problem}"
     expected = "" if found.num_expected is None else f" of {found.num_expected:,}"
     lines = [f"{name} ({found.layout}): {found.num_items:,}{expected} items can be used"]
+    lines += [f"  {note}" for note in (shards_note(found.missing_shards), *found.notes) if note]
+    if found.num_left_out:
+        lines.append(f"  rows that are left out: {found.num_left_out:,}, the first:")
+        lines += [f"    {error.sample_id}: {error.reason}" for error in found.left_out]
     if found.num_missing:
         lines.append(f"  media missing: {found.num_missing:,}, the first: {found.missing[0]}")
     if found.num_bad:

@@ -34,6 +34,10 @@ class ReadRecords(Sequence[Record], ABC):
             raise IndexError(index)
         return self.at(index % len(self))
 
+    def place(self, index: int) -> str:
+        """Return where the record at an index from 0 on stands, as people look it up."""
+        return f"row {index + 1}"
+
 
 class TableRecords(ReadRecords):
     """The rows of a table, read when asked for; the number of a class (ClassLabel) is its name.
@@ -110,7 +114,7 @@ class ParquetRecords(ReadRecords):
         Raises:
             ValueError: one cannot be opened, or has no such column.
         """
-        paths = files.matching(pattern)
+        self._paths = paths = files.matching(pattern)
         from omni.readers.huggingface_table import open_table
 
         self.tables = [TableRecords(open_table(path, "train", None).table, columns, str(path)) for path in paths]
@@ -121,8 +125,17 @@ class ParquetRecords(ReadRecords):
 
     def at(self, index: int) -> Record:
         """See `ReadRecords`."""
+        number, row = self._table_and_row(index)
+        return self.tables[number][row]
+
+    def place(self, index: int) -> str:
+        """See `ReadRecords`."""
+        number, row = self._table_and_row(index)
+        return f"row {row + 1} of {self._paths[number].name}"
+
+    def _table_and_row(self, index: int) -> tuple[int, int]:
         number = bisect_right(self._starts, index) - 1
-        return self.tables[number][index - self._starts[number]]
+        return number, index - self._starts[number]
 
     def column(self, name: str) -> list[Any]:
         """Return one column of all rows, without reading the others."""
@@ -132,7 +145,7 @@ class ParquetRecords(ReadRecords):
 class ChosenRecords(ReadRecords):
     """Some rows of a table, each with further values; read when asked for, so that pictures do not fill the memory."""
 
-    def __init__(self, records: Sequence[Record], chosen: Sequence[tuple[int, Record]]) -> None:
+    def __init__(self, records: ReadRecords, chosen: Sequence[tuple[int, Record]]) -> None:
         """Take rows by their index, each with what is added to it."""
         self._records = records
         self._chosen = chosen
@@ -144,6 +157,10 @@ class ChosenRecords(ReadRecords):
         """See `ReadRecords`."""
         number, further = self._chosen[index]
         return {**self._records[number], **further}
+
+    def place(self, index: int) -> str:
+        """See `ReadRecords`."""
+        return self._records.place(self._chosen[index][0])
 
 
 def parquet_layout(hub: Hub, pattern: str, columns: Sequence[str], row: Callable[[Record, Files], Row]) -> Layout:

@@ -4,9 +4,11 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.data.benchmark import Benchmark, Layout, Record, Split
+from eval.data.benchmark import Benchmark, Layout, LeftOutError, Record, Split
 from eval.data.catalogue import BENCHMARKS
 from eval.data.files import Files
+from eval.data.hub import ReadRecords
+from eval.data.shards import missing_shards
 from eval.data.spill import Spill
 from eval.task import OFFICIAL
 from omni.readers.dataset import SampleDataset
@@ -19,13 +21,21 @@ class MissingFileError(SampleError):
 
 
 class OfficialDataset(SampleDataset):
-    """The items of a split as samples; one that cannot be used is a `SampleError` of its own."""
+    """The items of a split as samples; one that cannot be used is a `SampleError` of its own.
+
+    Attributes:
+        layout: the form in which the files lie.
+        files: of the folder.
+        records: as the files have them.
+        missing_shards: the files that are not there although the names of others count them in.
+    """
 
     def __init__(self, layout: Layout, files: Files) -> None:
         """Read the records; see `Layout.read` for errors."""
         self.layout = layout
         self.files = files
         self.records: Sequence[Record] = layout.read(files)
+        self.missing_shards = missing_shards(layout.found(files), layout.hub.split if layout.hub else "")
         self._spill = Spill()
 
     def __len__(self) -> int:
@@ -36,11 +46,19 @@ class OfficialDataset(SampleDataset):
         try:
             record = self.records[index]
             row = self.layout.row(record, self.files)
+        except LeftOutError:
+            raise
         except FileNotFoundError as error:
             raise MissingFileError(_id_of(self.records[index]) or place, str(error)) from error
         except (ValueError, OSError) as error:
             raise SampleError(_id_of(self.records[index]) or place, _reason(error)) from error
         return self._spill.lightened(parse_sample(row, default_id=place))
+
+    def place(self, index: int) -> str:
+        if isinstance(self.records, ReadRecords):
+            return self.records.place(index)
+        names = [path.name for path in self.layout.found(self.files)[:2]]
+        return f"item {index + 1} of {' and '.join(names)}"
 
     def fingerprint(self, rows: Sequence[int]) -> str:
         return hash_of(bytes_of_row(self.records[row]) for row in rows)

@@ -18,9 +18,24 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON, with the place.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
+    except _TwoValuesError as error:
+        raise ValueError(f"{path} {error}; get it again, or take one of them out") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}); get it again") from error
+
+
+class _TwoValuesError(ValueError):
+    """An object of JSON has two values under one key, of which Python's parser would keep the last without a word."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise _TwoValuesError(f"has the key {key!r} twice, with {shorten(value)} and {shorten(found[key])}")
+    return found
 
 
 def json_list(path: Path, *keys: str) -> list[Record]:
@@ -69,7 +84,9 @@ def json_lines(path: Path) -> list[Record]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_object)
+        except _TwoValuesError as error:
+            raise ValueError(f"{path}, line {number} {error}; get it again, or take one of them out") from error
         except ValueError as error:
             raise ValueError(f"{path}, line {number} is no JSON ({error})") from error
         if not isinstance(value, Mapping):

@@ -28,6 +28,8 @@ class Item:
         shots: solved examples that stand before it.
         group: the `group` of its row, a text or a number that it shares with the items it is scored with; None = none.
         also_right: the indices of further right options; only where a kind says that several can be right.
+        num_blank: how many further answers of its row are blank: annotators who said nothing. VQA accuracy counts them
+            as answers, and to all else they are no references.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Item:
     shots: tuple[Message, ...] = ()
     group: str | None = None
     also_right: frozenset[int] = frozenset()
+    num_blank: int = 0
 
     def __post_init__(self) -> None:
         if not self.references:

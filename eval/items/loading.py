@@ -3,12 +3,15 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from eval.data.benchmark import LeftOutError
+from eval.data.repeats import Repeats
 from eval.items.clusters import connected
 from eval.items.item import BadItem, Item
+from eval.items.origin import Origin
 from eval.items.own_options import nearest_key
 from eval.items.prefix import Place, Turn
 from eval.items.sources import open_source
@@ -20,15 +23,16 @@ from omni.samples.messages import Media, Message, Sample, SampleError, Text
 
 @dataclass(frozen=True)
 class LoadedItems:
-    """The items of a task, those that could not be used, and the number of rows that the data has."""
+    """The items of a task, those that could not be used, the number of rows of the data, and where they came from."""
 
     items: tuple[Item, ...]
     bad: tuple[BadItem, ...]
     num_rows: int
+    origin: Origin = field(default_factory=Origin)
 
 
 def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedItems:
-    """Load the items of a task; rows that cannot be used are collected, not raised.
+    """Load the items of a task; rows that cannot be used are collected, not raised, and so are those that are no items.
 
     Args:
         task: says which media, which text and which target to take from a row.
@@ -38,17 +42,23 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
     Raises:
         FileNotFoundError, ValueError: the data as a whole cannot be opened.
     """
-    dataset = open_source(data, task.folder)
+    source = open_source(data, task.folder)
+    dataset, repeats = source.rows, Repeats(source.rows)
     indices = list(range(len(dataset)))
     if limit is not None and limit < len(indices):
         indices = sorted(random.Random(seed).sample(indices, limit))
     rows: list[Item] = []
     keys: list[list[str]] = []
     bad: list[BadItem] = []
+    left_out: list[BadItem] = []
     for index in indices:
         entry = dataset[index]
         if isinstance(entry, SampleError):
-            bad.append(BadItem(entry.sample_id, entry.reason))
+            no_item = left_out if isinstance(entry, LeftOutError) else bad
+            no_item.append(BadItem(entry.sample_id, entry.reason))
+            continue
+        if (repeated := repeats.reason(index, entry)) is not None:
+            left_out.append(BadItem(entry.id, repeated))
             continue
         try:
             item = _read_item(task, entry)
@@ -58,11 +68,13 @@ def load_items(task: Task, data: str, limit: int | None, seed: int) -> LoadedIte
             reason = error.reason if isinstance(error, SampleError) else str(error)
             bad.append(BadItem(entry.id, reason))
     items = tuple(replace(item, cluster=cluster) for item, cluster in zip(rows, connected(keys), strict=True))
-    return LoadedItems(items, tuple(bad), len(dataset))
+    origin = replace(source.origin, left_out=tuple(left_out), notes=(*source.origin.notes, *repeats.notes()))
+    return LoadedItems(items, tuple(bad), len(dataset), origin)
 
 
 def _read_item(task: Task, sample: Sample) -> Item:
-    references = read_references(task, sample)
+    stated = read_references(task, sample)
+    references = tuple(text for text in stated if text.strip())
     # Of several references one stands for all where one is needed: that of most annotators, else the first.
     target = Counter(references).most_common(1)[0][0]
     asked = _asked(task, sample)
@@ -85,6 +97,7 @@ def _read_item(task: Task, sample: Sample) -> Item:
         turns=() if plain else turns,
         meta=sample.meta,
         group=_group(sample),
+        num_blank=len(stated) - len(references),
     )
 
 
@@ -143,10 +156,10 @@ def _places_come_first(turn: Turn) -> bool:
 
 
 def read_references(task: Task, sample: Sample) -> tuple[str, ...]:
-    """Return the right answers of a row: one, or as many as the row lists.
+    """Return the right answers of a row: one, or as many as the row lists, some of which may be blank.
 
     Raises:
-        SampleError: the row has none, or something that is no text.
+        SampleError: the row has none that is not blank, or something that is no text.
     """
     if task.target == "answer":
         found: tuple[str, ...] = (_answer(sample),)
@@ -161,8 +174,9 @@ def read_references(task: Task, sample: Sample) -> tuple[str, ...]:
         if wrong:
             raise SampleError(sample.id, f"{key!r} must be a text or a list of texts; got {shorten(wrong[0])} in it")
         found = tuple(map(str, values))
-    if not found or not all(text.strip() for text in found):
-        raise SampleError(sample.id, "has no right answer to compare with")
+    if not any(text.strip() for text in found):
+        blank = f"all {len(found)} are blank" if len(found) > 1 else "it is blank" if found else "the list is empty"
+        raise SampleError(sample.id, f"has no right answer to compare with: {blank}")
     return found
 
 

@@ -1,8 +1,11 @@
 """Open the data that a task names: official files of a benchmark, starter data, or a data set of the user's."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from eval.data.opening import open_official
+from eval.data.shards import shards_note
+from eval.items.origin import Origin
 from eval.task import OFFICIAL
 from omni.readers import SampleDataset, open_dataset
 from omni.readers.dataset import PreparedDataset
@@ -14,7 +17,15 @@ PAIRS = "pairs:"
 _SEED = 0  # of the partners, which are part of the data
 
 
-def open_source(source: str, folder: str | None) -> SampleDataset:
+@dataclass(frozen=True)
+class Source:
+    """The rows of a source, and what is known of their files before they are read."""
+
+    rows: SampleDataset
+    origin: Origin = field(default_factory=Origin)
+
+
+def open_source(source: str, folder: str | None) -> Source:
     """Return the rows of a source.
 
     Args:
@@ -26,10 +37,10 @@ def open_source(source: str, folder: str | None) -> SampleDataset:
         FileNotFoundError, ValueError: it cannot be opened.
     """
     if source.startswith(OFFICIAL):
-        return open_official(source, folder)
-    if source.startswith(PAIRS):
-        return _paired(source)
-    return open_dataset(resolve(source))
+        official = open_official(source, folder)
+        notes = tuple(filter(None, [shards_note(official.missing_shards)]))
+        return Source(official, Origin(str(official.files.folder), official.layout.name, notes=notes))
+    return Source(_paired(source) if source.startswith(PAIRS) else open_dataset(resolve(source)))
 
 
 def _paired(source: str) -> SampleDataset:

@@ -28,6 +28,7 @@ from eval.report.words import (
     interval,
     is_share,
     item_count,
+    origin_words,
     warnings_of,
 )
 from eval.run.results import ItemAnswer, TaskResult
@@ -249,6 +250,7 @@ def _facts(task: TaskResult) -> list[tuple[str, str]]:
     if task.linear_map_seconds is not None:
         facts.append(("linear map fitted in", f"{task.linear_map_seconds:g} s"))
     facts += [(f"headline of {condition_label(name)}", metric) for name, metric in task.control_metric.items()]
+    facts += [("files", origin_words(task))] if origin_words(task) else []
     facts += [(name.replace("_", " "), _plain(value)) for name, value in task.settings.items()]
     return facts + [(f"not computed: {part}", reason) for part, reason in task.not_computed.items()]
 

@@ -7,6 +7,7 @@ from eval.report.words import (
     interval,
     is_share,
     item_count,
+    origin_words,
     speed,
     warnings_of,
 )
@@ -75,6 +76,8 @@ def _task_lines(task: TaskResult) -> list[str]:
         lines += ["", f"Not computed: {part}: {reason}."]
     if task.linear_map_seconds is not None:
         lines += ["", f"The linear map was fitted in {task.linear_map_seconds:g} s."]
+    if files := origin_words(task):
+        lines += ["", f"Files: {_cell(files)}."]
     settings = "; ".join(f"{name} = {_cell(str(value))}" for name, value in task.settings.items())
     return [*lines, "", f"Settings: {settings}."]
 

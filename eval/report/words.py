@@ -80,23 +80,46 @@ def item_count(result: TaskResult) -> str:
     """Return the number of items that a figure stands for, with those that could not be used and the empty answers."""
     notes = [f"{len(result.bad)} bad"] if result.bad else []
     notes += [f"{result.num_empty} empty"] if result.num_empty else []
+    notes += [f"{len(result.origin.left_out)} left out"] if result.origin.left_out else []
     return f"{result.num_items} ({', '.join(notes)})" if notes else str(result.num_items)
 
 
 def warnings_of(result: TaskResult) -> list[str]:
     """Return what a reader has to know of the items of a task, a sentence each."""
-    found = (official_warning(result), bad_items_warning(result), empty_answers_warning(result))
+    found = (
+        official_warning(result),
+        *(f"WARNING: {note}." for note in result.origin.notes),
+        left_out_note(result),
+        bad_items_warning(result),
+        empty_answers_warning(result),
+    )
     return [warning for warning in found if warning]
+
+
+def left_out_note(result: TaskResult) -> str:
+    """Return a sentence about rows that are no items, such as those that stand there twice; empty without any."""
+    rows = result.origin.left_out
+    if not rows:
+        return ""
+    named = "; ".join(f"{row.id}: {row.reason}" for row in rows[:3]) + ("; ..." if len(rows) > 3 else "")
+    return f"{len(rows)} {'row is' if len(rows) == 1 else 'rows are'} left out ({named})."
+
+
+def origin_words(result: TaskResult) -> str:
+    """Return which official files the items were read from; empty for other data, and for older results."""
+    origin = result.origin
+    return f"{origin.folder} (layout: {origin.layout})" if origin.folder else ""
 
 
 def official_warning(result: TaskResult) -> str:
     """Return a sentence where a benchmark's files have another number of items than the official one."""
     official = result.settings.get("official_items")
-    if official is None or official == result.num_rows:
+    found = result.num_rows - len(result.origin.left_out)
+    if official is None or official == found:
         return ""
     return (
-        f"WARNING: the official number of items is {official:,}, and these files have {result.num_rows:,}: the figure "
-        "is not the benchmark's."
+        f"WARNING: the official number of items is {official:,}, and these files have {found:,}: the figure is not the "
+        "benchmark's."
     )
 
 

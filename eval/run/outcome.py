@@ -89,6 +89,7 @@ def task_result(plan: Plan, answers: Answers, probe: ProbeOutcome, linear_map: L
         linear_map_difference=map_difference,
         linear_map_seconds=linear_map.seconds if map_scores else None,
         num_empty=sum(not answer.text.strip() for answer in answered[OWN].values()),
+        origin=plan.origin,
     )
 
 
@@ -106,7 +107,7 @@ def _unanswered(plan: Plan, answers: Answers) -> list[BadItem]:
 def _nothing(plan: Plan, bad: list[dict[str, str]], reason: str) -> TaskResult:
     task = plan.task
     result = not_computed(task.name, task.version, task.description, label_of(plan.scorer), reason)
-    result.bad, result.num_rows = bad, plan.num_rows
+    result.bad, result.num_rows, result.origin = bad, plan.num_rows, plan.origin
     return result
 
 

@@ -1,11 +1,12 @@
 """The plan of a task: everything that will be asked, and what the answers will be scored by."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from eval.items.conditions import Condition
 from eval.items.item import BadItem, Item
+from eval.items.origin import Origin
 from eval.scorers import Scorer
 from eval.task import Task
 
@@ -26,6 +27,7 @@ class Plan:
         num_rows: rows of the data.
         settings: everything else that the figures depend on, for the result.
         seed: of whatever is drawn.
+        origin: where the items came from.
     """
 
     task: Task
@@ -39,3 +41,4 @@ class Plan:
     settings: Mapping[str, Any]
     seed: int
     further: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)

@@ -41,7 +41,8 @@ def plan_task(
     loaded = load_items(task, task.data, min(limits) if limits else None, seed)
     prepared = _prepared(task, loaded, seed)
     if not prepared.items:
-        reasons = "; ".join(f"{item.id}: {item.reason}" for item in prepared.bad[:3]) or "the data has no rows"
+        rows = (*prepared.bad, *prepared.origin.left_out)
+        reasons = "; ".join(f"{item.id}: {item.reason}" for item in rows[:3]) or "the data has no rows"
         count = f"all {len(prepared.bad)} rows that were read are bad: " if prepared.bad else ""
         raise ValueError(f"task {task.name!r}: no usable item in {task.data} ({count}{reasons})")
     items = prepared.items
@@ -63,6 +64,7 @@ def plan_task(
         settings=settings,
         seed=seed,
         further=tuple(further),
+        origin=prepared.origin,
     )
 
 
@@ -99,11 +101,19 @@ def _official(task: Task) -> dict[str, Any]:
     return {} if number is None else {"official_items": number}
 
 
+def _blanks(items: Sequence[Item]) -> dict[str, Any]:
+    """How many items have blank answers among theirs, if any."""
+    number = sum(item.num_blank > 0 for item in items)
+    what = "blank answers of annotators, which VQA accuracy counts as answers and all other scorers leave out"
+    return {"blank_answers": f"{number} items have {what}"} if number else {}
+
+
 def _common_settings(task: Task, items: Sequence[Item], seed: int, num_rows: int) -> dict[str, Any]:
     return {
         "data": task.data,
         **_official(task),
         "prompt": task.prompt,
+        **_blanks(items),
         **({"shots": f"{task.shots} of {task.shots_from}, {task.shots_by}"} if task.shots else {}),
         **({"post_prompt": task.post_prompt} if task.post_prompt else {}),
         **({"answer_form": task.answer_form} if task.answer_form != "{answer}" else {}),

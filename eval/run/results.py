@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eval.items.item import BadItem
+from eval.items.origin import Origin
 from eval.metrics.confusion import Confusion
 from eval.statistics.intervals import Estimate
 from omni.runtime.files import write_atomically
@@ -58,6 +60,7 @@ class TaskResult:
         num_empty: items with their own media to which the model wrote nothing at all.
         settings: everything else that the figures depend on.
         confusion: how often each class was taken for each with the item's own media; None where there are no classes.
+        origin: where the items came from, and the rows that are no items.
     """
 
     name: str
@@ -86,6 +89,7 @@ class TaskResult:
     linear_map_seconds: float | None = field(default=None, compare=False)
     has_item_values: bool = True
     num_empty: int = 0
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def primary(self) -> Estimate | None:
@@ -150,6 +154,10 @@ def _task_from_json(values: dict[str, Any]) -> TaskResult:
     for name in ("difference", "probe", "linear_map", "linear_map_difference"):
         values[name] = None if values.get(name) is None else Estimate(**values[name])
     values["drops"] = {name: Estimate(**drop) for name, drop in values.get("drops", {}).items()}
+    if "origin" in values:
+        origin = values["origin"]
+        left_out = tuple(BadItem(**one) for one in origin["left_out"])
+        values["origin"] = Origin(origin["folder"], origin["layout"], left_out, tuple(origin["notes"]))
     if values.get("confusion") is not None:
         cells = tuple((right, said, count) for right, said, count in values["confusion"]["cells"])
         values["confusion"] = Confusion(tuple(values["confusion"]["labels"]), cells)

@@ -25,12 +25,14 @@ class TextScorer:
         name: what it is called, without its version.
         metrics: name -> metric; the first one is primary.
         percent: whether the primary metric is a share.
+        counts_blanks: whether blank answers of annotators are references, too, which an empty text equals.
     """
 
     name: str
     metrics: Mapping[str, CorpusMetric]
     percent: bool
     version: int = 1
+    counts_blanks: bool = False
     takes = (WrittenAnswer,)
 
     @property
@@ -45,7 +47,8 @@ class TextScorer:
     def score(self, answers: Sequence[WrittenAnswer], *, condition: str, seed: int) -> Scores:
         """Return every metric over all texts."""
         texts = [answer.text for answer in answers]
-        references = [answer.item.references for answer in answers]
+        blanks = [("",) * answer.item.num_blank if self.counts_blanks else () for answer in answers]
+        references = [(*answer.item.references, *blank) for answer, blank in zip(answers, blanks, strict=True)]
         clusters = [answer.item.cluster for answer in answers]
         found = {name: metric(texts, references, clusters, seed) for name, metric in self.metrics.items()}
         values = found[self.metric][1]
@@ -122,7 +125,12 @@ EXACT_MATCH = tuple(
     )
 )
 VQA_ACCURACY = (
-    TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True),
-    TextScorer("vqa-accuracy-clean", {"vqa_accuracy": mean_over_items(clean_vqa_accuracy)}, percent=True),
+    TextScorer("vqa-accuracy", {"vqa_accuracy": mean_over_items(vqa_accuracy)}, percent=True, counts_blanks=True),
+    TextScorer(
+        "vqa-accuracy-clean",
+        {"vqa_accuracy": mean_over_items(clean_vqa_accuracy)},
+        percent=True,
+        counts_blanks=True,
+    ),
 )
 REFUSAL = TextScorer("refusal", {"refusal": mean_over_items(refusal)}, percent=True)

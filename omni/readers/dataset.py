@@ -38,6 +38,10 @@ class SampleDataset(ABC):
     def __iter__(self) -> Iterator[Sample | SampleError]:
         return (self[index] for index in range(len(self)))
 
+    def place(self, index: int) -> str:
+        """Return where row `index` stands, as people look it up; readers that know its file say that too."""
+        return f"row {index + 1}"
+
     @property
     def stream(self) -> "StreamDataset | None":
         """This data set as a stream, if its rows come fast only one after another; None if any row does."""
@@ -111,6 +115,9 @@ class InMemoryDataset(SampleDataset):
 
     def _read(self, index: int) -> Sample:
         return self.parse(self.rows[index], f"{self.name}:{index + 1}")
+
+    def place(self, index: int) -> str:
+        return f"row {index + 1} of {self.name}"
 
     def fingerprint(self, rows: Sequence[int]) -> str:
         return hash_of(bytes_of_row(self.rows[row]) for row in rows)

@@ -38,6 +38,9 @@ class JsonlDataset(SampleDataset):
         with open(self.path, "rb") as file:
             return hash_of(self._line(file, row).strip() for row in rows)
 
+    def place(self, index: int) -> str:
+        return f"line {self._line_numbers[index]} of {self.path.name}"
+
     def _line(self, file: BinaryIO, index: int) -> bytes:
         file.seek(int(self._starts[index]))
         return file.read(int(self._sizes[index]))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
+from eval.data.benchmark import Benchmark, Hub, Layout, LeftOutError, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import part_of, table_layouts
 from eval.data.lettered import choice_row, marked_right, written_list
@@ -29,6 +29,8 @@ def _read(*names: str) -> Callable[[Files], Sequence[Record]]:
 
 
 def _music_row(record: Record, files: Files) -> Row:
+    if str(record.get("question_deleted") or 0) != "0":
+        raise LeftOutError(str(value_of(record, "question_id")), "its authors deleted the question (question_deleted)")
     kinds = _list(record, "type")
     answer = text_of(record, "anser" if "anser" in record else "answer")  # so spelled in the official files
     return question_row(

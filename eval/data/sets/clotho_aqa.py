@@ -39,14 +39,15 @@ def _questions(rows: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _clotho_aqa_row(record: Record, files: Files) -> Row:
-    answers = [answer for answer in record["answers"] if answer]
+    answers = record["answers"]  # one can be blank, and counts
     if len(answers) != _ANNOTATORS:
         raise ValueError(
             f"the question {record['question']!r} about {record['file_name']} has {len(answers)} answers, "
             f"where {_ANNOTATORS} rows one after the other must have one each"
         )
     media = [media_part("sound", files, record["file_name"])]
-    return question_row(record["id"], media, text_of(record, "question"), answers=answers, answer=answers[0])
+    first = next(filter(None, answers), "")
+    return question_row(record["id"], media, text_of(record, "question"), answers=answers, answer=first)
 
 
 def _mirrored_clotho_aqa_row(record: Record, files: Files) -> Row:

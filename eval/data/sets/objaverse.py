@@ -27,7 +27,7 @@ def _read_lvis(files: Files) -> Sequence[Record]:
     return [
         {"id": f"{category}/{uid}", "uid": uid, "label": category, "classes": classes}
         for category, uids in content.items()
-        for uid in dict.fromkeys(uids)
+        for uid in uids
     ]
 
 

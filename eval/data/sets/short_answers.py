@@ -85,6 +85,10 @@ class _MirroredGQA(ReadRecords):
         question.setdefault("id", f"question {index + 1}")
         return {**question, "image": None if place is None else self._pictures[place]["image"]}
 
+    def place(self, index: int) -> str:
+        """See `ReadRecords`."""
+        return self._questions.place(index)
+
 
 def _mirrored_gqa_row(record: Record, files: Files) -> Row:
     if record["image"] is None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from eval.items.conditions import BLANK, OWN, Conditions, only_name
@@ -57,7 +57,7 @@ class ConflictProcedure(Procedure):
             values = {one.name: getattr(item, one.name) for one in fields(Item)}
             values |= {"options": options, "right": options.index(own)}
             items.append(RivalItem(**values, rival=options.index(other), opponent=loaded.items[opponents[index]]))
-        return LoadedItems(tuple(items), loaded.bad, loaded.num_rows)
+        return replace(loaded, items=tuple(items))
 
     def _options(self, own: str, other: str, distinct: Sequence[str], item: Item, seed: int) -> tuple[str, ...]:
         generator = random.Random(digest([seed, "conflict", item.id, own]))

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from eval.items.item import BadItem, Item
-from eval.items.loading import load_items
+from eval.items.loading import LoadedItems, load_items
 from eval.kinds import Probing
 from eval.run.cache import AnswerCache
 from eval.run.described_media import describe_media
@@ -62,7 +62,7 @@ class ProbingProcedure(Procedure):
         total = (len(train.items) + len(test.items)) * len(encoders)
         with tqdm(total=total, unit="item", desc=f"features of {task.name}", disable=not progress) as bar:
             known, asked = (probe_features(encoders, one.items, positions, cache, bar) for one in (train, test))
-        return _Probes(self.kind, task, encoders, known, asked, seed).result(test.bad, test.num_rows, len(train.bad))
+        return _Probes(self.kind, task, encoders, known, asked, seed).result(test, len(train.bad))
 
 
 class _Probes:
@@ -103,7 +103,7 @@ class _Probes:
         self.truth = torch.tensor([self.classes.index(item.target) for item in self.items])
         self.clusters = [item.cluster for item in self.items]
 
-    def result(self, bad: Sequence[BadItem], num_rows: int, num_bad_training: int) -> TaskResult:
+    def result(self, loaded: LoadedItems, num_bad_training: int) -> TaskResult:
         """Train all probes and return their figures."""
         estimates: dict[str, Estimate] = {}
         used: dict[str, str] = {}
@@ -128,7 +128,7 @@ class _Probes:
         first = next(iter(estimates))
         right, shuffled = ([float(one) for one in fitted.predicted == self.truth] for fitted in (primary, control))
         majority = max(names.count(label) for label in self.classes) / len(names)
-        all_bad = (*bad, *self.bad)
+        all_bad = (*loaded.bad, *self.bad)
         return TaskResult(
             name=self.task.name,
             version=self.task.version,
@@ -140,7 +140,8 @@ class _Probes:
             difference=paired_difference(right, shuffled, self.clusters) if len(right) > 1 else None,
             not_computed={"blank": "a probe sees features only", "probe": "the task itself is one"},
             num_items=len(self.items),
-            num_rows=num_rows,
+            num_rows=loaded.num_rows,
+            origin=loaded.origin,
             bad=[{"id": one.id, "reason": one.reason} for one in all_bad],
             items=[
                 _answer(*one, self.classes) for one in zip(self.items, primary.predicted.tolist(), right, strict=True)
@@ -151,7 +152,7 @@ class _Probes:
                 "modalities": list(self.task.modalities),
                 "kind": "probing",
                 "seed": self.seed,
-                "items_used": f"{len(self.items)} of {num_rows}",
+                "items_used": f"{len(self.items)} of {loaded.num_rows}",
                 "shuffled": "a probe that was trained on the labels of other items",
                 "training_items": used,
                 "training_items_unreadable": num_bad_training + len(self.train.bad),

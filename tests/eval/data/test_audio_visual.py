@@ -1,6 +1,7 @@
 """Questions about videos and their sound, from official files to the score, with both and with one of them alone."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import datasets
 import numpy as np
 import pytest
 
+from eval.data.checking import report
 from eval.data.sets.audio_visual import filled
 from eval.tasks import TASKS
 from omni.model import OmniModel
@@ -72,6 +74,18 @@ def test_music_avqa_fills_its_templates(model: OmniModel, tmp_path: Path) -> Non
     assert plan.items[0].meta["type"] == "Audio-Visual / Counting"
     found = check("music-avqa/test", tmp_path)
     assert (found.num_items, found.num_bad, found.num_expected) == (3, 1, None)
+
+
+def test_deleted_questions_of_music_avqa_are_left_out_and_named(tmp_path: Path) -> None:
+    rows = json.loads((music_avqa(tmp_path) / "avqa-test.json").read_text())
+    write_json(tmp_path / "avqa-test.json", [{**row, "question_deleted": int(row["question_id"] == 1)} for row in rows])
+    plan = plan_of("music-avqa", tmp_path)
+    assert [item.id for item in plan.items] == ["0", "2"]
+    reason = "its authors deleted the question (question_deleted)"
+    assert [(row.id, row.reason) for row in plan.origin.left_out] == [("1", reason)]
+    found = check("music-avqa/test", tmp_path)
+    assert (found.num_items, found.num_bad, found.num_left_out) == (2, 1, 1)
+    assert f"rows that are left out: 1, the first:\n    1: {reason}" in report(found)
 
 
 @pytest.mark.parametrize(("suffix", "num_items"), [("", 2), ("-video", 3)])

@@ -31,6 +31,19 @@ def test_vqa_accuracy_counts_annotators() -> None:
     ]
 
 
+def test_blank_annotations_are_answers_of_vqa_accuracy_and_no_references_elsewhere() -> None:
+    # published code: "net" has 7 of 10 annotators; an empty answer equals the three blank ones, two others each
+    item = Item("one", (), "", "net", 0, references=("net",) * 7, num_blank=3)
+    answers = [WrittenAnswer(item, text) for text in ("net", "", "frog")]
+
+    def scored(scorer: str) -> list[float]:
+        return [found.value for found in SCORERS[scorer].score(answers, condition="own", seed=0).items]
+
+    three = pytest.approx((3 * 2 / 3 + 7 * 1) / 10)
+    assert scored("vqa-accuracy-v1") == scored("vqa-accuracy-clean-v1") == [1, three, 0]
+    assert scored("exact-match-v2") == [1, 0, 0]
+
+
 def test_people_are_shown_every_reference_once() -> None:
     assert (
         WrittenAnswer(Item("one", (), "", "frog", 0, references=("frog", "toad", "frog")), "").target == "frog / toad"
