@@ -39,6 +39,10 @@ class Kind(Protocol):
             ValueError: it does not fit.
         """
 
+    def why_no_probe(self) -> str:
+        """Return why a task of this kind has no linear probe, where it names none and gives no reason itself."""
+        return "answers are open-ended, there are no classes to probe for"
+
 
 @dataclass(frozen=True)
 class Choose(Kind):
@@ -99,6 +103,14 @@ class Choose(Kind):
         check_templates(task, self.templates)
         if self.candidates == "sampled" and self.num_candidates < 2:
             raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
+
+    def why_no_probe(self) -> str:
+        """See `Kind`."""
+        if self.several:
+            return "an item can have several labels, and the probe tells one"
+        if self.candidates == "sampled" or self.own_key:
+            return "each item has candidates of its own, there are no classes to probe for"
+        return "the task names no data to train it on; Task(probe=Probe(TRAINING_DATA)) does"
 
 
 def check_templates(task: "Task", templates: tuple[str, ...]) -> None:
@@ -255,7 +267,7 @@ class Task:
             what its pointwise mutual information is measured against; None = its likelihood without media.
         num_references: the number of these media, a seeded sample.
         probe: the linear probe; None with `no_probe` as the reason.
-        no_probe: why there is no linear probe.
+        no_probe: why there is no linear probe; "" = what the kind says (`Kind.why_no_probe`).
         train: the training split that the linear map is fitted on (`eval.run.baselines.linear_map`); None = that of the
             probe, else the source of the reference media.
         train_target: which texts of the training split it learns, as in `target`; None = the task's right answers.
@@ -292,7 +304,7 @@ class Task:
     reference: str | None = None
     num_references: int = 8
     probe: Probe | None = None
-    no_probe: str = "captions are open-ended, there are no classes to probe for"
+    no_probe: str = ""
     train: str | None = None
     train_target: str | None = None
     train_limit: int = 1000

@@ -185,7 +185,7 @@ def _probe(
     """Probe the items that could be answered, unless there is no probe, no item, or no wish for one."""
     task = plan.task
     if task.probe is None:
-        return ProbeOutcome(reason=task.no_probe)
+        return ProbeOutcome(reason=task.no_probe or task.kind.why_no_probe())
     if not enabled:
         return ProbeOutcome(reason="switched off for this run")
     if not items:

@@ -51,6 +51,7 @@ TASKS = (
         reference=STAMPS_TRAIN,
         num_shuffles=2,
         train=STAMPS_TRAIN,
+        no_probe="captions are open-ended, there are no classes to probe for",
     ),
     Task(
         name="image-category",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from eval.task import Choose, Generate, Match, Task
+from eval.task import Choose, Generate, Kind, Match, Task
 
 
 def task(**values: Any) -> Task:
@@ -43,3 +43,19 @@ def test_what_nothing_understands_is_an_error(values: dict[str, Any], said: str)
 def test_modalities_are_a_list() -> None:
     with pytest.raises(ValueError, match="modalities is a list"):
         Task("birds", 1, "", "birds.jsonl", "sound", None, Choose("answers"), "choice-sum-v1")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Choose("labels", labels={"owl": "An owl."}), "names no data to train it on; Task(probe=Probe(TRAINING_DATA))"),
+        (Choose("answers"), "names no data to train it on"),
+        (Choose("labels", several=True), "several labels"),
+        (Choose("sampled"), "candidates of its own"),
+        (Choose("meta:options"), "candidates of its own"),
+        (Generate(), "answers are open-ended"),
+    ],
+)
+def test_why_there_is_no_probe_follows_from_how_the_task_asks(kind: Kind, said: str) -> None:
+    assert said in kind.why_no_probe()
+    assert task(kind=kind).no_probe == ""

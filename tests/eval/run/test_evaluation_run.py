@@ -229,6 +229,7 @@ def test_probe_finds_labels_that_the_features_hold(model: OmniModel, tmp_path: P
 
 def test_results_survive_json(model: OmniModel, data: Path, tmp_path: Path) -> None:
     run = evaluate(model, [choice(data)], suite="tiny", progress=False)
+    assert "Task(probe=Probe(TRAINING_DATA))" in run.tasks[0].not_computed["probe"]
     save_results(run, tmp_path / "results.json")
     assert load_results(tmp_path) == run
 
