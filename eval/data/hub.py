@@ -133,6 +133,11 @@ class ParquetRecords(ReadRecords):
         number, row = self._table_and_row(index)
         return f"row {row + 1} of {self._paths[number].name}"
 
+    def folders(self) -> list[str]:
+        """Return for each row the name of the folder that its file lies in."""
+        lengths = zip(self._paths, map(len, self.tables), strict=True)
+        return [path.parent.name for path, length in lengths for _ in range(length)]
+
     def _table_and_row(self, index: int) -> tuple[int, int]:
         number = bisect_right(self._starts, index) - 1
         return number, index - self._starts[number]

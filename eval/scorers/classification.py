@@ -57,7 +57,7 @@ class ClassificationScorer:
         return self.ranking.chance(items)
 
     def score(self, answers: Sequence[ChoiceAnswer], *, condition: str, seed: int) -> Scores:
-        """Return the figures of the ranking, and macro-F1, top-5, calibration error, AUROC and average precision."""
+        """Return the figures of the ranking, and macro-F1, top-3, top-5, calibration, AUROC and average precision."""
         ranked = self.ranking.score(answers, condition=condition, seed=seed)
         # the mutual information with the base itself is 0 for every class
         normalization = "sum" if all(answer.is_base for answer in answers) else self.ranking.normalization
@@ -77,6 +77,7 @@ class ClassificationScorer:
             "macro_f1": over_items(
                 lambda chosen: classification.macro_f1(classification.confusion_matrix(first[chosen], right[chosen]))
             ),
+            "top_3": mean_of(classification.top_k(scores, right, 3).tolist(), answers),
             "top_5": mean_of(classification.top_k(scores, right, 5).tolist(), answers),
             "calibration_error": over_items(
                 lambda chosen: classification.expected_calibration_error(confidence[chosen], correct[chosen])

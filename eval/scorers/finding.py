@@ -14,6 +14,7 @@ from eval.scorers.mmmu import MMMU
 from eval.scorers.multi_label import MULTI_LABEL
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.retrieval import RetrievalScorer
+from eval.scorers.summaries import SUMMARIES
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
 from eval.scorers.yes_no import YES_NO
@@ -40,6 +41,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     *GROUPS,
     LIKELIEST_YES,
     *MMMU,
+    *SUMMARIES,
     RetrievalScorer(),
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}

@@ -46,19 +46,22 @@ class MMMUScorer:
 
     def score(self, answers: Sequence[WrittenAnswer], *, condition: str, seed: int) -> Scores:
         """Return the accuracy over all, and over either kind of question."""
-        chosen = [replace(answer, item=_with_options(answer.item)) for answer in answers if _has_options(answer.item)]
-        written = [answer for answer in answers if not _has_options(answer.item)]
+        places = {True: [], False: []}
+        for index, answer in enumerate(answers):
+            places[_has_options(answer.item)].append(index)
+        chosen = [replace(answers[i], item=_with_options(answers[i].item)) for i in places[True]]
+        written = [answers[i] for i in places[False]]
         estimates = {}
-        by_item: dict[str, ItemScore] = {}
+        by_place: dict[int, ItemScore] = {}
         if chosen:
             scores = self.choice.score(chosen, condition=condition, seed=seed)
             estimates |= {"accuracy_choice": scores.estimates["accuracy"], "unparsed": scores.estimates["unparsed"]}
-            by_item |= {answer.item.id: one for answer, one in zip(chosen, scores.items, strict=True)}
+            by_place |= dict(zip(places[True], scores.items, strict=True))
         if written:
             values = [float(mmmu_open_is_right(answer.text, answer.item.references)) for answer in written]
             estimates["accuracy_open"] = mean_of(values, written)
-            by_item |= {answer.item.id: ItemScore(value) for answer, value in zip(written, values, strict=True)}
-        items = [by_item[answer.item.id] for answer in answers]
+            by_place |= {i: ItemScore(value) for i, value in zip(places[False], values, strict=True)}
+        items = [by_place[index] for index in range(len(answers))]
         return Scores({"accuracy": mean_of([item.value for item in items], answers), **estimates}, items)
 
 

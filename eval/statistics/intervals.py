@@ -6,7 +6,7 @@ Items that share a media file or a caption are not independent. Their cluster-ro
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,39 @@ def mean_interval(
     half = math.inf if math.isinf(error) else float(stats.t.ppf(0.975, num_clusters - 1)) * error
     low, high = max(bounds[0], mean - half), min(bounds[1], mean + half)
     return Estimate(mean, low, high, number, "t-clustered" if clustered else "t")
+
+
+def stratified_interval(
+    values: Sequence[float],
+    strata: Sequence[Hashable],
+    weights: Mapping[Hashable, float],
+    clusters: Sequence[Hashable],
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
+    """Return the weighted sum of the means of strata, with its 95 % interval (t, clustered).
+
+    An item's share of the error is its distance from the mean of its own stratum, times the weight of that, over its
+    number of items.
+
+    Args:
+        values: one for each item.
+        strata: the stratum of each item.
+        weights: of each stratum that occurs; 1 / number of strata makes the mean over them, 1 the sum.
+        clusters: the cluster of each item.
+        bounds: the interval is clipped to them.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    members: dict[Hashable, list[float]] = {}
+    for value, stratum in zip(values, strata, strict=True):
+        members.setdefault(stratum, []).append(value)
+    means = {stratum: float(np.mean(own)) for stratum, own in members.items()}
+    total = sum(weights[stratum] * mean for stratum, mean in means.items())
+    scale = {stratum: weights[stratum] * len(values) / len(own) for stratum, own in members.items()}
+    errors = [scale[stratum] * (value - means[stratum]) for value, stratum in zip(values, strata, strict=True)]
+    found = mean_interval(errors, clusters, (bounds[0] - total, bounds[1] - total))
+    return Estimate(total, total + found.low, total + found.high, len(values), "t-stratified")
 
 
 def design_effect(values: Sequence[float], clusters: Sequence[Hashable]) -> float:

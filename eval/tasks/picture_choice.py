@@ -84,7 +84,12 @@ def _mmbench(name: str, split: str, what: str, post_prompt: str) -> tuple[Task, 
 _CHINESE = "\n请直接使用所提供的选项字母作为答案回答。"
 _ONLY_LETTER = "Note: You only need to respond with {letters} without providing any additional information.\n"
 _CONTEXT = "{context}{question}"
-_CV_BENCH = {"ade20k": "2D on ADE20K", "coco": "2D on COCO", "omni3d": "3D on Omni3D"}
+_CV_BENCH = {
+    "cv-bench": ("all", "2D and 3D (its figure is `accuracy_by_category`)", "categories-"),
+    "cv-bench-ade20k": ("ade20k", "2D on ADE20K", ""),
+    "cv-bench-coco": ("coco", "2D on COCO", ""),
+    "cv-bench-omni3d": ("omni3d", "3D on Omni3D", ""),
+}
 _PLAIN_PROMPT = "{question}\nAnswer:"
 
 _MMMU = Task(
@@ -141,11 +146,12 @@ TASKS = (
     ),
     *(
         task
-        for source, what in _CV_BENCH.items()
+        for name, (split, what, group) in _CV_BENCH.items()
         for task in _choices(
-            f"cv-bench-{source}",
-            f"official:cv-bench/{source}",
+            name,
+            f"official:cv-bench/{split}",
             f"CV-Bench, {what}.",
+            group=group,
             prompt=_ONLY_LETTER + "\n{question}",
             post_prompt="",
             plain_prompt=_PLAIN_PROMPT,
@@ -155,7 +161,8 @@ TASKS = (
     *_choices(
         "blink",
         "official:blink/val",
-        "BLINK, validation: perception in up to four pictures.",
+        "BLINK, validation: perception in up to four pictures (its figure is `accuracy_by_category`).",
+        group="categories-",
         prompt=_ONLY_LETTER + "{question}",
         post_prompt="",
         plain_prompt=_PLAIN_PROMPT,

@@ -1,5 +1,6 @@
 """Multiple choice about pictures: SEED-Bench, MMStar, CV-Bench, BLINK, RealWorldQA."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.choices import LETTERS, choice_row, options_in_text, right_by_letter
 from eval.data.files import Files
-from eval.data.hub import ChosenRecords, ParquetRecords, parquet_layout, part_of, table_layouts
+from eval.data.hub import ChosenRecords, ParquetRecords, part_of, table_layouts
 from eval.data.rows import Part, media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list
 
@@ -78,7 +79,9 @@ def _realworldqa_row(record: Record, files: Files) -> Row:
     return question_row(None, [picture], text_of(record, "question").strip(), answer=text_of(record, "answer"))
 
 
-def _prompted_row(id_key: str, picture_keys: Sequence[str]) -> Callable[[Record, Files], Row]:
+def _prompted_row(
+    id_key: str, picture_keys: Sequence[str], category: Callable[[Record], str | None]
+) -> Callable[[Record, Files], Row]:
     """Return the row of a question with its options in a list too, as CV-Bench and BLINK have it.
 
     `prompt` holds question and options in the authors' words, and the answer is a letter in brackets.
@@ -91,31 +94,51 @@ def _prompted_row(id_key: str, picture_keys: Sequence[str]) -> Callable[[Record,
         options = texts_of(record, "choices")
         right = right_by_letter(value_of(record, "answer"), options)
         letters = ", ".join(LETTERS[: len(options)])
-        return choice_row(
-            value_of(record, id_key), pictures, text_of(record, "prompt"), options, right, letters=letters
-        )
+        meta = {"letters": letters, "category": category(record)}
+        return choice_row(value_of(record, id_key), pictures, text_of(record, "prompt"), options, right, **meta)
 
     return row
 
 
 _CV_COLUMNS = ("idx", "image", "prompt", "choices", "answer", "source")
+_CV_SOURCES = {"ADE20K": "2D/ADE20K", "COCO": "2D/COCO", "Omni3D": "3D/Omni3D"}
 
 
-def _cv_bench(source: str) -> Split:
+def _cv_bench(source: str | None = None) -> Split:
     def read(files: Files) -> Sequence[Record]:
         records = ParquetRecords(files, "test*.parquet", _CV_COLUMNS)
+        if source is None:
+            return records
         places = _where(records.column("source"), source, "source", files.folder)
         return ChosenRecords(records, [(index, {}) for index in places])
 
     hub = Hub("nyu-visionx/CV-Bench", "test")
-    row = _prompted_row("idx", ("image",))
-    return Split(
-        (Layout("mirrored table", ("test*.parquet",), read, row, hub),),
-        note="2,638 with those of the other sources; CV-Bench = (mean of ADE20K and COCO + Omni3D) / 2",
-    )
+    row = _prompted_row("idx", ("image",), lambda record: _CV_SOURCES.get(str(record.get("source"))))
+    layouts = (Layout("mirrored table", ("test*.parquet",), read, row, hub),)
+    if source is None:
+        note = "2D and 3D; CV-Bench = ((ADE20K + COCO) / 2 + Omni3D) / 2, which is `accuracy_by_category`"
+        return Split(layouts, 2_638, note)
+    return Split(layouts, note="2,638 with those of the other sources")
 
 
 _BLINK_PICTURES = ("image_1", "image_2", "image_3", "image_4")
+_BLINK_COLUMNS = ("idx", "prompt", "choices", "answer", *_BLINK_PICTURES)
+_BLINK_ID = re.compile(r"(?:val|test)_(.+)_\d+")
+
+
+def _read_blink(files: Files) -> Sequence[Record]:
+    """Return the questions, each with the folder of its file, which is that of its configuration."""
+    records = ParquetRecords(files, "val-*.parquet", _BLINK_COLUMNS)
+    return ChosenRecords(records, [(index, {"folder": name}) for index, name in enumerate(records.folders())])
+
+
+def _blink_task(record: Record) -> str | None:
+    """Return which of the 14 tasks a question belongs to, by its column, by its id, or by the folder of its file."""
+    found = _BLINK_ID.fullmatch(str(record.get("idx")))
+    named = record.get("sub_task") or (found[1] if found else record["folder"])
+    return str(named).replace("/", " ")
+
+
 BENCHMARKS = (
     Benchmark(
         name="seed-bench",
@@ -183,7 +206,12 @@ BENCHMARKS = (
         homepage="https://huggingface.co/datasets/nyu-visionx/CV-Bench",
         licence="Apache-2.0 (annotations); pictures of ADE20K, COCO and Omni3D",
         get="test_2d.parquet and test_3d.parquet",
-        splits={"ade20k": _cv_bench("ADE20K"), "coco": _cv_bench("COCO"), "omni3d": _cv_bench("Omni3D")},
+        splits={
+            "all": _cv_bench(),
+            "ade20k": _cv_bench("ADE20K"),
+            "coco": _cv_bench("COCO"),
+            "omni3d": _cv_bench("Omni3D"),
+        },
     ),
     Benchmark(
         name="blink",
@@ -194,15 +222,16 @@ BENCHMARKS = (
         splits={
             "val": Split(
                 (
-                    parquet_layout(
+                    Layout(
+                        "mirrored table",
+                        ("val-*.parquet",),
+                        _read_blink,
+                        _prompted_row("idx", _BLINK_PICTURES, _blink_task),
                         Hub("BLINK-Benchmark/BLINK", "val", "each of the 14 tasks"),
-                        "val-*.parquet",
-                        ("idx", "prompt", "choices", "answer", *_BLINK_PICTURES),
-                        _prompted_row("idx", _BLINK_PICTURES),
                     ),
                 ),
                 num_items=1_901,
-                note="BLINK's own figure is the mean over its 14 tasks; over all rows it can differ",
+                note="BLINK's own figure is the mean over its 14 tasks, `accuracy_by_category`",
             )
         },
     ),

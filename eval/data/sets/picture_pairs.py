@@ -80,6 +80,7 @@ def _natural_row(record: Record, files: Files) -> Row:
         text_of(record, f"Question_{question}"),
         # `Image_0_Question_1` is the answer to question 1 about picture 0.
         text_of(record, f"Image_{picture}_Question_{question}"),
+        (question, picture),
     )
 
 
@@ -98,7 +99,8 @@ def _rowed_natural_row(record: Record, files: Files) -> Row:
     options, _ = _kind(record)
     picture = part_of("image", value_of(record, "Image"), files)
     id = f"{record['group']}-{place // 2}-{place % 2}"
-    return _natural_item(record, id, picture, text_of(record, "Question"), options[0 if place in (0, 3) else 1])
+    answer = options[0 if place in (0, 3) else 1]
+    return _natural_item(record, id, picture, text_of(record, "Question"), answer, (place // 2, place % 2))
 
 
 def _kind(record: Record) -> tuple[tuple[str, str], str]:
@@ -108,7 +110,7 @@ def _kind(record: Record) -> tuple[tuple[str, str], str]:
     return _KINDS[kind]
 
 
-def _natural_item(record: Record, id: str, picture: Part, question: str, answer: str) -> Row:
+def _natural_item(record: Record, id: str, picture: Part, question: str, answer: str, numbers: tuple[int, int]) -> Row:
     options, instruction = _kind(record)
     said = answer.strip().rstrip(".").casefold()
     right = next((index for index, option in enumerate(options) if option.casefold() == said), None)
@@ -123,6 +125,8 @@ def _natural_item(record: Record, id: str, picture: Part, question: str, answer:
         instruction=instruction,
         group=str(record["group"]),
         group_size=4,
+        question_number=numbers[0],
+        picture_number=numbers[1],
     )
 
 

@@ -14,7 +14,7 @@ from eval.data.opening import open_official
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Sample
-from tests.eval.data.official import brief, check, decoding_model, parquet, picture, run, write_json
+from tests.eval.data.official import brief, check, decoding_model, parquet, picture, plan_of, run, write_json
 
 IMAGE = {"image": datasets.Image()}
 LETTER = "\nAnswer with the option's letter from the given choices directly."
@@ -328,6 +328,7 @@ NOTE = "Note: You only need to respond with A, B without providing any additiona
             ["B, or not", "B"],
             f"{MMSTAR}\nAnswer with the option's letter from the given choices directly",
         ),
+        ("cv-bench", CV, ["0", "0"], f"{NOTE}\nHow many? Select from the following choices.\n(A) 1\n(B) 0"),
         ("cv-bench-omni3d", CV, ["0"], f"{NOTE}\nHow many? Select from the following choices.\n(A) 1\n(B) 0"),
         (
             "blink",
@@ -344,8 +345,25 @@ def test_options_that_the_question_lists_are_read(
     result = run(brief(TASKS[name]), folder, model)
     assert (result.status, result.num_items, result.bad) == ("computed", len(targets), [])
     assert ([item.target for item in result.items], result.items[0].question) == (targets, first)
-    assert result.scorer == "multiple-choice-v1"
+    assert result.scorer == TASKS[name].scorer
     assert check(TASKS[name].data.removeprefix("official:"), folder).num_items == len(targets)
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "categories"),
+    [
+        ("cv-bench", CV, ["2D/COCO", "3D/Omni3D"]),
+        ("blink", prompted(("Art_Style/val-0.parquet", "Jigsaw/val-0.parquet")), ["Art_Style", "Jigsaw"]),
+        ("blink", prompted(("data/val-0.parquet", "data/val-1.parquet"), idx=["val_Art_Style_1", "val_IQ_Test_12"]),
+            ["Art_Style", "IQ_Test"]),
+        ("blink", prompted(("data/val-0.parquet", "data/val-1.parquet"), sub_task=["Counting", "Jigsaw"]),
+            ["Counting", "Jigsaw"]),
+    ],
+)  # fmt: skip
+def test_questions_say_which_part_of_the_benchmark_they_belong_to(
+    name: str, build: Callable[[Path], Path], categories: list[str], tmp_path: Path
+) -> None:
+    assert [item.meta["category"] for item in plan_of(name, build(tmp_path / name)).items] == categories
 
 
 def test_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from eval.statistics.intervals import (
     clustered_standard_error,
     mean_interval,
     paired_difference,
+    stratified_interval,
     wilson,
 )
 
@@ -99,3 +100,15 @@ def test_bootstrap_of_a_mean_is_the_bootstrap_with_the_mean_as_its_metric() -> N
     fast = bootstrap_mean(values.tolist(), seed=5, clusters=clusters, num_resamples=200)
     assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high))
     assert (fast.value, fast.num_items, fast.method) == (slow.value, slow.num_items, slow.method)
+
+
+def test_a_weighted_sum_of_strata_has_the_error_of_its_strata() -> None:
+    values, strata = [1.0, 2.0, 6.0, 10.0, 30.0], ["a", "a", "a", "b", "b"]
+    found = stratified_interval(values, strata, {"a": 1.0, "b": 0.5}, range(5))
+    assert found.value == pytest.approx(3 + 0.5 * 20)
+    # residuals -2, -1, 3 over 3, and half of -10, 10 over 2; five clusters
+    squares = sum((residual / 3) ** 2 for residual in (-2, -1, 3)) + sum((5 / 2) ** 2 for _ in range(2))
+    assert found.high - found.value == pytest.approx(2.7764451 * math.sqrt(5 / 4 * squares))
+    assert stratified_interval([3.0, 3.0], ["a", "b"], {"a": 1.0, "b": 1.0}, range(2)).low == 6
+    one = stratified_interval(values, ["a"] * 5, {"a": 1.0}, range(5))
+    assert (one.value, one.low) == pytest.approx((mean_interval(values).value, mean_interval(values).low))
