@@ -34,7 +34,8 @@ NO_BLANK = "a joint space compares media with texts: without media there is noth
 def for_space(task: Task, modalities: Collection[str]) -> Task:
     """Return a task as it is run on a joint space with these modalities.
 
-    Its kind says why it cannot run, where it cannot.
+    Its kind says why it cannot run, where it cannot. Templates stand in the place of the form in which a language model
+    says a candidate.
     """
     procedure = procedure_of(task.kind)
     if procedure.compares_embeddings or procedure.reads_features:
@@ -45,7 +46,9 @@ def for_space(task: Task, modalities: Collection[str]) -> Task:
         reason = "this joint space has no modality 'text' to compare the candidates by"
     else:
         reason = ""
-    return replace(task, kind=BySimilarity(procedure, task.kind.templates, reason))
+    templates = task.kind.templates
+    form = "{answer}" if templates else task.answer_form
+    return replace(task, kind=BySimilarity(procedure, templates, reason), answer_form=form)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ def classes(
     answer_form: str = "{answer}",
     names: Sequence[str] = (),
     scorer: str = "classification-pmi-v1",
+    templates: tuple[str, ...] = (),
 ) -> Task:
     """Return the task that ranks the names of classes by their likelihood; the right one is the row's `label`.
 
@@ -32,8 +33,12 @@ def classes(
         answer_form: what the model is to say for a class.
         names: of the classes, readable; none = those that each row lists under `options`.
         scorer: ranks and scores.
+        templates: the label prompts of a joint space; see `Choose`.
     """
-    kind = Choose("labels", labels={one: one for one in names}) if names else Choose("meta:options")
+    if names:
+        kind = Choose("labels", labels={one: one for one in names}, templates=templates)
+    else:
+        kind = Choose("meta:options", templates=templates)
     return Task(
         name=name,
         version=1,

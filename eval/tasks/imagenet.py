@@ -1,9 +1,16 @@
-"""Zero-shot classification of ImageNet-1k and its variants by an LLM: the likeliest class name."""
+"""Zero-shot classification of ImageNet-1k and its variants: the likeliest class name among those that the rows list.
+
+A joint space compares the picture with the mean of CLIP's 80 templates of each name, as published figures do. An LLM is
+asked once, and says each name in CLIP's plainest template: a mean over texts has no counterpart in likelihoods, and 80
+prompts would ask it 80 times.
+"""
+
+from dataclasses import replace
 
 from eval.task import Task
 from eval.tasks.benchmark_tasks import classes
+from eval.tasks.templates import imagenet_templates
 
-# CLIP's plainest template; the classes are those that the rows list.
 PROMPT = "describe the image"
 ANSWER = "a photo of a {answer}"
 _SETS = {
@@ -14,14 +21,18 @@ _SETS = {
     "imagenet-sketch": ("official:imagenet-sketch/test", "ImageNet-Sketch"),
 }
 TASKS: tuple[Task, ...] = tuple(
-    classes(
-        name,
-        data,
-        "image",
-        f"{what}: which class is on the picture?",
-        prompt=PROMPT,
-        answer_form=ANSWER,
-        scorer="classification-sum-v1",
+    replace(
+        classes(
+            name,
+            data,
+            "image",
+            f"{what}: which class? A joint space takes CLIP's 80 templates, an LLM one prompt.",
+            prompt=PROMPT,
+            answer_form=ANSWER,
+            scorer="classification-sum-v1",
+            templates=imagenet_templates(),
+        ),
+        version=2,  # of joint spaces, which compared with one template in version 1
     )
     for name, (data, what) in _SETS.items()
 )

@@ -11,7 +11,10 @@ from scipy.io import savemat
 from eval.data.files import Files
 from eval.data.opening import open_official
 from eval.data.sets.imagenet import class_names
+from eval.run.by_similarity import for_space
+from eval.run.kinds import procedure_of
 from eval.run.planning import plan_task
+from eval.run.requests import Requests
 from eval.tasks import TASKS
 from omni.model import OmniModel
 from omni.samples.messages import Sample
@@ -136,6 +139,21 @@ def test_variants_with_200_classes_choose_among_these(model: OmniModel, tmp_path
         "no classnames.txt or LOC_synset_mapping.txt or imagenet_class_index.json"
         in check("imagenet-a", folder).problem
     )
+
+
+def test_a_space_takes_the_80_templates_and_an_llm_one_prompt(tmp_path: Path) -> None:
+    folder = in_folders(with_names(tmp_path), WNIDS[100:300], ".jpg")
+    task = TASKS["imagenet-a"].changed(folder=str(folder))
+    asked, compared = (plan_task(one, limit=1, seed=0) for one in (task, for_space(task, ["image", "text"])))
+    assert (asked.items[0].options[0], asked.items[0].prompt) == ("a photo of a thing 100", "describe the image")
+    assert (compared.items[0].options[0], len(compared.task.kind.templates)) == ("thing 100", 80)
+    assert asked.settings["templates"] == "80, which a language model is not shown"
+    assert compared.settings["templates"].startswith("80, the mean of their embeddings: 'a bad photo of a {}.'")
+    requests = Requests()
+    procedure_of(compared.task.kind).add_requests(compared, requests)
+    media = [requests.prefixes[key].media[0] for key in requests.embeddings]
+    texts = {one.data for one in media if one.modality == "text"}
+    assert (len(texts), b"a bad photo of a thing 100." in texts) == (80 * 200, True)
 
 
 def test_the_mirror_brings_its_names(tmp_path: Path) -> None:
