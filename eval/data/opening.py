@@ -35,7 +35,8 @@ class OfficialDataset(SampleDataset):
         self.layout = layout
         self.files = files
         self.records: Sequence[Record] = layout.read(files)
-        self.missing_shards = missing_shards(layout.found(files), layout.hub.split if layout.hub else "")
+        names = [path.relative_to(files.folder) for path in layout.found(files)]
+        self.missing_shards = missing_shards(names, layout.hub.split if layout.hub else "")
         self._spill = Spill()
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ def missing_shards(paths: Iterable[Path], split: str = "") -> list[str]:
     """Return the names of shards that are not among files, each after its folder, in order.
 
     Args:
-        paths: files; those whose names say nothing of shards do not count.
+        paths: of files below a data set's folder; those whose names say nothing of shards do not count.
         split: where some files are of this split by their names or folders, the others do not count.
     """
     groups: dict[tuple[Path, str, int, str], dict[int, str]] = defaultdict(dict)
@@ -26,7 +26,7 @@ def missing_shards(paths: Iterable[Path], split: str = "") -> list[str]:
     for (folder, head, total, ending), there in sorted((of_split or groups).items()):
         tail = ending if {*there.values()} == {ending} else f"-*{ending}"  # some hubs add a hash of the content
         names = (f"{head}-{number:05d}" if head else f"{number:05d}" for number in range(total) if number not in there)
-        missing += [f"{folder.name}/{name}-of-{total:05d}{tail}" for name in names]
+        missing += [(folder / f"{name}-of-{total:05d}{tail}").as_posix() for name in names]
     return missing
 
 

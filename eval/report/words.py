@@ -44,7 +44,7 @@ def interval(estimate: Estimate | None, percent: bool, sign: bool = False) -> st
 
 _SHARES = (
     *("accuracy", "recall", "preference", "exact", "precision", "f1", "macro_f1", "top_", "yes_share", "unparsed"),
-    *("incomplete", "lwlrap", "not_judged", "names_both"),
+    *("incomplete", "lwlrap", "not_judged", "names_both", "wups"),
 )
 
 

@@ -17,6 +17,7 @@ from eval.scorers.retrieval import RetrievalScorer
 from eval.scorers.summaries import SUMMARIES
 from eval.scorers.text import CAPTION_CIDER_D, EXACT_MATCH, REFUSAL, VQA_ACCURACY
 from eval.scorers.transcription import TRANSCRIPTION
+from eval.scorers.wups import WUPS
 from eval.scorers.yes_no import YES_NO
 from omni.config.components import import_class
 
@@ -42,6 +43,7 @@ _SHIPPED: tuple[Scorer, ...] = (
     LIKELIEST_YES,
     *MMMU,
     *SUMMARIES,
+    WUPS,
     RetrievalScorer(),
 )
 SCORERS: dict[str, Scorer] = {label_of(scorer): scorer for scorer in _SHIPPED}

@@ -59,11 +59,12 @@ TASKS = (
     ),
     _open_task(
         "next-qa-open",
-        "NExT-QA, open questions, test: compared with one or two right answers, word for word.",
+        "NExT-QA, open questions, test: compared with one or two right answers, word for word, and by WUPS.",
         "official:next-qa/oe-test",
         post_prompt="\nAnswer a question using a short phrase or sentence.",
         plain_prompt=PLAIN,
         kind=Generate({"max_new_tokens": 32}),
+        scorer="wups-v1",
         target="meta:answers",
     ),
 )
