@@ -58,11 +58,11 @@ def figures_of_sets(number: int) -> Iterator[Outcome]:
     yield compare("classification-*-v1", "confusion matrix", "scikit-learn", matrices)
     yield compare("classification-*-v1", "top-k", "scikit-learn", tops)
     yield compare("classification-*-v1", "calibration error", "scikit-learn's calibration curve", errors)
-    yield compare("multi-label-v1", "mAP, AUROC", "scikit-learn", several)
-    yield compare("multi-label-v1", "lwlrap", "scikit-learn", lwlraps)
+    yield compare("multi-label*-v1", "mAP, AUROC", "scikit-learn", several)
+    yield compare("multi-label*-v1", "lwlrap", "scikit-learn", lwlraps)
     areas = draw.uniform(0.05, 0.95, number)
     gaps = [(classification.d_prime(area), stats.norm.isf(1 - area) * 2**0.5) for area in areas]
-    yield compare("multi-label-v1", "d-prime", "scipy", gaps)
+    yield compare("multi-label*-v1", "d-prime", "scipy", gaps)
 
 
 def _calibration(confidence: np.ndarray, correct: np.ndarray) -> float:

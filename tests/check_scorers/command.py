@@ -1,10 +1,13 @@
 """The command: every comparison, one line each."""
 
 import argparse
+import fnmatch
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from eval.scorers import SCORERS
 from tests.check_scorers import (
     captions,
     classes,
@@ -59,6 +62,11 @@ def outcomes(number: int, wheels: Wheels) -> Iterator[Outcome]:
     yield from retrieval.queries(number)
 
 
+def without_reference(found: Sequence[Outcome]) -> set[str]:
+    """Return the shipped scorers that no line names; `*` in a line stands for any part of a name."""
+    return {name for name in SCORERS if not any(fnmatch.fnmatchcase(name, one.scorer) for one in found)}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one line a comparison; return 1 if a difference is above the tolerance."""
     summary = "Compare scorers with their references on at least 1,000 generated cases each."
@@ -71,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wheels = Wheels(options.wheels)
     wheels.report_missing()
     found = [*captions.java(), *outcomes(options.cases, wheels)]
+    if left := sorted(without_reference(found)):
+        print(f"not compared: {', '.join(left)}", file=sys.stderr)
     print("\n".join(_lines(found, options.markdown)))
     return int(any(one.largest > TOLERANCE for one in found))
 

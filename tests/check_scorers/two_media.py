@@ -45,7 +45,7 @@ def two_media(number: int) -> Iterator[Outcome]:
     """The rule restated."""
     draw = random.Random(9)
     pairs = []
-    for case in range(number):
+    for case in range(3 * number):
         words = draw.choices(_WORDS, k=draw.randint(0, 4))
         text = draw.choice((str, str.title, str.upper))(" ".join(words)) + draw.choice(("", ".", "!", ","))
         modalities, index = draw.choices([*_NAMES], k=2), draw.randrange(2)
