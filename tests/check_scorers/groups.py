@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from eval.data.letters import LETTERS
 from eval.items.item import Item
-from eval.metrics.option_letters import LETTERS
 from eval.scorers import SCORERS
 from tests.check_scorers.comparing import Outcome, chosen, compare, figures, item_values, written
 from tests.check_scorers.option_letters import OPTIONS, any_answer

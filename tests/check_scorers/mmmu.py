@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Iterator
 
-from eval.metrics.option_letters import LETTERS
+from eval.data.letters import LETTERS
 from tests.check_scorers.comparing import Outcome, compare, item_values, written
 from tests.check_scorers.option_letters import OPTIONS, any_answer, lmms_eval_parser
 from tests.check_scorers.wheels import LMMS_EVAL, Wheels

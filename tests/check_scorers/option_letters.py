@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.metrics.option_letters import LETTERS
+from eval.data.letters import LETTERS
 from tests.check_scorers.comparing import Outcome, compare, figures, item_values, written
 from tests.check_scorers.wheels import LMMS_EVAL, VLMEVALKIT, Wheels
 

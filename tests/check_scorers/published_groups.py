@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eval.metrics.option_letters import LETTERS
+from eval.data.letters import LETTERS
 from tests.check_scorers.option_letters import vlmevalkit_parser
 from tests.check_scorers.wheels import LMMS_EVAL, VLMEVALKIT, Wheels
 
