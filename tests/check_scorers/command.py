@@ -27,7 +27,7 @@ from tests.check_scorers import (
 from tests.check_scorers.comparing import TOLERANCE, Outcome
 from tests.check_scorers.wheels import Wheels
 
-_HEADS = ("scorer", "figure", "reference", "cases", "largest difference")
+_HEADS = ("compared", "figure", "reference", "cases", "largest difference")
 
 
 def outcomes(number: int, wheels: Wheels) -> Iterator[Outcome]:

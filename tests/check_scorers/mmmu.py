@@ -37,5 +37,5 @@ def mmmu(number: int, wheels: Wheels) -> Iterator[Outcome]:
         if letter is not None:
             answer = written(text, options[index], id=str(case), meta={"options": options})
             chosen_pairs.append((item_values("mmmu-lmms-eval-random-v1", [answer])[0], letter == LETTERS[index]))
-    yield compare("mmmu-*-v1", "right or not, open questions", f"{LMMS_EVAL} (its code)", open_pairs)
+    yield compare("mmmu*-v1", "right or not, open questions", f"{LMMS_EVAL} (its code)", open_pairs)
     yield compare("mmmu-lmms-eval-random-v1", "right or not, with options", f"{LMMS_EVAL} (its code)", chosen_pairs)

@@ -7,7 +7,7 @@ import jiwer
 from whisper_normalizer.basic import BasicTextNormalizer
 from whisper_normalizer.english import EnglishTextNormalizer
 
-from eval.metrics.transcription import character_errors, normalise_whisper_english, word_errors
+from eval.metrics.transcription import character_errors, normalise_whisper_english, normalise_whisper_marks, word_errors
 from tests.check_scorers.comparing import Outcome, compare, figures, written
 
 
@@ -36,14 +36,23 @@ def others(number: int) -> Iterator[Outcome]:
     words = ["der", "Frosch,", "sitzt", "(nicht)", "[hm]", "лягушка!", "Он", "βάτραχος", "3,5", "l'eau", "—", "d’été"]
     words = [word for word in words if word == BasicTextNormalizer(preserve_marks=True)(word).strip() or word.isascii()]
     normalise = BasicTextNormalizer()
-    pairs = []
-    for _ in range(max(1, number // 20)):
+    single, sets = [], []
+    for _ in range(number // 20 + 1):
         references = [" ".join(draw.choices(words, k=draw.randint(2, 12))) for _ in range(20)]
         said = [" ".join(word for word in one.split() if draw.random() < 0.8) for one in references]
         rows = [(text, one) for text, one in zip(said, references, strict=True) if normalise(one).strip()]
+        plain = [[" ".join(normalise(one).split()) for one in own] for own in rows]
+        for row, (text, reference) in zip(rows, plain, strict=True):
+            own = [normalise_whisper_marks(one) for one in row]
+            errors = [word_errors(own[0], own[1]), character_errors(own[0], own[1])]
+            single.append(([one.edits / one.length for one in errors], _rates([reference], [text])))
         answers = [written(text, one, id=str(n), cluster=n) for n, (text, one) in enumerate(rows)]
         found = figures("transcription-other-v1", answers)
-        plain = [[" ".join(normalise(one).split()) for one in own] for own in zip(*rows, strict=True)]
-        theirs = [jiwer.wer(plain[1], plain[0]), jiwer.cer(plain[1], plain[0])]
-        pairs.append(([found["wer"], found["cer"]], theirs))
-    yield compare("transcription-other-v1", "WER, CER of a set of 20", "jiwer", pairs)
+        texts, right = ([own[place] for own in plain] for place in range(2))
+        sets.append(([found["wer"], found["cer"]], _rates(right, texts)))
+    yield compare("transcription-other-v1", "WER, CER of an item", "jiwer", single)
+    yield compare("transcription-other-v1", "WER, CER of a set of 20", "jiwer", sets)
+
+
+def _rates(references: list[str], texts: list[str]) -> list[float]:
+    return [jiwer.wer(references, texts), jiwer.cer(references, texts)]
