@@ -1,45 +1,14 @@
-"""Rows with options of their own: where the right one stands, and options that official files keep in odd ways."""
+"""Where official files keep options: the number of the right one, and options in columns or within a question."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from eval.data.benchmark import Record, Row
-from eval.data.lettered import LETTERS
-from eval.data.rows import Part, question_row
+from eval.data.benchmark import Record
+from eval.data.letters import LETTERS, letter_index
 from omni.media.item import shorten
 
-_LETTER = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\].:]*")
 _EMPTY = ("", "nan")  # how empty cells are written; `None` is a text that an option may have
-
-
-def choice_row(id: Any, media: Sequence[Part], question: str, options: Sequence[str], right: int, **meta: Any) -> Row:
-    """Return a conversation of one turn whose row has options.
-
-    Its meta has `options` and `answer`, the text of the right one.
-
-    Args:
-        id: the item's.
-        media: parts, in their order.
-        question: what is asked, without the options.
-        options: at least two.
-        right: the index of the right one.
-        meta: what else the item has.
-
-    Raises:
-        ValueError: there are fewer than two options, an empty one, or none with that index.
-    """
-    return question_row(id, media, question, **choice_meta(options, right), **meta)
-
-
-def choice_meta(options: Sequence[str], right: int) -> dict[str, Any]:
-    """Return what the meta of a row with options says of them; see `choice_row`, also for what is raised."""
-    texts = [option.strip() for option in options]
-    if len(texts) < 2 or not all(texts):
-        raise ValueError(f"needs at least two options, none of them empty; got {shorten(texts)}")
-    if not 0 <= right < len(texts):
-        raise ValueError(f"the right answer is option {right + 1}, and there are {len(texts)}: {shorten(texts)}")
-    return {"options": texts, "answer": texts[right]}
 
 
 def right_by_letter(answer: Any, options: Sequence[str]) -> int:
@@ -48,9 +17,8 @@ def right_by_letter(answer: Any, options: Sequence[str]) -> int:
     Raises:
         ValueError: it is no letter of these options.
     """
-    found = _LETTER.fullmatch(answer.strip()) if isinstance(answer, str) else None
-    index = LETTERS.index(found[1].upper()) if found else len(options)
-    if index >= len(options):
+    index = letter_index(answer)
+    if index is None or index >= len(options):
         raise ValueError(f"the right answer {shorten(answer)} is no letter of the {len(options)} options")
     return index
 

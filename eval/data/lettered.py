@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eval.data.benchmark import Row
+from eval.data.letters import LETTERS, letter_index
 from eval.data.rows import Part, question_row
 from omni.media.item import shorten
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MARK = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]\s*")
-_LETTER = re.compile(r"\s*[(\[]?([A-Za-z])[)\].:]*\s*")
 
 
 def choice_row(id: Any, content: Sequence[Part], question: str, options: Any, right: Any, **meta: Any) -> Row:
@@ -32,9 +31,13 @@ def choice_row(id: Any, content: Sequence[Part], question: str, options: Any, ri
     Raises:
         ValueError: the options are no list of at least two texts, or the right one is none of them.
     """
+    return question_row(id, content, question, **choice_meta(options, right), **meta)
+
+
+def choice_meta(options: Any, right: Any) -> dict[str, Any]:
+    """Return what the meta of a row with options says of them; see `choice_row`, also for what is raised."""
     texts = plain_options(options)
-    answer = {} if right is None else {"answer": texts[right_index(right, texts)]}
-    return question_row(id, content, question, options=texts, **answer, **meta)
+    return {"options": texts} | ({} if right is None else {"answer": texts[right_index(right, texts)]})
 
 
 def plain_options(value: Any) -> list[str]:
@@ -68,12 +71,11 @@ def marked_right(right: Any, options: Any) -> Any:
     Raises:
         ValueError: the options are no list of at least two texts.
     """
-    letter = _LETTER.fullmatch(right) if isinstance(right, str) else None
     texts = plain_options(options)
     found = written_list(options) if isinstance(options, str) else options
     are_marked = texts != [str(one).strip() for one in found]
-    index = LETTERS.index(letter[1].upper()) if letter else len(texts)
-    return index if are_marked and index < len(texts) else right
+    index = letter_index(right)
+    return index if are_marked and index is not None and index < len(texts) else right
 
 
 def right_index(right: Any, options: Sequence[str]) -> int:
@@ -93,9 +95,8 @@ def right_index(right: Any, options: Sequence[str]) -> int:
     for text in texts:
         if text in options:
             return list(options).index(text)
-    letter = _LETTER.fullmatch(said)
-    index = LETTERS.index(letter[1].upper()) if letter else len(options)
-    if index >= len(options):
+    index = letter_index(said)
+    if index is None or index >= len(options):
         plain = [_plain(option) for option in options]
         for text in filter(None, map(_plain, texts)):
             if plain.count(text) == 1:

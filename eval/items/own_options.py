@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from eval.data.lettered import written_list
+from eval.data.letters import letter_index
 from eval.items.spellings import one_spelling
 from omni.media.item import shorten
 
-_LETTER = re.compile(r"[(\[]?([A-Za-z])[)\].:]*")
 _INDEX = re.compile(r"\d{1,6}")
 
 
@@ -65,8 +65,8 @@ def right_option(target: str, options: Sequence[str], right_by: str) -> int:
     elif right_by == "index":
         index = int(said) if _INDEX.fullmatch(said) else len(options)
     else:
-        match = _LETTER.fullmatch(said)
-        index = ord(match[1].upper()) - ord("A") if match else len(options)
+        named = letter_index(said)
+        index = len(options) if named is None else named
     if index >= len(options):
         raise ValueError(
             f"the right answer {target!r} is no {right_by} of the {len(options)} candidates {shorten([*options])}"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eval.data.letters import LETTERS
 from eval.items.own_options import read_options
 from omni.media.item import shorten
 from omni.samples.messages import Media, Text
@@ -12,7 +13,7 @@ QUESTION = "question"
 OPTIONS = "options"
 
 _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_ -]*)\}")
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 
 Part = Text | Media
 
@@ -70,9 +71,9 @@ def letter_of(index: int) -> str:
     Raises:
         ValueError: there is none for so many.
     """
-    if index >= len(_LETTERS):
-        raise ValueError(f"option {index + 1} has no letter: there are {len(_LETTERS)}")
-    return _LETTERS[index]
+    if index >= len(LETTERS):
+        raise ValueError(f"option {index + 1} has no letter: there are {len(LETTERS)}")
+    return LETTERS[index]
 
 
 def answer_text(form: str, option: str, index: int) -> str:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from eval.data.letters import LETTERS, letter_index
 from eval.items.spellings import one_spelling
-from eval.metrics.option_letters import LETTERS
 
 _MARK = re.compile(r"(?<!\S)(?:\(([A-Za-z])\)|\[([A-Za-z])\]|([A-Za-z])[.):])(?=\s)")
 
@@ -45,15 +45,14 @@ def right_option(answer: str, options: Sequence[str]) -> int:
     Raises:
         ValueError: it names none, or a letter of one option that is the text of another.
     """
-    letters = LETTERS[: len(options)]
-    marked = re.fullmatch(r"\s*[(\[]?([A-Za-z])[)\]]?[.:]?\s*", answer)
-    by_letter = [letters.index(marked[1].upper())] if marked and marked[1].upper() in letters else []
+    letter = letter_index(answer)
+    by_letter = [] if letter is None or letter >= len(options) else [letter]
     said, *spelled = one_spelling([answer, *options])
     by_text = [index for index, option in enumerate(spelled) if option == said]
     found = {*by_letter, *by_text}
     if len(found) == 1:
         return found.pop()
-    listed = ", ".join(f"{letter}. {option!r}" for letter, option in zip(letters, options, strict=True))
+    listed = ", ".join(f"{letter}. {option!r}" for letter, option in zip(LETTERS, options, strict=False))
     problem = "names more than one" if found else "names none"
     raise ValueError(
         f"the right answer {answer!r} {problem} of its options {listed}; give the letter or the text of one"

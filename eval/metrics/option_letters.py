@@ -7,13 +7,12 @@ one is A, and returns the index of an option, or None where it finds none. None 
 """
 
 import re
-import string
 import unicodedata
 from collections.abc import Callable, Sequence
 
+from eval.data.letters import LETTERS
 from eval.items.spellings import one_spelling
 
-LETTERS = string.ascii_uppercase
 OptionParser = Callable[[str, Sequence[str]], int | None]
 
 _REASONS = "because|since|as|for|which|due|given|is|would|seems"

@@ -39,6 +39,8 @@ def parse_yes_no_pope(text: str) -> bool | None:
 def parse_yes_no_exact(text: str) -> bool | None:
     """Return True or False if the answer is `yes` or `no` and nothing else, in any case; lmms-eval's way for POPE.
 
-    lmms_eval/tasks/pope/utils.py of EvolvingLMMs-Lab/lmms-eval. Its fault: `Yes.` is no answer.
+    lmms_eval/tasks/pope/utils.py of EvolvingLMMs-Lab/lmms-eval. Its fault: `Yes.` is no answer. Two figures differ from
+    its own: there, an answer that is neither is no missed yes, so that recall and F1 are larger, and the share of yes
+    is that of the right answers, not of the model's.
     """
     return {"yes": True, "no": False}.get(text.strip().lower())

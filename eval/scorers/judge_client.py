@@ -40,7 +40,8 @@ def parse_verdict(text: str) -> Verdict | None:
     """Return the verdict that a reply is, such as `{'pred': 'yes', 'score': 4}`; None if it is anything else.
 
     The reply is a dictionary in the notation of Python or JSON and nothing else, with `pred` yes or no, and `score` a
-    number from 0 to 5.
+    number from 0 to 5. lmms-eval (lmms_eval/tasks/activitynetqa/utils.py) also reads a dictionary within a longer
+    reply, which here is no verdict, takes any `pred` with yes in it for yes, and cuts the score to a whole number.
     """
     for read in (ast.literal_eval, json.loads):
         try:

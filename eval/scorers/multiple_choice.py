@@ -8,9 +8,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.data.letters import LETTERS
 from eval.items.item import Item
 from eval.metrics import marked_options, parse_option, parse_option_lmms_eval, parse_option_vlmevalkit, right_option
-from eval.metrics.option_letters import LETTERS, OptionParser
+from eval.metrics.option_letters import OptionParser
 from eval.scorers.answers import WrittenAnswer
 from eval.scorers.base import ItemScore, Scores, mean_of
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.task import Choose, Generate, Task
-from eval.tasks.choice_tasks import LETTER, PLAIN
+from eval.tasks.choice_tasks import LETTER, PLAIN, likeliest_choice
 
 NO_PROBE = "the benchmark is zero-shot: nothing of it is trained on"
 _CHOICE = "{question}\n{options}"
@@ -139,18 +139,7 @@ def choices(name: str, data: str, modality: str, description: str) -> tuple[Task
         post_prompt=LETTER,
         plain_prompt=PLAIN,
     )
-    ranked = Task(
-        name=f"{name}-likelihood",
-        version=1,
-        description=f"{description.rstrip('.')}, by the likelihood of each option.",
-        data=data,
-        modalities=(modality,),
-        prompt="{question}",
-        plain_prompt="Question: {question}\nAnswer:",
-        kind=Choose("meta:options"),
-        scorer="choice-mean-v1",
-        target="meta:answer",
-        clusters=("media",),
-        no_probe=written.no_probe,
+    ranked = likeliest_choice(
+        written, plain_prompt="Question: {question}\nAnswer:", remark=", by the likelihood of each option."
     )
     return written, ranked

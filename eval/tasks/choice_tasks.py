@@ -21,11 +21,19 @@ def written_choice(name: str, description: str, *, max_new_tokens: int = 16, **v
         values: the task's other fields. The rows have their `options`, and the text of the right one as `answer`.
     """
     usual = {"version": 1, "target": "meta:answer", "clusters": ("media",), "no_probe": NO_PROBE, "plain_prompt": PLAIN}
+    usual |= {"scorer": "multiple-choice-v1"}
     kind = Generate({"max_new_tokens": max_new_tokens}, candidates="meta:options")
-    return Task(name=name, description=description, kind=kind, scorer="multiple-choice-v1", **usual | values)
+    return Task(name=name, description=description, kind=kind, **usual | values)
 
 
-def likeliest_choice(written: Task, *, prompt: str | None = "{question}") -> Task:
+def likeliest_choice(
+    written: Task,
+    *,
+    prompt: str | None = "{question}",
+    plain_prompt: str = PLAIN_UNLISTED,
+    scorer: str = "choice-mean-v1",
+    remark: str = ". The likeliest option counts.",
+) -> Task:
     """Return the task in which the option with the largest mean log-likelihood of a token counts.
 
     That is how lmms-eval's tasks `..._mcppl` choose.
@@ -33,18 +41,21 @@ def likeliest_choice(written: Task, *, prompt: str | None = "{question}") -> Tas
     Args:
         written: the same questions with a written answer.
         prompt: how they are asked, by default without a list of the options; None = as the rows have them.
+        plain_prompt: for an LLM without a chat template; it has no meaning where the prompt is None.
+        scorer: ranks the options.
+        remark: what the description ends with, in place of its full stop.
     """
     return Task(
         name=f"{written.name}-likelihood",
         version=1,
-        description=f"{written.description} The likeliest option counts.",
+        description=written.description.rstrip(".") + remark,
         data=written.data,
         modalities=written.modalities,
         optional=written.optional,
         prompt=prompt,
-        plain_prompt=None if prompt is None else PLAIN_UNLISTED,
+        plain_prompt=None if prompt is None else plain_prompt,
         kind=Choose("meta:options"),
-        scorer="choice-mean-v1",
+        scorer=scorer,
         target=written.target,
         clusters=written.clusters,
         no_probe=written.no_probe,

@@ -1,8 +1,8 @@
 """Multiple choice about pictures: ScienceQA, MMMU, MMBench, SEED-Bench, MMStar, CV-Bench, BLINK, MMVP."""
 
-from eval.task import Choose, Generate, Task
+from eval.task import Generate, Task
 from eval.tasks.benchmark_tasks import NO_PROBE
-from eval.tasks.choice_tasks import LETTER, PLAIN
+from eval.tasks.choice_tasks import LETTER, PLAIN, likeliest_choice, written_choice
 
 _LISTED = "{question}\n{options}"
 
@@ -17,7 +17,6 @@ def _choices(
     plain_prompt: str | None = PLAIN,
     ranked_prompt: str | None = "{question}",
     group: str = "",
-    num_tokens: int = 16,
     optional: tuple[str, ...] = (),
 ) -> tuple[Task, ...]:
     """Return two tasks: an answer is written and read, and the options are ranked by likelihood.
@@ -29,41 +28,28 @@ def _choices(
         prompt, post_prompt, plain_prompt: of the written answer; see `Task`.
         ranked_prompt: after which options are ranked; None = there is no such task.
         group: the beginning of the scorers' names, such as `pairs-`.
-        num_tokens: the most that the answer has.
         optional: see `Task`.
     """
-    written = Task(
-        name=name,
-        version=1,
-        description=description,
+    written = written_choice(
+        name,
+        description,
         data=data,
         modalities=("image",),
         optional=optional,
         prompt=prompt,
         post_prompt=post_prompt,
         plain_prompt=plain_prompt,
-        kind=Generate({"max_new_tokens": num_tokens}, candidates="meta:options"),
         scorer=f"{group}multiple-choice-v1",
-        target="meta:answer",
-        clusters=("media",),
         no_probe=NO_PROBE,
     )
     if ranked_prompt is None:
         return (written,)
-    ranked = Task(
-        name=f"{name}-likelihood",
-        version=1,
-        description=f"{description.rstrip('.')}; the likeliest option is the answer.",
-        data=data,
-        modalities=("image",),
-        optional=optional,
+    ranked = likeliest_choice(
+        written,
         prompt=ranked_prompt,
         plain_prompt=f"Question: {ranked_prompt}\nAnswer:",
-        kind=Choose("meta:options"),
         scorer=f"{group}choice-mean-v1",
-        target="meta:answer",
-        clusters=("media",),
-        no_probe=NO_PROBE,
+        remark="; the likeliest option is the answer.",
     )
     return written, ranked
 
@@ -130,9 +116,9 @@ TASKS = (
         description="MMMU, validation, read as lmms-eval reads it: an option is drawn where none can be read.",
         scorer="mmmu-lmms-eval-random-v1",
     ),
-    *_mmbench("mmbench-en", "dev-en", "MMBench, English dev", f"{LETTER}"),
+    *_mmbench("mmbench-en", "dev-en", "MMBench, English dev", LETTER),
     *_mmbench("mmbench-cn", "dev-cn", "MMBench, Chinese dev", _CHINESE),
-    *_mmbench("mmbench-en-v11", "dev-en-v11", "MMBench 1.1, English dev", f"{LETTER}"),
+    *_mmbench("mmbench-en-v11", "dev-en-v11", "MMBench 1.1, English dev", LETTER),
     *_mmbench("ccbench", "cc", "CCBench, Chinese culture", _CHINESE),
     *_choices("seed-bench", "official:seed-bench/image", "SEED-Bench, the questions about pictures."),
     *_choices(

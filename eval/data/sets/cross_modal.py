@@ -8,7 +8,8 @@ import numpy as np
 
 from eval.data.benchmark import Benchmark, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.lettered import LETTERS, plain_options
+from eval.data.lettered import plain_options
+from eval.data.letters import LETTERS
 from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.tables import json_lines, json_list
 from eval.data.videos import sound_part, video_part

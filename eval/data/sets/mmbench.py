@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
-from eval.data.choices import LETTERS, choice_row, filled, options_in_columns, right_by_letter
+from eval.data.choices import filled, options_in_columns, right_by_letter
 from eval.data.files import Files
 from eval.data.hub import ParquetRecords, part_of
+from eval.data.lettered import choice_row, plain_options
+from eval.data.letters import LETTERS
 from eval.data.rows import Part, text_of, value_of
 from eval.data.tables import csv_records
 
@@ -50,7 +52,7 @@ def _question(record: Record) -> int | None:
 
 def _rotations(record: Record, question: int) -> list[Record]:
     try:
-        options = options_in_columns(record, _OPTIONS)
+        options = plain_options(options_in_columns(record, _OPTIONS))
         right = right_by_letter(value_of(record, "answer"), options)
     except ValueError:  # said when the row is made
         return [record]

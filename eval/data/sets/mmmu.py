@@ -6,9 +6,11 @@ import re
 from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Record, Row, Split
-from eval.data.choices import LETTERS, choice_meta, right_by_letter
+from eval.data.choices import right_by_letter
 from eval.data.files import Files
 from eval.data.hub import parquet_layout, part_of
+from eval.data.lettered import choice_meta
+from eval.data.letters import LETTERS
 from eval.data.rows import Part, text_of, value_of
 from omni.media.item import shorten
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
 from eval.data.files import Files
-from eval.data.lettered import LETTERS, choice_row
+from eval.data.lettered import choice_row
+from eval.data.letters import LETTERS
 from eval.data.rows import text_of
 from eval.data.tables import json_list
 from eval.data.videos import video_part

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
-from eval.data.choices import LETTERS, choice_row, options_in_text, right_by_letter
+from eval.data.choices import options_in_text, right_by_letter
 from eval.data.files import Files
 from eval.data.hub import ChosenRecords, ParquetRecords, part_of, table_layouts
+from eval.data.lettered import choice_row
+from eval.data.letters import LETTERS
 from eval.data.rows import Part, media_part, question_row, text_of, texts_of, value_of
 from eval.data.tables import json_list
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
-from eval.data.choices import choice_row, options_in_text, right_by_letter
+from eval.data.choices import options_in_text, right_by_letter
 from eval.data.files import Files
 from eval.data.hub import ChosenRecords, ParquetRecords, part_of, table_layouts
+from eval.data.lettered import choice_row
 from eval.data.rows import Part, media_part, text_of, value_of
 from eval.data.tables import csv_records
 from omni.media.item import shorten

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from eval.data.benchmark import Benchmark, Hub, Layout, Record, Row, Split
-from eval.data.choices import choice_row, filled, right_by_index
+from eval.data.choices import filled, right_by_index
 from eval.data.files import Files
 from eval.data.hub import parquet_layout, part_of
+from eval.data.lettered import choice_row
 from eval.data.rows import Part, media_part, text_of, texts_of, value_of
 from eval.data.tables import read_json
 from omni.media.item import shorten

@@ -7,7 +7,8 @@ from typing import Any
 from eval.data.benchmark import Benchmark, Hub, Record, Row, Split
 from eval.data.files import Files
 from eval.data.hub import part_of, table_layouts
-from eval.data.lettered import LETTERS, choice_row, marked_right, plain_options, right_index
+from eval.data.lettered import choice_row, marked_right, plain_options, right_index
+from eval.data.letters import LETTERS
 from eval.data.rows import Part, joined, text_of, value_of
 from eval.data.videos import sound_part, video_part
 from omni.media.item import shorten

@@ -61,8 +61,10 @@ def rules() -> tuple[Rule, ...]:
 _Written = tuple[str, Callable[[str], str], re.RegexFlag]
 _ANY_CASE, _AS_IS = re.IGNORECASE, re.NOFLAG
 
-_APOSTROPHE = r"(?:['\x92’]|&apos;)"
-_ANY_APOSTROPHE = r"(?:['\x92’`\x91‘‛]|&apos;)"
+# Closing and opening single quotation marks; those of Windows-1252 stand for themselves.
+_CLOSING, _OPENING = r"\x92’", r"\x91‘‛"
+_APOSTROPHE = rf"(?:['{_CLOSING}]|&apos;)"
+_ANY_APOSTROPHE = rf"(?:['{_CLOSING}`{_OPENING}]|&apos;)"
 
 
 def _joined(text: str) -> str:
@@ -74,7 +76,7 @@ def _with_hard_blanks(text: str) -> str:
 
 
 def _plain_apostrophe(text: str) -> str:
-    return re.sub("[\x91‘‛]", "`", re.sub("[\x92’]|&apos;", "'", text))
+    return re.sub(f"[{_OPENING}]", "`", re.sub(_APOSTROPHE, "'", text))
 
 
 def _always(text: str) -> Callable[[str], str]:
@@ -116,8 +118,8 @@ def _words() -> list[_Written]:
         (rf"(?P<t>{negated})(?P<x>n{_ANY_APOSTROPHE}t)(?![A-Za-z])", _joined, _ANY_CASE),
         (rf"(?P<t>{word})(?P<x>{_APOSTROPHE}{auxiliary})(?![A-Za-z])", _joined, _ANY_CASE),
         (rf"(?P<t>n{_ANY_APOSTROPHE}t|{_APOSTROPHE}{auxiliary})(?![A-Za-z])", _plain_apostrophe, _ANY_CASE),
-        (rf"(?P<t>[\x92’]{auxiliary})", _plain_apostrophe, _ANY_CASE),
-        (r"(?P<t>[\x92’]n)", _joined, _ANY_CASE),
+        (rf"(?P<t>[{_CLOSING}]{auxiliary})", _plain_apostrophe, _ANY_CASE),
+        (rf"(?P<t>[{_CLOSING}]n)", _joined, _ANY_CASE),
         (rf"(?P<t>{word})", _joined, _AS_IS),
         # words with an apostrophe of their own
         (rf"(?P<t>{_APOSTROPHE}(?:em|[2-9]0s|\d\d(?!\S)|till?|cause|n(?:{_APOSTROPHE}|(?!\S))))", _joined, _ANY_CASE),
