@@ -132,7 +132,7 @@ def pack(examples: Sequence[EmbeddedExample], *, share: bool = False) -> LLMInpu
     the text with which all of them begin (that of the chat template, before the first media item) stands there once,
     and positions go on from it.
     """
-    shared = common_length([example.leading_ids for example in examples]) if share and len(examples) > 1 else 0
+    shared = _common_length([example.leading_ids for example in examples]) if share and len(examples) > 1 else 0
     needed = [len(example.labels) if example.needed is None else example.needed for example in examples]
     # the shared tokens as the first example has them: none of them predicts a token that counts
     starts = [0] + [shared] * (len(examples) - 1)
@@ -150,7 +150,7 @@ def pack(examples: Sequence[EmbeddedExample], *, share: bool = False) -> LLMInpu
     return LLMInputs(embeds, targets, None, positions, lengths, shared, tuple(attended))
 
 
-def common_length(rows: Sequence[tuple[int, ...]]) -> int:
+def _common_length(rows: Sequence[tuple[int, ...]]) -> int:
     """How many first entries are the same in all rows: as many as in the first and the last of them in order."""
     smallest, largest = min(rows), max(rows)
     same = (one == other for one, other in zip(smallest, largest, strict=False))

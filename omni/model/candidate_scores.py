@@ -31,16 +31,11 @@ _LOGIT_ROWS = 128  # rows of the vocabulary's width that are in float32 at once
 
 
 def score_suffixes(
-    llm: LanguageModel,
-    batch: LLMInputs,
-    suffixes: Sequence[Sequence[Suffix]],
-    media: AttendedMedia | None = None,
-    shared: int = 0,
+    llm: LanguageModel, batch: LLMInputs, suffixes: Sequence[Sequence[Suffix]], media: AttendedMedia | None = None
 ) -> list[Tensor]:
     """Summed log-likelihood in nats of each suffix after its prefix: for each prefix float32 [num_suffixes].
 
-    `batch` holds the prefixes, padded on the left so that all end together; `media` what the layers look at; `shared`
-    is the number of text tokens with which all prefixes begin.
+    `batch` holds the prefixes, padded on the left so that all end together; `media` what the layers look at.
     """
     mask = batch.attention_mask
     assert mask is not None
@@ -50,7 +45,7 @@ def score_suffixes(
     fits = window is None or mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
     branches = fits and llm.can_branch
     # where the length counts, a beginning by itself is computed otherwise than in a longer conversation
-    ran = run_prefixes(llm, batch, media, shared if branches and not llm.length_switches else 0)
+    ran = run_prefixes(llm, batch, media, may_share=branches and not llm.length_switches)
     return (_score_trees if branches else _score_apart)(llm, ran, suffixes)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omni.llm.cross_attention import attending
-from omni.model.batch import common_length, pad
+from omni.model.batch import pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
 from omni.model.core import ModelCore
@@ -104,9 +104,8 @@ def score_batch(
     for group in model.batches(prefixes, embedded, ends=ends):
         batch = pad([embedded[i] for i in group], side="left")  # so that suffixes start at one position
         media = model.attended_media(batch)
-        shared = common_length([embedded[i].leading_ids for i in group])
         with model.timed(LLM):
-            found = score_suffixes(model.llm, batch, [split[i][1] for i in group], media, shared)
+            found = score_suffixes(model.llm, batch, [split[i][1] for i in group], media)
         for i, values in zip(group, found, strict=True):
             scores[i] = normalize_scores(values, split[i][1], per_item[i], normalization)
     return torch.stack(scores)

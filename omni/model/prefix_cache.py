@@ -1,6 +1,6 @@
 """What running the prefixes of candidates leaves behind: keys and values, which all candidates share.
 
-The text with which all prefixes of a batch begin (that of the chat template, before the first media item) runs once.
+What all prefixes of a batch begin with (the chat template's first words, or a picture that all of them show) runs once.
 
 Shapes: B prefixes, P prefix length, C tokens of the common beginning, R the rest, V vocabulary.
 """
@@ -53,21 +53,33 @@ class Prefixes:
         return cache
 
 
-def run_prefixes(llm: LanguageModel, batch: LLMInputs, media: AttendedMedia | None, shared: int = 0) -> Prefixes:
+def run_prefixes(llm: LanguageModel, batch: LLMInputs, media: AttendedMedia | None, *, may_share: bool) -> Prefixes:
     """Run prefixes that are padded on the left.
 
     media: what the layers look at.
-    shared: tokens of text with which all of them begin and which may run once: for an LLM that can branch, and whose
-        window holds the prefixes. 0 = every prefix runs whole.
+    may_share: whether what all of them begin with may run once: for an LLM that can branch, and whose window holds the
+        prefixes.
     """
     mask = batch.attention_mask
     assert mask is not None
-    saved = shared * (len(mask) - 1)
-    if media is None and saved >= _WORTH_A_CALL.get(llm.device.type, _WORTH_A_CALL_ELSEWHERE):
-        return _run_branches(llm, batch, mask, shared)
+    worth = _WORTH_A_CALL.get(llm.device.type, _WORTH_A_CALL_ELSEWHERE)
+    others = len(mask) - 1
+    if may_share and media is None and others * mask.shape[1] >= worth:
+        shared = _common_beginning(batch.inputs_embeds, mask)
+        if shared and others * shared >= worth:
+            return _run_branches(llm, batch, mask, shared)
     with attending(media):
         output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
     return Prefixes(output.past_key_values, mask, output.logits[:, -1], media)
+
+
+def _common_beginning(embeds: Tensor, mask: Tensor) -> int:
+    """The number of first tokens that are the same in all prefixes [B, P, D]; the last token of each is its own."""
+    lengths = mask.sum(1, keepdim=True)
+    places = torch.arange(int(lengths.min()), device=mask.device) + mask.shape[1] - lengths
+    rows = embeds[torch.arange(len(mask), device=mask.device)[:, None], places]
+    same = (rows == rows[:1]).all(-1).all(0)
+    return min(int(same.long().cumprod(0).sum()), places.shape[1] - 1)
 
 
 def _run_branches(llm: LanguageModel, batch: LLMInputs, mask: Tensor, shared: int) -> Prefixes:
