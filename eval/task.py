@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 
 OFFICIAL = "official:"  # the beginning of `Task.data` that names a split of a benchmark, as `official:NAME/SPLIT`
 
-Candidates = Literal["labels", "answers", "sampled"]
+Candidates = Literal["labels", "answers", "sampled", "grouped"]
 RightBy = Literal["text", "index", "letter"]
 ShotsBy = Literal["random", "nearest"]
 Fill = Literal["none", "predict"]
@@ -51,12 +51,15 @@ class Choose(Kind):
     Attributes:
         candidates: `labels` = the same closed set for every item; `answers` = the distinct right answers of all items;
             `sampled` = the right answer and distractors drawn from the other items' answers, by seed and item id;
+            `grouped` = the answers of a group that the right one is dealt into by seed, the same for all its items
+            (`eval.items.grouped_options`), with media exchanged within the group by the shuffled control: chance and
+            expected score are those of `sampled`, with half as many answers to ask for or fewer;
             `meta:KEY` = the item's own, the list of texts under that key of its row (a list written as JSON or as a
             Python literal will do, as in MMMU).
         right_by: for `meta:KEY`, what the target names the right candidate by: its `text`, its `index` from 0 on, or
             its `letter` from A on, with or without brackets and full stop.
-        num_candidates: for `sampled`, the number of candidates with the right one; fewer where the data has fewer
-            answers.
+        num_candidates: for `sampled` and `grouped`, the number of candidates with the right one; fewer where the data
+            has fewer answers.
         labels: for `labels`, label -> candidate text; labels with the same text are one class. Empty = the distinct
             targets of the data are both.
         several: several candidates can be right for an item, as in AudioSet: the target is a list of labels or, for
@@ -101,7 +104,7 @@ class Choose(Kind):
                 f"Choose({self.candidates!r})"
             )
         check_templates(task, self.templates)
-        if self.candidates == "sampled" and self.num_candidates < 2:
+        if self.candidates in ("sampled", "grouped") and self.num_candidates < 2:
             raise ValueError(f"task {task.name!r}: num_candidates must be at least 2, not {self.num_candidates}")
 
     def why_no_probe(self) -> str:

@@ -153,12 +153,12 @@ def _choice_task(modality: str, manifests: dict[str, Path], prompt: str, num_ite
     number = min(10, num_items)
     return Task(
         name=f"{modality}-caption-choice-{number}",
-        version=1,
+        version=2,
         description=f"Which of {number} captions belongs to the {modality}? Captions never seen in training.",
         data=str(manifests["test"]),
         modalities=(modality,),
         prompt=prompt,
-        kind=Choose("sampled", num_candidates=number),
+        kind=Choose("grouped", num_candidates=number),
         scorer="choice-pmi-v1",
         reference=str(manifests["train"]),
         num_shuffles=2,

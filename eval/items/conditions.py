@@ -11,10 +11,10 @@ A condition gives each item a list of prefixes; its value for an item is the mea
     bridge-reference the same of the reference media: the base of the bridge's `pmi`
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from eval.items.controls import derangement
+from eval.items.controls import derangement, derangement_within
 from eval.items.item import Item
 from eval.items.prefix import Prefix
 from eval.items.spellings import one_spelling
@@ -51,8 +51,17 @@ def only_name(modalities: Sequence[str]) -> str:
     return "only-" + "+".join(modalities)
 
 
-def usual_conditions(task: Task, items: Sequence[Item], seed: int, references: Sequence[Item] = ()) -> Conditions:
-    """Return the item's own media, the two controls, the subsets that the task names, and the reference media."""
+def usual_conditions(
+    task: Task,
+    items: Sequence[Item],
+    seed: int,
+    references: Sequence[Item] = (),
+    groups: Sequence[Hashable] | None = None,
+) -> Conditions:
+    """Return the item's own media, the two controls, the subsets that the task names, and the reference media.
+
+    groups: of each item, within which the shuffled control exchanges media; None = among all items.
+    """
     prefixes: dict[str, Condition] = {OWN: [[item.prefix(item.media)] for item in items]}
     prefixes[BLANK] = [[item.prefix(())] for item in items]
     if references:
@@ -62,7 +71,8 @@ def usual_conditions(task: Task, items: Sequence[Item], seed: int, references: S
             [item.prefix(tuple(part for part in item.media if part.modality in modalities))] for item in items
         ]
     answers = one_spelling([item.target for item in items])
-    drawn = [derangement(answers, seed + number) for number in range(task.num_shuffles)]
+    draws = range(seed, seed + task.num_shuffles)
+    drawn = [derangement(answers, n) if groups is None else derangement_within(answers, groups, n) for n in draws]
     shuffles = [shuffle for shuffle in drawn if shuffle is not None]
     if not shuffles:
         reason = "all items have the same right answer, so there is nothing to exchange"

@@ -4,6 +4,7 @@
   what the LLM guesses from the question alone.
 - **shuffled** (`derangement-v1`): each item is shown the media of another item that has another answer. What remains is
   what any media of this kind would give. The requests are those of the other item, so answers are shared with it.
+  `derangement-within-v1` takes the other item from the same group of options: all its answers are there already.
 """
 
 import random
@@ -11,6 +12,7 @@ from collections.abc import Hashable, Sequence
 
 BLANK_CONTROL = "media-removed-v1"
 SHUFFLED_CONTROL = "derangement-v1"
+SHUFFLED_WITHIN_CONTROL = "derangement-within-v1"
 
 
 def derangement(answers: Sequence[Hashable], seed: int) -> list[int] | None:
@@ -44,4 +46,33 @@ def derangement(answers: Sequence[Hashable], seed: int) -> list[int] | None:
     result = [0] * number
     for position, item in enumerate(items):
         result[item] = items[(position + rotation) % number]
+    return result
+
+
+def derangement_within(answers: Sequence[Hashable], groups: Sequence[Hashable], seed: int) -> list[int] | None:
+    """Return for each item the index of another item of its group with a different answer, as `derangement` draws it.
+
+    An item whose group has no other answer is given any item with another answer, by seed. None is returned where all
+    items have the same answer.
+
+    Args:
+        answers: the right answer of each item.
+        groups: the group of each item.
+        seed: the same seed, answers and groups give the same result.
+    """
+    if len({*answers}) < 2:
+        return None
+    members: dict[Hashable, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    generator = random.Random(seed)
+    result = [0] * len(answers)
+    for items in members.values():
+        drawn = derangement([answers[index] for index in items], generator.getrandbits(32))
+        for place, index in enumerate(items):
+            if drawn is None:
+                others = [other for other, answer in enumerate(answers) if answer != answers[index]]
+                result[index] = generator.choice(others)
+            else:
+                result[index] = items[drawn[place]]
     return result

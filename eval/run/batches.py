@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from eval.run.requests import Requests
 
 # A prefix is short next to its candidates where these are many; where there is one, the prefix is most of the work.
 _PREFIX_BYTES = 150  # of text that costs about as much as a prefix: some thirty tokens, media among them
+_SHARING = 4  # prefixes with the same first medium from which on they are batches of their own
 _GENERATED_BYTES = 400  # the same for an answer in free text, which is written token by token
 
 
@@ -48,7 +50,8 @@ def make_batches(
     """Return batches of at most `batch_size` prefixes that ask for everything that is missing.
 
     Prefixes of a batch have equally many candidates, since the model takes lists of one length, of about the same
-    length altogether, so that little is padded; those that show the same media come after each other.
+    length altogether, so that little is padded; those that show the same media come after each other. Several that
+    begin with the same medium are batches of their own, in which it is read by the language model once.
 
     Args:
         missing: prefix key -> candidates to score.
@@ -61,7 +64,8 @@ def make_batches(
     batches: list[Batch] = []
     for number in dict.fromkeys(len(missing[key]) for key in order):
         group = [key for key in order if len(missing[key]) == number]
-        batches += [Batch({key: missing[key] for key in keys}) for keys in _cut(group, batch_size)]
+        parts = [keys for run in _by_first_medium(group, shown) for keys in _cut(run, batch_size)]
+        batches += [Batch({key: missing[key] for key in keys}) for keys in parts]
     for settings, keys in pending.items():
         batches += [Batch({}, part, settings) for part in _cut(keys, batch_size)]
     return batches
@@ -79,6 +83,13 @@ def share(batches: Sequence[Batch], count: int) -> list[list[Batch]]:
         owners[index] = owner
         loads[owner] += batches[index].cost
     return [[batch for index, batch in enumerate(batches) if owners[index] == number] for number in range(count)]
+
+
+def _by_first_medium(keys: Sequence[str], shown: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Runs of at least `_SHARING` neighbours with the same first medium, each by itself; before them all others."""
+    runs = [list(run) for _, run in groupby(keys, key=lambda key: shown[key][:1] or [key])]
+    others = [key for run in runs if len(run) < _SHARING for key in run]
+    return [others, *(run for run in runs if len(run) >= _SHARING)]
 
 
 def _cut(keys: Sequence[str], size: int) -> list[Sequence[str]]:

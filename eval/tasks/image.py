@@ -28,12 +28,12 @@ STAMP_CATEGORIES = {
 TASKS = (
     Task(
         name="image-caption-choice-10",
-        version=2,
+        version=3,
         description="Which of 10 captions belongs to the picture? Captions never seen in training.",
         data=STAMPS_TEST,
         modalities=("image",),
         prompt=PROMPT,
-        kind=Choose("sampled", num_candidates=10),
+        kind=Choose("grouped", num_candidates=10),
         scorer="choice-pmi-v1",
         reference=STAMPS_TRAIN,
         num_shuffles=2,

@@ -8,12 +8,12 @@ PROMPT = "Describe what you see and hear in a few words."
 TASKS = (
     Task(
         name="joint-caption-choice-10",
-        version=2,
+        version=3,
         description="Which of 10 captions belongs to picture and sound? Also with one of them alone.",
         data=DATA,
         modalities=("image", "sound"),
         prompt=PROMPT,
-        kind=Choose("sampled", num_candidates=10),
+        kind=Choose("grouped", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:stamps/triplet-train.jsonl",
         train="starter:stamps/triplet-train.jsonl",

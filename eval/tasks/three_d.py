@@ -5,12 +5,12 @@ from eval.task import Choose, Task
 TASKS = (
     Task(
         name="object-caption-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 captions belongs to the 3D model? Makers never seen in training.",
         data="starter:furniture/object-test.jsonl",
         modalities=("point_cloud",),
         prompt="Describe the object.",
-        kind=Choose("sampled", num_candidates=10),
+        kind=Choose("grouped", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:furniture/object-train.jsonl",
         train="starter:furniture/object-train.jsonl",

@@ -5,12 +5,12 @@ from eval.task import Choose, Task
 TASKS = (
     Task(
         name="video-caption-choice-10",
-        version=1,
+        version=2,
         description="Which of 10 captions belongs to the animation? Actors never seen in training.",
         data="starter:wesnoth/video-test.jsonl",
         modalities=("video",),
         prompt="Describe the video.",
-        kind=Choose("sampled", num_candidates=10),
+        kind=Choose("grouped", num_candidates=10),
         scorer="choice-pmi-v1",
         reference="starter:wesnoth/video-train.jsonl",
         train="starter:wesnoth/video-train.jsonl",

@@ -7,23 +7,20 @@ An LLM whose cache cannot be copied (state-space models) reads the prefix again 
 Shapes: B prefixes, P prefix length, S suffix length, N nodes of a tree, R rows, D width of the LLM, V vocabulary.
 """
 
-import copy
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from omni.llm.attention_masks import additive_mask
 from omni.llm.cross_attention import AttendedMedia, attending
 from omni.llm.language_model import LanguageModel
 from omni.losses import token_log_likelihoods
 from omni.model.batch import LLMInputs
+from omni.model.prefix_cache import Prefixes, run_prefixes
 from omni.model.token_tree import ROOT, Suffix, TokenTree, grow_trees
 from omni.prompts.chat_layout import IGNORED_LABEL
 
@@ -31,34 +28,6 @@ NORMALIZATIONS = ("sum", "mean", "bytes")
 _MAX_TOKENS = 1024  # suffix tokens in one forward pass, whose logits are in memory at once
 _MAX_NODES = 512  # of one tree: the attention of a row grows with the square of it
 _LOGIT_ROWS = 128  # rows of the vocabulary's width that are in float32 at once
-
-
-@dataclass(frozen=True)
-class _Prefixes:
-    """What running the prefixes left behind; all end at the same position."""
-
-    cache: Any  # keys and values of transformers
-    mask: Tensor  # [B, P] int64
-    logits: Tensor  # [B, V] at their last positions
-    media: AttendedMedia | None  # what the layers look at
-
-    def attending(self, rows: Tensor) -> AbstractContextManager[None]:
-        """Inside, row r of the LLM looks at the media of prefix `rows[r]`."""
-        return attending(None if self.media is None else self.media.rows(rows))
-
-    def cache_of(self, rows: Tensor) -> Any:
-        """A cache with the keys and values of prefix `rows[r]` in row r; the original stays as it is."""
-        layers = getattr(self.cache, "layers", None)  # decoders with cross-attention have two caches in one
-        simple = (DynamicLayer, DynamicSlidingWindowLayer)
-        # these replace their tensors and never write into them
-        if layers is not None and all(type(layer) in simple for layer in layers):
-            cache = copy.copy(self.cache)
-            cache.layers = [copy.copy(layer) for layer in layers]
-        else:
-            cache = copy.deepcopy(self.cache)
-        if rows.tolist() != [*range(len(self.mask))]:
-            cache.batch_select_indices(rows)
-        return cache
 
 
 def score_suffixes(
@@ -72,12 +41,12 @@ def score_suffixes(
     assert mask is not None
     if not llm.can_copy_cache or _crosses_switch(llm, mask, suffixes):
         return _score_whole(llm, batch, suffixes, media)
-    with attending(media):
-        output = llm(batch.inputs_embeds, 1, attention_mask=mask, position_ids=batch.position_ids, use_cache=True)
-    ran = _Prefixes(output.past_key_values, mask, output.logits[:, -1], media)
     window = llm.attention_window
-    fits = window is None or ran.mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
-    return (_score_trees if fits and llm.can_branch else _score_apart)(llm, ran, suffixes)
+    fits = window is None or mask.shape[1] + _MAX_NODES + max(len(s) for row in suffixes for s in row) < window
+    branches = fits and llm.can_branch
+    # where the length counts, a beginning by itself is computed otherwise than in a longer conversation
+    ran = run_prefixes(llm, batch, media, may_share=branches and not llm.length_switches)
+    return (_score_trees if branches else _score_apart)(llm, ran, suffixes)
 
 
 def _crosses_switch(llm: LanguageModel, mask: Tensor, suffixes: Sequence[Sequence[Suffix]]) -> bool:
@@ -102,7 +71,7 @@ class _Row:
     tree: TokenTree
 
 
-def _score_trees(llm: LanguageModel, prefixes: _Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
+def _score_trees(llm: LanguageModel, prefixes: Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
     scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
     rows = [_Row(i, *grown) for i, found in enumerate(suffixes) for grown in grow_trees(found, _MAX_NODES)]
     rows.sort(key=lambda row: len(row.tree), reverse=True)
@@ -120,7 +89,7 @@ def _chunks(rows: list[_Row]) -> Iterator[list[_Row]]:
         rows = rows[count:]
 
 
-def _score_tree_rows(llm: LanguageModel, prefixes: _Prefixes, rows: Sequence[_Row]) -> list[Tensor]:
+def _score_tree_rows(llm: LanguageModel, prefixes: Prefixes, rows: Sequence[_Row]) -> list[Tensor]:
     index = torch.tensor([row.prefix for row in rows], device=llm.device)
     size = len(rows[0].tree)
     if size == 0:  # every candidate is a single token: the prefix's own logits say it all
@@ -171,7 +140,7 @@ def _path_sums(tree: TokenTree, root: Tensor, nodes: Tensor) -> Tensor:
 # --- a row for each candidate ---
 
 
-def _score_apart(llm: LanguageModel, prefixes: _Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
+def _score_apart(llm: LanguageModel, prefixes: Prefixes, suffixes: Sequence[Sequence[Suffix]]) -> list[Tensor]:
     scores = [torch.zeros(len(found), device=llm.device) for found in suffixes]
     rows = [(i, j) for i, found in enumerate(suffixes) for j in range(len(found))]
     rows.sort(key=lambda row: len(suffixes[row[0]][row[1]]), reverse=True)
@@ -185,7 +154,7 @@ def _score_apart(llm: LanguageModel, prefixes: _Prefixes, suffixes: Sequence[Seq
     return scores
 
 
-def _score_rows(llm: LanguageModel, prefixes: _Prefixes, index: Tensor, suffixes: Sequence[Suffix]) -> Tensor:
+def _score_rows(llm: LanguageModel, prefixes: Prefixes, index: Tensor, suffixes: Sequence[Suffix]) -> Tensor:
     """Scores [R] of suffix r behind prefix `index[r]`."""
     token_ids = pad_sequence([suffix.token_ids for suffix in suffixes], batch_first=True).to(llm.device)
     labels = pad_sequence([suffix.labels for suffix in suffixes], batch_first=True, padding_value=IGNORED_LABEL)

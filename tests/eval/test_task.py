@@ -15,11 +15,15 @@ def task(**values: Any) -> Task:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"kind": Choose("typo")}, "candidates must be one of 'labels', 'answers', 'sampled', 'meta:KEY', not 'typo'"),  # pyright: ignore[reportArgumentType]
+        (
+            {"kind": Choose("typo")},
+            "candidates must be one of 'labels', 'answers', 'sampled', 'grouped', 'meta:KEY', not 'typo'",
+        ),  # pyright: ignore[reportArgumentType]
         ({"kind": Choose("answers", labels={"owl": "An owl."})}, r"labels belong to Choose\('labels'\)"),
         ({"kind": Choose("labels", labels={1: "One."})}, "labels are texts"),  # pyright: ignore[reportArgumentType]
         ({"kind": Choose("labels", labels={"owl": ""})}, "labels are texts"),
         ({"kind": Choose("sampled", num_candidates=1)}, "num_candidates must be at least 2"),
+        ({"kind": Choose("grouped", num_candidates=1)}, "num_candidates must be at least 2"),
         ({"kind": Match("sound", num_mismatches=0)}, "num_mismatches must be at least 1"),
         ({"kind": Match("image")}, "not among"),
         ({"clusters": ("medium",)}, "clusters are made by 'media' and 'answer', not by 'medium'"),

@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eval.items.conditions import BLANK, BRIDGE, BRIDGE_REFERENCE, REFERENCE, Conditions, usual_conditions
+from eval.items.conditions import BLANK, BRIDGE, BRIDGE_REFERENCE, REFERENCE, SHUFFLED, Conditions, usual_conditions
+from eval.items.controls import SHUFFLED_WITHIN_CONTROL
+from eval.items.grouped_options import grouped_options
 from eval.items.item import Item
 from eval.items.loading import LoadedItems, load_items
 from eval.items.prefix import digest
@@ -52,11 +54,18 @@ class ChooseProcedure(Procedure):
             raise ValueError(
                 f"task {task.name!r} needs at least two different answers to choose from; found {[*distinct]}"
             )
+        grouped = grouped_options(spelled, self.kind.num_candidates, seed) if self._is_grouped else {}
         items = []
         for item, target in zip(loaded.items, spelled, strict=True):
-            options = distinct if self.kind.candidates != "sampled" else self._sample(distinct, target, item, seed)
+            options = grouped.get(target, distinct)
+            if self.kind.candidates == "sampled":
+                options = self._sample(distinct, target, item, seed)
             items.append(replace(item, options=options, right=options.index(target)))
         return _as_answers(task, replace(loaded, items=tuple(items)))
+
+    @property
+    def _is_grouped(self) -> bool:
+        return self.kind.candidates == "grouped"
 
     def _sample(self, distinct: Sequence[str], target: str, item: Item, seed: int) -> tuple[str, ...]:
         # Seeded by the item, so that an item's candidates do not depend on which other items are asked before it.
@@ -69,7 +78,8 @@ class ChooseProcedure(Procedure):
     def conditions(self, task: Task, items: Sequence[Item], seed: int) -> Conditions:
         """Return the usual conditions, with the reference media that mutual information is measured against."""
         references = load_items(task, task.reference, task.num_references, seed).items if task.reference else ()
-        return usual_conditions(task, items, seed, references)
+        groups = [item.options for item in items] if self._is_grouped else None
+        return usual_conditions(task, items, seed, references, groups)
 
     def settings(self, task: Task, items: Sequence[Item], conditions: Conditions) -> dict[str, Any]:
         """Return how the candidates were chosen, their number, and the source of the reference media."""
@@ -78,6 +88,10 @@ class ChooseProcedure(Procedure):
         settings = {"candidates": f"{self.kind.candidates}, {span}"}
         if self.kind.own_key is not None:
             settings["right_by"] = self.kind.right_by
+        if self._is_grouped:  # other items make other groups: results with others are not compared
+            groups = sorted({item.options for item in items})
+            settings["groups"] = f"{len(groups)}, {digest(groups)[:12]}"
+            settings[SHUFFLED] = f"{SHUFFLED_WITHIN_CONTROL}, mean of {task.num_shuffles}"
         if self.kind.templates:
             settings["templates"] = f"{len(self.kind.templates)}, which a language model is not shown"
         if REFERENCE in conditions.prefixes:

@@ -182,7 +182,7 @@ def test_a_question_without_answer_is_refused(tmp_path: Path) -> None:
 def test_the_same_answer_in_two_spellings_is_one_candidate(tmp_path: Path) -> None:
     names = ["November", "november.", " November", "cafe\u0301", "café", "drum", "bell"]
     rows = [row([n % 4], [name]) for n, name in enumerate(names)]
-    for kind in (Choose("answers"), Choose("sampled", num_candidates=4)):
+    for kind in (Choose("answers"), Choose("sampled", num_candidates=4), Choose("grouped", num_candidates=4)):
         plan = plan_task(task(tmp_path, rows, kind=kind, scorer="choice-sum-v1"), limit=None, seed=0)
         for item, name in zip(plan.items, names, strict=True):
             assert len(item.options) == 4

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eval.compare.pairing import pair
+from eval.run.planning import plan_task
 from eval.run.results import TaskResult, load_results, save_results
 from eval.run.runner import evaluate
 from eval.task import Choose, Generate, Match, Probe, Task
@@ -134,6 +136,40 @@ def test_sampled_candidates_do_not_depend_on_the_limit(model: OmniModel, data: P
     assert first.items == again.items
     assert {text for item in first.items for text, _ in item.top} <= set(ANSWERS)
     assert all(item.target in {text for text, _ in item.top} for item in first.items)
+
+
+def test_items_of_a_group_share_options_and_shuffled_media_ask_nothing_more(
+    model: OmniModel, data: Path, tmp_path: Path
+) -> None:
+    task = choice(data, kind=Choose("grouped", num_candidates=3), num_shuffles=2)
+    first, again = (evaluate(model, [task], cache_path=tmp_path / "answers.sqlite", progress=False) for _ in range(2))
+    # 6 pictures with the 3 options of their group, and the 6 options of both groups without media
+    assert first.settings["answers_asked"] == 6 * 3 + 6
+    assert (again.settings["answers_asked"], again.tasks) == (0, first.tasks)
+    result, plan = first.tasks[0], plan_task(task, limit=None, seed=0)
+    assert result.chance == pytest.approx(1 / 3)
+    assert result.settings["shuffled"] == "derangement-within-v1, mean of 2"
+    found = np.array([own_scores(model, data, index) for index in range(6)])  # [item, answer], answers sorted
+    columns = [[sorted(ANSWERS).index(option) for option in item.options] for item in plan.items]
+    right = [found[index, columns[index]].argmax() == item.right for index, item in enumerate(plan.items)]
+    assert [item.right for item in result.items] == right
+    shown = {prefixes[0].key: index for index, prefixes in enumerate(plan.conditions["own"])}
+    shuffled = []
+    for index, prefixes in enumerate(plan.conditions["shuffled"]):
+        others = [shown[prefix.key] for prefix in prefixes]
+        assert all(other != index and columns[other] == columns[index] for other in others)
+        shuffled += [found[other, columns[index]].argmax() == plan.items[index].right for other in others]
+    estimate = result.estimate("shuffled")
+    assert estimate is not None
+    assert estimate.value == pytest.approx(np.mean(shuffled))
+
+
+def test_groups_of_other_items_are_not_compared(model: OmniModel, data: Path) -> None:
+    task = choice(data, kind=Choose("grouped", num_candidates=2))
+    results = [run_one(model, task, limit=limit) for limit in (None, 6, 5)]
+    assert len(pair(["a", "b"], results[:2]).items) == 6
+    with pytest.raises(ValueError, match="a and b were asked differently: groups is '3, "):
+        pair(["a", "b"], results[1:])
 
 
 def test_second_run_asks_nothing_and_gives_the_same(model: OmniModel, data: Path, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_each_row_is_asked_for_its_own_candidates(tiny_llm: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ({"candidates": "typo"}, "candidates must be one of 'labels', 'answers', 'sampled', 'meta:KEY'"),
+        ({"candidates": "typo"}, "candidates must be one of 'labels', 'answers', 'sampled', 'grouped', 'meta:KEY'"),
         ({"candidates": "meta:"}, "candidates must be one of"),
         ({"candidates": "answers", "right_by": "letter"}, "right_by='letter' belongs to Choose\\('meta:KEY'\\)"),
         ({"candidates": "meta:options", "right_by": "number"}, "right_by must be one of"),

@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eval.items.prefix import Prefix
@@ -19,6 +20,7 @@ from eval.run.requests import Requests
 from eval.run.results import load_results
 from eval.run.runner import evaluate
 from omni.runtime.folder_lock import hold_folder
+from omni.samples.messages import Media
 from tests.eval.run.test_evaluation_run import ANSWERS, choice, count_answers, wait_for_answers, write_manifest
 from tests.tiny import tiny_model
 from tests.train.runs import REPOSITORY, environment
@@ -51,6 +53,18 @@ def test_batches_hold_like_with_like_and_ask_for_everything_once() -> None:
     assert [one.generate for one in batches if one.settings] == [[Prefix((), "prompt 1").key]]
     for one in batches:
         assert len({len(found) for found in one.candidates.values()}) <= 1
+
+
+def test_prefixes_that_begin_with_one_medium_are_batches_of_their_own() -> None:
+    media = {name: Media("image", data=np.full((2, 7), number)) for number, name in enumerate("abcdefgh")}
+    requests = Requests()
+    for first, others in (("a", "cdefg"), ("b", "cd"), ("c", "defgh")):
+        for other in others:
+            requests.score(Prefix((media[first], media[other]), "?"), ["x"])
+    batches = make_batches({key: [*found] for key, found in requests.candidates.items()}, {}, requests, 5)
+    firsts = [[requests.prefixes[key].media[0] for key in one.prefix_keys] for one in batches]
+    assert sorted(map(len, firsts)) == [2, 5, 5]
+    assert all(first is same[0] for same in firsts for first in same)
 
 
 def test_what_a_killed_process_kept_is_taken_in_once(tmp_path: Path) -> None:

@@ -101,8 +101,10 @@ def test_mutual_information_is_measured_against_reference_media(data: str) -> No
 
 
 def test_sampled_and_own_candidates_and_mismatches_run_on_a_space(data: str) -> None:
-    sampled = run(task(data, Choose("sampled", num_candidates=3), "choice-sum-v1"))
-    assert sampled.chance == pytest.approx(1 / 3)
+    for candidates in ("sampled", "grouped"):
+        result = run(task(data, Choose(candidates, num_candidates=3), "choice-sum-v1"))
+        assert result.chance == pytest.approx(1 / 3)
+        assert "shuffled" in result.scores
     own = run(task(data, Choose("meta:captions"), "choice-sum-v1"))
     assert own.chance == pytest.approx(1 / 2)
     match = run(task(data, Match("sound"), "match-v1", ("image", "sound")))

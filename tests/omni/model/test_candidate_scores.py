@@ -8,8 +8,10 @@ from torch import Tensor
 from transformers import MambaConfig, MambaForCausalLM
 
 import omni.model.candidate_scores
+import omni.model.prefix_cache
 from omni.model import OmniModel
 from omni.model.token_tree import Suffix, grow_trees
+from omni.prompts.chat_layout import MEDIA_SLOT
 from omni.samples.messages import Message, SampleError, Text
 from tests.omni.prompts.chat_templates import QWEN3
 from tests.tiny import sensor, tiny_llm_dir, tiny_model, tiny_tokenizer
@@ -172,3 +174,46 @@ def test_smollm2_scores_equal_full_recompute() -> None:
     torch.testing.assert_close(found[0], recomputed(model, question(1), candidates), atol=1e-3, rtol=1e-5)
     expected = recomputed(model, question(2, length=9, text="Name it."), candidates)
     torch.testing.assert_close(found[1], expected, atol=1e-3, rtol=1e-5)
+
+
+QUESTIONS = {
+    "text": [question(1), question(2, "sound", length=23), question(3, text="is it a frog?")],
+    "picture": [
+        [Message("user", (sensor("image", 1), sensor("sound", seed, length), Text("the same?")))]
+        for seed, length in ((2, 6), (3, 23), (4, 6))
+    ],
+}
+
+
+@pytest.mark.parametrize("begins", QUESTIONS)
+def test_a_beginning_that_runs_once_changes_no_score(
+    model: OmniModel, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = torch.stack([recomputed(model, messages, CANDIDATES) for messages in QUESTIONS[begins]])
+    assert model.llm.can_pad  # found out now, not among the calls
+    assert model.llm.can_branch
+    calls: list[tuple[int, ...]] = []
+    monkeypatch.setitem(omni.model.prefix_cache._WORTH_A_CALL, "cpu", 1)
+    with model.llm.model.register_forward_pre_hook(
+        lambda _module, _inputs, options: calls.append(tuple(options["inputs_embeds"].shape[:2])), with_kwargs=True
+    ):
+        found = model.score_batch(QUESTIONS[begins], CANDIDATES)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert calls[0][0] == 1  # the beginning alone
+    text_before_media = int((model.prepare(QUESTIONS[begins][0]).token_ids == MEDIA_SLOT).nonzero()[0])
+    assert (calls[0][1] > text_before_media) == (begins == "picture")
+    assert calls[1][0] == 3  # the rest of all
+
+
+def test_a_beginning_runs_once_only_where_it_saves_more_than_a_call(
+    model: OmniModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(omni.model.prefix_cache._WORTH_A_CALL, "cpu", 10_000)
+    assert model.llm.can_pad
+    assert model.llm.can_branch
+    rows: list[int] = []
+    with model.llm.model.register_forward_pre_hook(
+        lambda _module, _inputs, options: rows.append(len(options["inputs_embeds"])), with_kwargs=True
+    ):
+        model.score_batch([question(1), question(2)], CANDIDATES)
+    assert rows[0] == 2
