@@ -20,6 +20,7 @@ from tests.check_scorers import (
     refusal,
     retrieval,
     short_answers,
+    summaries,
     transcriptions,
     two_media,
     yes_no,
@@ -48,6 +49,8 @@ def outcomes(number: int, wheels: Wheels) -> Iterator[Outcome]:
     yield from likelihoods.comparisons(number)
     yield from groups.restated(number)
     yield from groups.published(number, wheels)
+    yield from summaries.summaries(number)
+    yield from summaries.by_wordnet(number)
     yield from mmmu.mmmu(number, wheels)
     yield from yes_no.yes_and_no(number, wheels)
     yield from classes.figures_of_sets(number)
