@@ -64,9 +64,6 @@ class Answering:
                 raise ValueError(f"{name} is {value}, but must be at least {least}")
         self.model = model.eval()
         self.max_waiting = max_waiting
-        self._keeps_features = model.feature_cache is None and model.recent_features is None
-        if self._keeps_features:
-            model.recent_features = RecentFeatures(kept_media_bytes)
         self._changed = Condition()
         self._waiting: dict[int, Job] = {}  # in the order of their arrival
         self._read_ahead = max_rows + _READ_AHEAD
@@ -74,6 +71,9 @@ class Answering:
         self._ended: Counter[str] = Counter()
         self._begun: deque[float] = deque(maxlen=_RATE_OVER)  # when the latest answers began
         self._stepper = Stepper(model, max_rows, max_tokens, self._drop_late)
+        self._keeps_features = model.feature_cache is None and model.recent_features is None
+        if self._keeps_features:
+            model.recent_features = RecentFeatures(kept_media_bytes)
         self._threads = [
             Thread(target=self._step, name="omni-answering", daemon=True),
             Thread(target=self._read, name="omni-reading", daemon=True),
