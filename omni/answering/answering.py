@@ -76,7 +76,9 @@ class Answering:
             model.recent_features = RecentFeatures(kept_media_bytes)
         self._threads = [
             Thread(target=self._step, name="omni-answering", daemon=True),
-            Thread(target=self._read, name="omni-reading", daemon=True),
+            Thread(target=self._read, args=(False,), name="omni-reading", daemon=True),
+            # texts do not wait for a video that takes long to read
+            Thread(target=self._read, args=(True,), name="omni-reading-texts", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -242,9 +244,12 @@ class Answering:
 
     # --- the threads ---
 
-    def _read(self) -> None:
-        """Read the media of those that wait, the first ones first."""
-        while (job := self._next_to_read()) is not None:
+    def _read(self, texts_only: bool) -> None:
+        """Read the media of those that wait, the first ones first; or take care of those that have none.
+
+        One thread reads media: encoders of users need not bear several.
+        """
+        while (job := self._next_to_read(texts_only)) is not None:
             try:
                 assert job.messages is not None
                 job.example = self.model.prepare(job.messages)
@@ -253,11 +258,14 @@ class Answering:
             with self._changed:
                 self._changed.notify_all()
 
-    def _next_to_read(self) -> Job | None:
+    def _next_to_read(self, texts_only: bool) -> Job | None:
         with self._changed:
             while not self._closed:
-                unread = [job for job in self._waiting.values() if not job.is_ready]
-                if unread and len(self._waiting) - len(unread) < self._read_ahead:
+                waiting = [*self._waiting.values()]
+                unread = [job for job in waiting if not (job.is_ready or job.is_being_read)]
+                unread = [job for job in unread if job.is_text_only == texts_only]
+                if unread and sum(job.is_ready for job in waiting) < self._read_ahead:
+                    unread[0].is_being_read = True
                     return unread[0]
                 self._changed.wait()
         return None

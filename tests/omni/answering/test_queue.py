@@ -150,6 +150,28 @@ def test_an_encoder_that_fails_on_one_of_a_batch_fails_that_one(model: OmniModel
         del encoder.encode
 
 
+def test_texts_do_not_wait_for_media_that_take_long_to_read(model: OmniModel) -> None:
+    encoder, goes_on = model.modality("sound").encoder, Event()
+    texts = [[Message("user", (Text("what?"),))], [{"role": "user", "content": "what?"}]]
+    answer = model.generate(texts[0], max_new_tokens=10, min_new_tokens=10)
+    preprocess = encoder.preprocess
+
+    def slow(media: Media) -> dict[str, torch.Tensor]:
+        goes_on.wait()
+        return preprocess(media)
+
+    encoder.preprocess = slow
+    try:
+        with Answering(model) as answering:
+            long = answering.submit(question(0, sensor("sound", 5)), SHORT)
+            assert [answering.submit(text, SHORT).text() for text in texts] == [answer] * 2
+            assert answering.statistics().waiting == 1
+            goes_on.set()
+            assert long.finished().reason == "length"
+    finally:
+        del encoder.preprocess
+
+
 def test_events_come_in_order_and_one_that_takes_none_is_cancelled(answering: Answering) -> None:
     events: list[Piece | Finished | Exception] = []
     answer = answering.submit(question(), SHORT, on_event=events.append)
