@@ -196,8 +196,9 @@ def test_limits_and_counts_of_an_answer(answering: Answering, model: OmniModel) 
     assert first.media_tokens == tuple(map(len, tokens))
     statistics = answering.statistics()
     assert (statistics.media_encoded, statistics.media_hits, statistics.media_kept) == (2, 4, 2)
-    full = answering.submit(question(), Sampling(max_new_tokens=600, min_new_tokens=600)).finished()
-    assert full.reason == "context"
+    long = [Message("user", (Text("is this" + " frog" * 460),))]
+    full = answering.submit(long, Sampling(max_new_tokens=600, min_new_tokens=600)).finished()
+    assert (full.reason, full.answer_tokens < 60) == ("context", True)
     assert full.prompt_tokens + full.answer_tokens == 512
 
 
