@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
             server = stack.enter_context(TransformersServer(folder, dtype, model.device.type))
         found = measure(model, questions, options, server, progress)
     where = {
-        "llm": model.llm.config.name,
+        "llm": Path(model.llm.config.name).name,
         "dtype": str(model.llm.dtype).removeprefix("torch."),
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "CPU",
         "threads": torch.get_num_threads(),
