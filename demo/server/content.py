@@ -101,7 +101,7 @@ def array_of_bytes(content: bytes, dtype: Any, shape: Any, where: str) -> np.nda
     if math.prod(sizes) * kind.itemsize != len(content):
         found = f"{len(content)} bytes are not an array {sizes} of {dtype}"
         raise APIError(f"{where}: {found}", param=where)
-    return np.frombuffer(content, kind).reshape(sizes).astype(np.dtype(dtype), copy=False)
+    return np.frombuffer(content, kind).reshape(sizes).astype(np.dtype(dtype))
 
 
 def array_of_npy(content: bytes, where: str) -> np.ndarray:
@@ -116,7 +116,7 @@ def array_of_npy(content: bytes, where: str) -> np.ndarray:
         raise APIError(str(error), param=where) from error
     if array.dtype.kind not in "biuf":
         raise APIError(f"{where} must be an array of numbers, got the type {array.dtype}", param=where)
-    return array
+    return array.copy()  # encoders may write into their arrays, but not into the bytes of a request
 
 
 def is_npy(content: bytes) -> bool:

@@ -62,7 +62,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool = False  # padding against the guessing of text by length: a loopback has no use for it
 
 
-Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class ChatParameters(_Parameters):

@@ -139,7 +139,7 @@ def sample(scores: Tensor, options: Sequence[Sampling], uniforms: Sequence[float
 
 def _most_likely(scaled: Tensor, options: Sequence[Sampling]) -> Tensor:
     """Logits with -inf outside of the `top_k` most likely tokens, then outside of those that make up `top_p`."""
-    ordered, order = scaled.sort(-1, descending=True, stable=True)
+    ordered, order = scaled.sort(dim=-1, descending=True, stable=True)
     size = scaled.shape[1]
     ranks = torch.arange(size, device=scaled.device)
     top_k = torch.tensor([one.top_k or size for one in options], device=scaled.device)

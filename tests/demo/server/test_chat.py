@@ -113,8 +113,10 @@ def test_likelihoods_are_those_of_the_tokens(server: Running) -> None:
         model=MODEL, messages=asked(sent("sound", 1)), max_tokens=6, logprobs=True, top_logprobs=3
     )
     tokens = answer.choices[0].logprobs.content
-    assert bytes(byte for token in tokens for byte in token.bytes).decode(errors="replace").startswith(
-        answer.choices[0].message.content
+    assert (
+        bytes(byte for token in tokens for byte in token.bytes)
+        .decode(errors="replace")
+        .startswith(answer.choices[0].message.content)
     )
     for token in tokens:
         assert len(token.top_logprobs) == 3
@@ -152,9 +154,7 @@ def test_many_clients_at_once_get_the_answers_that_they_would_get_alone(server: 
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {
-        seed: _alone(model, sensor(("image", "sound")[seed % 2], seed, 4 + seed)) for seed in range(12)
-    }
+    assert found == {seed: _alone(model, sensor(("image", "sound")[seed % 2], seed, 4 + seed)) for seed in range(12)}
 
 
 def test_a_client_that_goes_away_frees_its_place(server: Running) -> None:
