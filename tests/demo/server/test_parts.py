@@ -107,7 +107,7 @@ def test_a_sound_comes_in_many_spellings(part: dict[str, Any]) -> None:
 def test_a_sound_for_two_modalities_says_which_it_is() -> None:
     both = {"sound": Accepted((".wav",)), "speech": Accepted((".wav",))}
     part = {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}}
-    with pytest.raises(APIError, match="sound.*speech"):
+    with pytest.raises(APIError, match=r"sound.*speech"):
         media(part, **both)
     assert media({**part, "modality": "speech"}, **both).modality == "speech"
     assert media({"type": "speech", "data": WAV}, **both).modality == "speech"
