@@ -1,6 +1,7 @@
 """Answers one conversation through transformers' `generate`, for what cannot be in a running batch."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class _Interruptions(StoppingCriteria):
         self._row = row
         self._poll = poll
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Any:
         self._poll()
         _end_if_interrupted(self._row)
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)

@@ -4,9 +4,8 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from threading import Condition, Thread
-from typing import Any, Self, TypeVar, cast
+from typing import Self, TypeVar, cast
 
 from torch import Tensor
 
@@ -268,17 +267,26 @@ class Answering:
         while self._wait_for_work():
             self._drop_late()
             jobs = self._next_jobs()
-            for job in jobs:
-                if job.error is not None:
-                    job.fail(job.error)
-            sound = [job for job in jobs if job.error is None]
-            for call in [job for job in sound if isinstance(job, Call)]:
-                self._stepper.run(call)
-            questions = [job for job in sound if isinstance(job, Question)]
-            if questions:
-                self._stepper.admit(questions)
-            self._stepper.step()
+            try:
+                self._work(jobs)
+            except Exception as error:  # of ours: whoever waits must learn of it
+                logger.exception("the thread that answers failed")
+                for job in jobs:
+                    job.fail(error)
+                self._stepper.fail(error)
         self._stepper.close()
+
+    def _work(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if job.error is not None:
+                job.fail(job.error)
+        sound = [job for job in jobs if job.error is None]
+        for call in [job for job in sound if isinstance(job, Call)]:
+            self._stepper.run(call)
+        questions = [job for job in sound if isinstance(job, Question)]
+        if questions:
+            self._stepper.admit(questions)
+        self._stepper.step()
 
     def _wait_for_work(self) -> bool:
         """Wait until there is something to do; False = it is closed."""

@@ -1,5 +1,6 @@
 """What becomes of an answer: pieces of it as they come, its end, and the refusal of a queue that is full."""
 
+import builtins
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +13,11 @@ class TokenLikelihood:
 
     token_id: int
     text: str  # U+FFFD stands for bytes that are no whole character
-    bytes: bytes
+    bytes: builtins.bytes
     logprob: float
-    top: tuple[tuple[int, str, bytes, float], ...] = ()  # the most likely tokens in its place, the likeliest first
+    top: tuple[
+        tuple[int, str, builtins.bytes, float], ...
+    ] = ()  # the most likely tokens in its place, the likeliest first
 
 
 @dataclass(frozen=True)

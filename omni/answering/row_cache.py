@@ -65,6 +65,10 @@ class RowCache:
         return type(cache) is DynamicCache and all(type(layer) in kinds for layer in cache.layers)
 
     @property
+    def _layers(self) -> list[Any]:
+        return self.cache.layers
+
+    @property
     def num_columns(self) -> int:
         """Columns that the LLM has read, pads included."""
         return int(self.cache.get_seq_length())
@@ -72,7 +76,7 @@ class RowCache:
     @property
     def num_bytes(self) -> int:
         """Bytes of its tensors, room for more included."""
-        tensors = [tensor for layer in self.cache.layers if layer.is_initialized for tensor in _tensors(layer)]
+        tensors = [tensor for layer in self._layers if layer.is_initialized for tensor in _tensors(layer)]
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def join(self, other: DynamicCache) -> None:

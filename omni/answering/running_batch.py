@@ -95,6 +95,12 @@ class RunningBatch:
         _take(self.rows, output.logits[:, -1])
         self.remove_ended()
 
+    def fail(self, error: Exception) -> None:
+        """End all answers with an error."""
+        for row in self.rows:
+            row.fail(error)
+        self.remove_ended()
+
     def remove_ended(self) -> None:
         """Let rows that have ended leave, and the pads that they made."""
         kept = [r for r, row in enumerate(self.rows) if row.ended is None]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 MOST_TOP_LOGPROBS = 20  # as OpenAI's interface allows
 
@@ -88,7 +89,7 @@ def _check_whole(name: str, value: object, least: int, most: int | None = None) 
         raise ValueError(f"{name} is {value!r}, but must be a whole number {allowed}")
 
 
-def _check_number(name: str, value: object, least: float, most: float, allowed: str) -> None:
+def _check_number(name: str, value: Any, least: float, most: float, allowed: str) -> None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not is_number or not least <= value <= most:
         raise ValueError(f"{name} is {value!r}, but must be a number {allowed}")

@@ -60,7 +60,8 @@ class Stepper:
     @property
     def num_rows(self) -> int:
         """Conversations that are being answered."""
-        return self._alone + sum(len(batch.rows) for batch in [*self._batches.values()])
+        rows = [row for batch in [*self._batches.values()] for row in batch.rows]
+        return self._alone + sum(row.ended is None for row in rows)
 
     @property
     def num_cache_tokens(self) -> int:
@@ -136,14 +137,17 @@ class Stepper:
                 with self._timed("step_seconds"):
                     batch.step()
             except Exception as error:  # such as no memory for another column: those of this batch are lost
-                for row in batch.rows:
-                    row.fail(error)
-                batch.remove_ended()
+                batch.fail(error)
 
     def run(self, call: Call) -> None:
         """Run something else of the model."""
         self._use_loras(self._all_loras)
         call.run()
+
+    def fail(self, error: Exception) -> None:
+        """End all answers with an error."""
+        for batch in self._batches.values():
+            batch.fail(error)
 
     def close(self) -> None:
         """End all answers, and leave the model as it was."""
