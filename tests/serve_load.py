@@ -33,7 +33,8 @@ from demo.server.parts import PartReader
 from demo.server.served import Served, load_served
 from omni.media.sound import SOUND_EXTENSIONS
 
-QUESTIONS = ("What is this?", "Describe it in a few words.", "Is it a frog? Answer yes or no.")
+# so many things that nearly every question has an answer of its own, and a mixed-up one shows
+THINGS = ["frog", "river", "train", "violin", "storm", "castle", "lemon", "bridge", "wolf", "candle", "island", "robot"]
 NAME = "model"
 
 
@@ -78,7 +79,9 @@ def make_bodies(served: Served, count: int, seed: int) -> list[dict[str, Any]]:
     bodies = []
     for number in range(count):
         kind = kinds[number % len(kinds)]
-        content: list[dict[str, Any]] = [{"type": "text", "text": f"{QUESTIONS[number % len(QUESTIONS)]} ({number})"}]
+        thing = THINGS[number % len(THINGS)]
+        question = f"Write one sentence about a {thing}" + (f" and {number} more." if kind is None else " and this.")
+        content: list[dict[str, Any]] = [{"type": "text", "text": question}]
         if kind is not None:
             is_picture = ".png" in served.model.accepted[kind].extensions
             data = picture(rng) if is_picture else sound(rng)

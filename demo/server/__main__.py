@@ -91,6 +91,7 @@ def _serve(options: argparse.Namespace, limits: Limits, token: str | None, bound
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who a client claims to be is nobody's business here
         timeout_graceful_shutdown=5,
         limit_concurrency=8 * (limits.max_running + limits.max_waiting),  # connections: reading costs little
         backlog=1024,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from demo.server.errors import TIMEOUT, TOO_LARGE, WRONG_TYPE, APIError, too_man
 from demo.server.limits import Limits
 
 _RETRY_SECONDS = 5.0
+_HALF = re.compile(rb"\\u[dD][89abAB-F]")  # the escape of half a character, which another one may make whole
 
 
 class Bodies:
@@ -105,7 +107,18 @@ def parse_object(content: bytes | bytearray, max_values: int) -> dict[str, Any]:
         raise APIError(f"the body is not valid JSON: {str(error)[:200]}", code="invalid_json") from error
     if not isinstance(value, dict):
         raise APIError("the body must be an object of JSON", code="invalid_json")
+    if _HALF.search(content) is not None:
+        _check_characters(value)
     return value
+
+
+def _check_characters(value: dict[str, Any]) -> None:
+    """Refuse half a character, as JSON cut within an escape has it: no answer could repeat it."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise APIError(f"the body holds half a character ({half})", code="invalid_json") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -84,6 +84,8 @@ def test_answers_of_chance_are_the_same_for_the_same_seed(server: Running) -> No
         assert [choice.index for choice in answer.choices] == [0, 1, 2]
         return [choice.message.content for choice in answer.choices]
 
+    several(2**63 - 1)
+    several(-(2**63))
     first = several(1)
     assert several(1) == first
     assert several(2) != first

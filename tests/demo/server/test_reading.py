@@ -27,12 +27,18 @@ JSON = {"Content-Type": "application/json"}
         (b'{"a":' * 50_000 + b"1" + b"}" * 50_000, "nested"),
         (b"[" * 2000 + b"]" * 2000, "values"),
         (b'{"a": ' + b"9" * 5000 + b"}", "JSON"),
+        (rb'{"a": ["\ud83d"]}', "half a character"),
+        (rb'{"\uDC00": 1}', "half a character"),
     ],
 )
 def test_what_is_no_object_is_refused(content: bytes, word: str) -> None:
     most = 100_000 if b"[" not in content or content == b"[]" else 1000
     with pytest.raises(APIError, match=word):
         parse_object(content, most)
+
+
+def test_characters_in_two_halves_are_whole() -> None:
+    assert parse_object(rb'{"a": "\ud83d\ude00 \u00e9"}', 9) == {"a": "\N{GRINNING FACE} \xe9"}
 
 
 @pytest.mark.parametrize(
