@@ -77,6 +77,8 @@ def api_error(error: Exception) -> APIError:
         return APIError(str(error) or "there was no answer in time", TIMEOUT, code="timeout")
     if isinstance(error, ValidationError):
         return _of_schema(error)
+    if isinstance(error, RecursionError):
+        return APIError("the JSON is nested too deeply", code="invalid_json")
     logger.error("a request failed", exc_info=error)
     return APIError("the server failed at this request; its log says why", BROKEN, code="internal_error")
 

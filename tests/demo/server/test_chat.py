@@ -200,6 +200,10 @@ def test_a_client_that_goes_away_frees_its_place(server: Running) -> None:
         ({"messages": [{"role": "user", "content": None}]}, "content"),
         ({"messages": [{"role": "user", "content": [{"type": "smell", "data": "AAAA"}]}]}, "smell"),
         ({"messages": [{"role": "user", "content": "a" * 4000}]}, "context"),
+        (
+            {"messages": asked({"type": "image", "data": [[1.0, 2.0]]})},
+            "image array float32 [1, 2]: a sensor recording",
+        ),
         ({"model": "other"}, "does not exist"),
     ],
 )

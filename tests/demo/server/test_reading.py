@@ -59,6 +59,24 @@ def test_bodies_that_are_refused(server: Running, headers: dict[str, str], conte
         assert answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("depth", [30, 300, 900, 3000])
+def test_deep_values_are_refused_wherever_they_stand(server: Running, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    user, medium = '{"role": "user", "content": [%s]}', f'{{"type": "image", "data": {deep}}}'
+    for path, rest in (
+        ("/v1/chat/completions", f'"messages": {deep}'),
+        ("/v1/chat/completions", f'"messages": [{user % deep}]'),
+        ("/v1/chat/completions", f'"messages": [{user % medium}]'),
+        ("/v1/chat/completions", f'"messages": [], "stop": {deep}'),
+        ("/v1/embeddings", f'"input": {deep}'),
+        ("/v1/decisions", f'"questions": [], "input": {deep}'),
+        ("/v1/decisions", f'"questions": [{{"type": "predicate", "instructions": {deep}}}], "input": "a"'),
+    ):
+        answer = server.http.post(path, content=f'{{"model": "tiny", {rest}}}', headers=JSON)
+        assert answer.status_code == 400, (answer.text, rest[:60])
+        assert len(answer.text) < 2000
+
+
 def test_a_body_may_have_so_many_bytes(model: OmniModel) -> None:
     with serving(model, limits=Limits(max_request_mb=0.01)) as server:
         big = json.dumps({"model": MODEL, "messages": asked(text="a" * 20_000)}).encode()
