@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
             server = stack.enter_context(TransformersServer(folder, dtype, model.device.type))
         found = measure(model, questions, options, server, progress)
     where = {
-        "llm": model.llm.config.name,
+        "llm": Path(model.llm.config.name).name,
         "dtype": str(model.llm.dtype).removeprefix("torch."),
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "CPU",
         "threads": torch.get_num_threads(),
@@ -121,13 +121,14 @@ def measure(
     expected: list[str] = []
     for number in range(options.rounds):
         expected = _in_turn(model, questions, options.tokens, plain)
-        for one in ours:
-            _together(model, questions, options.tokens, one, expected)
-        for one in theirs:
-            assert server is not None
-            _served(server, questions, options.tokens, one, expected)
         for one in [plain, *ours, *theirs]:
-            progress(f"round {number + 1} of {options.rounds}: {one.name}, {one.at_once}: {one.wall_seconds[-1]:.1f} s")
+            if one in ours:
+                _together(model, questions, options.tokens, one, expected)
+            elif one in theirs:
+                assert server is not None
+                _served(server, questions, options.tokens, one, expected)
+            wall, cpu = one.wall_seconds[-1], one.cpu_seconds[-1]
+            progress(f"round {number + 1}: {one.name}, {one.at_once} at once: {wall:.1f} s, {cpu:.1f} s of CPU time")
     plain.num_tokens, plain.same_answers = ours[0].num_tokens, len(questions)
     for one in ours:
         if one.same_answers != len(questions):

@@ -72,7 +72,7 @@ def answer_alone(model: OmniModel, row: Row, poll: Callable[[], None]) -> None:
     try:
         if row.sampling.num_beams == 1:
             options["logits_processor"] = LogitsProcessorList([_ChoosingTokens(row, poll)])
-            generate_rows(model, [row.prompt.embedded], end, **options)
+            generate_rows(model, [row.prompt.unread()], end, **options)
             return
         options |= {
             "num_beams": row.sampling.num_beams,
@@ -80,7 +80,7 @@ def answer_alone(model: OmniModel, row: Row, poll: Callable[[], None]) -> None:
             "repetition_penalty": row.sampling.repetition_penalty,
             "stopping_criteria": StoppingCriteriaList([_Interruptions(row, poll)]),
         }
-        for token_id in generate_rows(model, [row.prompt.embedded], end, **options)[0].tolist():
+        for token_id in generate_rows(model, [row.prompt.unread()], end, **options)[0].tolist():
             row.take(Chosen(token_id))
             if row.ended is not None:
                 return

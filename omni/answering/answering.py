@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from threading import Condition, Thread
+from threading import Lock, Thread
 from typing import Self, TypeVar, cast
 
 from torch import Tensor
@@ -15,6 +15,7 @@ from omni.answering.events import Finished, QueueFullError, Statistics
 from omni.answering.jobs import Call, Job, Question
 from omni.answering.sampling import Sampling
 from omni.answering.stepping import Stepper
+from omni.answering.waiting import WaitingLine
 from omni.model import OmniModel
 from omni.model.preparation import Messages
 from omni.model.recent_features import RecentFeatures
@@ -23,8 +24,6 @@ from omni.samples.messages import Sample
 logger = logging.getLogger(__name__)
 
 _READ_AHEAD = 8  # conversations beyond those that can be answered at once, whose media are read while they wait
-_RATE_OVER = 16  # beginnings of answers over which it is estimated when a place in the queue is free
-_LONGEST_RETRY = 60.0  # seconds
 
 T = TypeVar("T")
 
@@ -63,20 +62,18 @@ class Answering:
             if value < least:
                 raise ValueError(f"{name} is {value}, but must be at least {least}")
         self.model = model.eval()
-        self.max_waiting = max_waiting
+        self._waiting = WaitingLine(max_waiting, max_rows + _READ_AHEAD)
+        self._ended: Counter[str] = Counter()
+        self._counting = Lock()
+        self._stepper = Stepper(model, max_rows, max_tokens, self._give_up_late)
         self._keeps_features = model.feature_cache is None and model.recent_features is None
         if self._keeps_features:
             model.recent_features = RecentFeatures(kept_media_bytes)
-        self._changed = Condition()
-        self._waiting: dict[int, Job] = {}  # in the order of their arrival
-        self._read_ahead = max_rows + _READ_AHEAD
-        self._closed = False
-        self._ended: Counter[str] = Counter()
-        self._begun: deque[float] = deque(maxlen=_RATE_OVER)  # when the latest answers began
-        self._stepper = Stepper(model, max_rows, max_tokens, self._drop_late)
         self._threads = [
             Thread(target=self._step, name="omni-answering", daemon=True),
-            Thread(target=self._read, name="omni-reading", daemon=True),
+            Thread(target=self._read, args=(False,), name="omni-reading", daemon=True),
+            # texts do not wait for a video that takes long to read
+            Thread(target=self._read, args=(True,), name="omni-reading-texts", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -111,7 +108,7 @@ class Answering:
             QueueFullError: as many wait already as may.
             RuntimeError: it is closed.
         """
-        answer = Answer(lambda: self._cancel(question), on_event, self._count)
+        answer = Answer(lambda: self._cancel(question), on_event, self._note_end)
         question = Question(messages, _deadline(timeout), sampling=sampling, answer=answer)
         self._enqueue(question)
         return answer
@@ -153,11 +150,11 @@ class Answering:
     def statistics(self) -> Statistics:
         """Return what it does and has done."""
         counts, recent = self._stepper.counts, self.model.recent_features
-        with self._changed:
-            waiting, ended = len(self._waiting), Counter(self._ended)
+        with self._counting:
+            ended = Counter(self._ended)
         return Statistics(
             running=self._stepper.num_rows,
-            waiting=waiting,
+            waiting=len(self._waiting),
             answered=ended["stop"] + ended["length"] + ended["context"],
             cancelled=ended["cancelled"],
             timed_out=ended["timeout"],
@@ -178,12 +175,7 @@ class Answering:
 
     def close(self) -> None:
         """Cancel everything, and let go of the model; the second time nothing happens."""
-        with self._changed:
-            self._closed = True
-            left = [*self._waiting.values()]
-            self._waiting.clear()
-            self._changed.notify_all()
-        for job in left:
+        for job in self._waiting.close():
             job.give_up("cancelled")
         for thread in self._threads:
             thread.join()
@@ -199,21 +191,11 @@ class Answering:
     # --- the queue ---
 
     def _enqueue(self, job: Job) -> None:
-        with self._changed:
-            if self._closed:
-                raise RuntimeError("this Answering is closed")
-            if len(self._waiting) >= self.max_waiting:
-                self._ended["refused"] += 1
-                raise QueueFullError(self.max_waiting, self._retry_after())
-            self._waiting[job.number] = job
-            self._changed.notify_all()
-
-    def _retry_after(self) -> float:
-        """Seconds in which about one conversation begins to be answered."""
-        if len(self._begun) < 2:
-            return 1.0
-        each = (time.monotonic() - self._begun[0]) / len(self._begun)
-        return min(max(1.0, each), _LONGEST_RETRY)
+        try:
+            self._waiting.add(job)
+        except QueueFullError:
+            self._count("refused")
+            raise
 
     def _wait_for(self, messages: Messages | Sample | None, compute: Callable[[], T], timeout: float | None) -> T:
         call = Call(messages, _deadline(timeout), compute=compute)
@@ -222,51 +204,40 @@ class Answering:
 
     def _cancel(self, question: Question) -> None:
         question.cancelled = True
-        with self._changed:
-            waited = self._waiting.pop(question.number, None) is not None
-        if waited:
+        if self._waiting.remove(question):
             question.give_up("cancelled")
 
-    def _count(self, ended: Finished | Exception) -> None:
-        with self._changed:
-            self._ended["error" if isinstance(ended, Exception) else ended.reason] += 1
+    def _note_end(self, ended: Finished | Exception) -> None:
+        self._count("error" if isinstance(ended, Exception) else ended.reason)
 
-    def _drop_late(self) -> None:
-        """Give up those whose time is over while they wait."""
-        with self._changed:
-            late = [job for job in self._waiting.values() if job.is_late]
-            for job in late:
-                del self._waiting[job.number]
-        for job in late:
+    def _count(self, what: str) -> None:
+        with self._counting:
+            self._ended[what] += 1
+
+    def _give_up_late(self) -> None:
+        for job in self._waiting.remove_late():
             job.give_up("timeout")
 
     # --- the threads ---
 
-    def _read(self) -> None:
-        """Read the media of those that wait, the first ones first."""
-        while (job := self._next_to_read()) is not None:
+    def _read(self, texts_only: bool) -> None:
+        """Read the media of those that wait, the first ones first; or take care of those that have none.
+
+        One thread reads media: encoders of users need not bear several.
+        """
+        while (job := self._waiting.next_to_read(texts_only)) is not None:
             try:
                 assert job.messages is not None
                 job.example = self.model.prepare(job.messages)
             except Exception as error:  # belongs to this conversation
                 job.error = error
-            with self._changed:
-                self._changed.notify_all()
-
-    def _next_to_read(self) -> Job | None:
-        with self._changed:
-            while not self._closed:
-                unread = [job for job in self._waiting.values() if not job.is_ready]
-                if unread and len(self._waiting) - len(unread) < self._read_ahead:
-                    return unread[0]
-                self._changed.wait()
-        return None
+            self._waiting.note_read()
 
     def _step(self) -> None:
         """Answer and compute until it is closed."""
-        while self._wait_for_work():
-            self._drop_late()
-            jobs = self._next_jobs()
+        while self._waiting.wait(lambda: self._stepper.num_rows > 0):
+            self._give_up_late()
+            jobs = self._waiting.take(self._stepper.num_admissible)
             try:
                 self._work(jobs)
             except Exception as error:  # of ours: whoever waits must learn of it
@@ -287,31 +258,6 @@ class Answering:
         if questions:
             self._stepper.admit(questions)
         self._stepper.step()
-
-    def _wait_for_work(self) -> bool:
-        """Wait until there is something to do; False = it is closed."""
-        with self._changed:
-            while not self._closed and not self._stepper.num_rows:
-                if any(job.is_ready or job.is_late for job in self._waiting.values()):
-                    break
-                deadlines = [job.deadline for job in self._waiting.values() if job.deadline is not None]
-                self._changed.wait(max(0.0, min(deadlines) - time.monotonic()) if deadlines else None)
-            return not self._closed
-
-    def _next_jobs(self) -> list[Job]:
-        """Take those whose turn it is: bad ones, one call, and the conversations that can be answered now."""
-        with self._changed:
-            ready = [job for job in self._waiting.values() if job.is_ready]
-            found: list[Job] = [job for job in ready if job.error is not None]
-            sound = [job for job in ready if job.error is None]
-            found += [job for job in sound if isinstance(job, Call)][:1]
-            questions = [job for job in sound if isinstance(job, Question)]
-            admitted = questions[: self._stepper.num_admissible(questions)]
-            self._begun.extend([time.monotonic()] * len(admitted))
-            for job in [*found, *admitted]:
-                del self._waiting[job.number]
-            self._changed.notify_all()  # the reader may go on
-            return [*found, *admitted]
 
 
 def _deadline(timeout: float | None) -> float | None:

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ from omni.answering.events import Finished, Reason
 from omni.answering.sampling import Sampling
 from omni.model.batch import Example
 from omni.model.preparation import Messages
-from omni.samples.messages import Sample
+from omni.samples.messages import Message, Sample, Text
 
 _numbers = itertools.count()
 
@@ -30,12 +30,19 @@ class Job:
     deadline: float | None = None
     example: Example | None = None  # once its media are read
     error: Exception | None = None  # of reading them
+    is_being_read: bool = False
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property
     def is_ready(self) -> bool:
         """Whether its media are read, or cannot be."""
         return self.messages is None or self.example is not None or self.error is not None
+
+    @property
+    def is_text_only(self) -> bool:
+        """Whether it surely has no media, so that nothing has to be read."""
+        messages = self.messages.messages if isinstance(self.messages, Sample) else self.messages or ()
+        return all(_is_text(message) for message in messages)
 
     @property
     def is_late(self) -> bool:
@@ -49,6 +56,17 @@ class Job:
     def give_up(self, reason: Reason) -> None:
         """Tell the one who asked that its turn will not come."""
         raise NotImplementedError
+
+
+def _is_text(message: Any) -> bool:
+    if isinstance(message, Message):
+        return all(isinstance(part, Text) for part in message.content)
+    if not isinstance(message, Mapping) or not {*message} <= {"role", "content"}:
+        return False
+    content = message.get("content")
+    return isinstance(content, str) or (
+        isinstance(content, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content)
+    )
 
 
 @dataclass(eq=False)

@@ -12,10 +12,22 @@ def embed_prompts(model: OmniModel, examples: Sequence[Example]) -> list[Prompt]
     """Encode the media of conversations and embed all of their tokens."""
     cached = _cached_media(model, examples)
     tokens = model.media_tokens(examples)
-    return [
-        Prompt(example, model.interleave(example, found), tuple(map(len, found)), count)
-        for example, found, count in zip(examples, tokens, cached, strict=True)
-    ]
+    prompts = []
+    for example, found, count in zip(examples, tokens, cached, strict=True):
+        embedded = model.interleave(example, found)
+        prompts.append(
+            Prompt(
+                example.id,
+                example.modalities,
+                model.loras_of(example),
+                len(embedded.labels),
+                embedded.attended,
+                tuple(map(len, found)),
+                count,
+                embedded,
+            )
+        )
+    return prompts
 
 
 def _cached_media(model: OmniModel, examples: Sequence[Example]) -> list[int]:

@@ -1,7 +1,7 @@
 """One conversation that is being answered: what it was given, what it has said, and when it ends."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from transformers import PreTrainedTokenizerBase
 
@@ -10,22 +10,37 @@ from omni.answering.events import Finished, Piece, Reason, TokenLikelihood
 from omni.answering.sampling import Sampling
 from omni.answering.text import GrowingText
 from omni.answering.token_text import TokenTexts
-from omni.model.batch import EmbeddedExample, Example
+from omni.model.batch import AttendedItem, EmbeddedExample
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A conversation that the LLM can read."""
+    """A conversation that the LLM can read.
 
-    example: Example
-    embedded: EmbeddedExample
+    Attributes:
+        id: the conversation's, for errors.
+        modalities: of its media.
+        loras: that are on while the LLM reads it.
+        length: its tokens.
+        attended: media that the layers of the LLM look at.
+        media_tokens: of each medium.
+        cached_media: how many media were not encoded anew.
+        embedded: its tokens; None once they are read, since they are large.
+    """
+
+    id: str
+    modalities: frozenset[str]
+    loras: frozenset[str]
+    length: int
+    attended: tuple[AttendedItem, ...]
     media_tokens: tuple[int, ...]
     cached_media: int
+    embedded: EmbeddedExample | None
 
-    @property
-    def length(self) -> int:
-        """Its tokens."""
-        return len(self.embedded.labels)
+    def unread(self) -> EmbeddedExample:
+        """Return its tokens, which were not read yet."""
+        assert self.embedded is not None
+        return self.embedded
 
 
 @dataclass(frozen=True)
@@ -96,11 +111,15 @@ class Row:
             return
         if self.sampling.top_logprobs is not None:
             self._likelihoods.append(self._likelihood(chosen))
-        self._hand_over(self.text.add(chosen.token_id), last=False)
+        self._hand_over(self.text.add(chosen.token_id))
         if self.text.stopped:
             self.finish("stop")
         elif self.num_tokens >= self.limits.most:
             self.finish("context" if self.limits.by_context else "length")
+
+    def forget_tokens(self) -> None:
+        """Let go of the embeddings of the conversation, which the LLM has read."""
+        self.prompt = replace(self.prompt, embedded=None)
 
     def finish(self, reason: Reason) -> None:
         """End the answer; what was held back of it is handed over."""
@@ -121,20 +140,16 @@ class Row:
             self.ended = ended
             self.on_event(ended)
 
-    def _hand_over(self, text: str, *, last: bool) -> None:
-        tokens = self._tokens_until(len(self.text.ends) if last else self.text.shown, last)
+    def _hand_over(self, text: str, *, last: bool = False) -> None:
+        tokens = self._tokens_until(self.text.cut if last else self.text.shown)
         if text or tokens:
             self.on_event(Piece(text, tokens))
 
-    def _tokens_until(self, shown: int, last: bool) -> tuple[TokenLikelihood, ...]:
-        """The tokens that end in what is shown, or at the end all that stand before a stop string."""
-        if not self._likelihoods:
-            return ()
-        ends, cut = self.text.ends, self.text.cut
+    def _tokens_until(self, most: int | None) -> tuple[TokenLikelihood, ...]:
+        """The tokens not handed over yet that end within so many characters; None = all."""
         start = self._handed
         while self._handed < len(self._likelihoods):
-            end = ends[self._handed]
-            if (end > shown) if not last else (cut is not None and end > cut):
+            if most is not None and self.text.ends[self._handed] > most:
                 break
             self._handed += 1
         return tuple(self._likelihoods[start : self._handed])
@@ -145,10 +160,10 @@ class Row:
 
 
 def _no_numbers(prompt: Prompt) -> str:
-    media = sorted(prompt.example.modalities)
+    media = sorted(prompt.modalities)
     cause = f"its media ({', '.join(media)}) may hold values that are no numbers or far too large" if media else ""
     return (
-        f"{prompt.example.id}: the LLM's output is not finite (NaN or infinite), so no token can be chosen: "
+        f"{prompt.id}: the LLM's output is not finite (NaN or infinite), so no token can be chosen: "
         + (cause or "the number format may be too narrow for this LLM")
         + "; check them, or load the model with dtype float32"
     )

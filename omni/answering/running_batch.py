@@ -53,7 +53,7 @@ class RunningBatch:
 
         Where the LLM raises an error, nothing has changed.
         """
-        inputs = pad([row.prompt.embedded for row in rows], side="left")
+        inputs = pad([row.prompt.unread() for row in rows], side="left")
         with attending(self._model.attended_media(inputs)):
             output = self._model.llm(
                 inputs.inputs_embeds,
@@ -69,6 +69,8 @@ class RunningBatch:
         self.rows = [*self.rows, *rows]
         self._lengths += [row.prompt.length for row in rows]
         self._arrange()
+        for row in rows:
+            row.forget_tokens()
         _take(rows, output.logits[:, -1])
         self.remove_ended()
 
@@ -125,7 +127,7 @@ class RunningBatch:
         spans = [
             AttendedSpan(r, item.modality, item.states, columns - length + item.position, END)
             for r, (row, length) in enumerate(zip(self.rows, self._lengths, strict=True))
-            for item in row.prompt.embedded.attended
+            for item in row.prompt.attended
         ]
         self._media = self._model.gather_attended(spans, len(self.rows)) if spans else None
 

@@ -112,7 +112,7 @@ class Stepper:
         """
         groups: dict[frozenset[str], list[Row]] = defaultdict(list)
         for question, prompt in self._embed(questions):
-            groups[self._model.loras_of(prompt.example)].append(self._row(question, prompt))
+            groups[prompt.loras].append(self._row(question, prompt))
         for loras, rows in groups.items():
             self._use_loras(loras)
             if self.goes_alone(questions[0]):
@@ -170,7 +170,8 @@ class Stepper:
                 return [found for question in questions for found in self._embed([question])]
             questions[0].fail(error)
             return []
-        for prompt in prompts:
+        for question, prompt in zip(questions, prompts, strict=True):
+            question.example = None  # what was preprocessed is large, and needed no more
             self.counts.media_hits += prompt.cached_media
             self.counts.media_encoded += len(prompt.media_tokens) - prompt.cached_media
         return [*zip(questions, prompts, strict=True)]

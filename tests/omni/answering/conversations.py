@@ -27,9 +27,18 @@ def attending_model(tiny_llm: Path) -> OmniModel:
     return open_gates(tiny_model(tiny_llm, adapters=MIXED)).eval()
 
 
+def mixed_ways_model(tiny_llm: Path) -> OmniModel:
+    """A modality that the layers look at, two in the sequence, and a LoRA for each."""
+    model = tiny_model(tiny_llm, adapters=MIXED | {"sound": MLP}, lora=LORA).eval()
+    return _with_loras(open_gates(model))
+
+
 def lora_model(tiny_llm: Path) -> OmniModel:
     """A LoRA for each modality, which changes answers."""
-    model = tiny_model(tiny_llm, adapters={"image": MLP, "sound": RESAMPLER}, lora=LORA).eval()
+    return _with_loras(tiny_model(tiny_llm, adapters={"image": MLP, "sound": RESAMPLER}, lora=LORA).eval())
+
+
+def _with_loras(model: OmniModel) -> OmniModel:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:
@@ -57,7 +66,7 @@ def random_conversation(random: Random, modalities: Sequence[str]) -> list[Messa
 
 def random_limits(random: Random) -> Sampling:
     """A greedy answer of any length."""
-    most = random.choice([1, 2, 5, 9, 20])
+    most = random.choice([1, 2, 4, 8, 12])
     return Sampling(max_new_tokens=most, min_new_tokens=random.choice([0, 0, most]))
 
 

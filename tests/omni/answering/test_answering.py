@@ -1,7 +1,6 @@
 """Answers in a running batch are those of each conversation alone, whatever else is asked at the same time."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -10,37 +9,29 @@ import pytest
 from omni.answering import Answer, Answering
 from omni.answering.jobs import Question
 from omni.answering.stepping import Stepper
-from omni.model import OmniModel
 from tests.omni.answering.conversations import (
     alone,
     attending_model,
     lora_model,
     mixed_model,
+    mixed_ways_model,
     model_of,
     random_conversation,
     random_limits,
 )
 
-MODELS: dict[str, Callable[[Path], OmniModel]] = {
-    "media in the sequence": mixed_model,
-    "media in the layers": attending_model,
-    "a LoRA for each modality": lora_model,
-}
 # whether they are batched: a window that is full in the midst of an answer, a state, own positions, a switch by length
 ARCHITECTURES = {
     "mistral": True,
     "gemma2": True,
-    "gpt_neo": True,
     "mamba": False,
     "rwkv": False,
-    "recurrent_gemma": False,
     "phi3": False,
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_thirty_conversations_that_come_at_random_times_are_answered_as_alone(name: str, tiny_llm: Path) -> None:
-    model, random = MODELS[name](tiny_llm), Random(name)
+def test_thirty_conversations_that_come_at_random_times_are_answered_as_alone(tiny_llm: Path) -> None:
+    model, random = mixed_ways_model(tiny_llm), Random(0)
     asked = [(random_conversation(random, [*model.modalities]), random_limits(random)) for _ in range(30)]
     expected = [alone(model, *one) for one in asked]
     with Answering(model, max_rows=7, max_tokens=900) as answering:
@@ -60,7 +51,7 @@ def test_thirty_conversations_that_come_at_random_times_are_answered_as_alone(na
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_other_architectures_answer_as_alone(name: str, tmp_path: Path) -> None:
     model, random = model_of(name, tmp_path), Random(3)
-    asked = [(random_conversation(random, ["image"]), random_limits(random)) for _ in range(6)]
+    asked = [(random_conversation(random, ["image"]), random_limits(random)) for _ in range(4)]
     expected = [alone(model, *one) for one in asked]
     with Answering(model) as answering:
         assert answering.batches == ARCHITECTURES[name]
@@ -68,11 +59,11 @@ def test_other_architectures_answer_as_alone(name: str, tmp_path: Path) -> None:
         assert [answer.text() for answer in answers] == expected
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(6))
 def test_rows_that_join_and_leave_in_any_order_never_mix(seed: int, tiny_llm: Path) -> None:
     random = Random(seed)
     model = [mixed_model, attending_model, lora_model][seed % 3](tiny_llm)
-    asked = [(random_conversation(random, [*model.modalities]), random_limits(random)) for _ in range(8)]
+    asked = [(random_conversation(random, [*model.modalities]), random_limits(random)) for _ in range(7)]
     expected = [alone(model, *one) for one in asked]
     stepper, questions, most = Stepper(model, 5, 700, lambda: None), [], 0
     for messages, sampling in asked:

@@ -150,6 +150,28 @@ def test_an_encoder_that_fails_on_one_of_a_batch_fails_that_one(model: OmniModel
         del encoder.encode
 
 
+def test_texts_do_not_wait_for_media_that_take_long_to_read(model: OmniModel) -> None:
+    encoder, goes_on = model.modality("sound").encoder, Event()
+    texts = [[Message("user", (Text("what?"),))], [{"role": "user", "content": "what?"}]]
+    answer = model.generate(texts[0], max_new_tokens=10, min_new_tokens=10)
+    preprocess = encoder.preprocess
+
+    def slow(media: Media) -> dict[str, torch.Tensor]:
+        goes_on.wait()
+        return preprocess(media)
+
+    encoder.preprocess = slow
+    try:
+        with Answering(model) as answering:
+            long = answering.submit(question(0, sensor("sound", 5)), SHORT)
+            assert [answering.submit(text, SHORT).text() for text in texts] == [answer] * 2
+            assert answering.statistics().waiting == 1
+            goes_on.set()
+            assert long.finished().reason == "length"
+    finally:
+        del encoder.preprocess
+
+
 def test_events_come_in_order_and_one_that_takes_none_is_cancelled(answering: Answering) -> None:
     events: list[Piece | Finished | Exception] = []
     answer = answering.submit(question(), SHORT, on_event=events.append)
@@ -174,8 +196,9 @@ def test_limits_and_counts_of_an_answer(answering: Answering, model: OmniModel) 
     assert first.media_tokens == tuple(map(len, tokens))
     statistics = answering.statistics()
     assert (statistics.media_encoded, statistics.media_hits, statistics.media_kept) == (2, 4, 2)
-    full = answering.submit(question(), Sampling(max_new_tokens=600, min_new_tokens=600)).finished()
-    assert full.reason == "context"
+    long = [Message("user", (Text("is this" + " frog" * 460),))]
+    full = answering.submit(long, Sampling(max_new_tokens=600, min_new_tokens=600)).finished()
+    assert (full.reason, full.answer_tokens < 60) == ("context", True)
     assert full.prompt_tokens + full.answer_tokens == 512
 
 
