@@ -20,6 +20,7 @@ from omni.encoders.media_input import MediaInput
 from omni.feature_cache import FeatureCache
 from omni.feature_cache.encoding import PinnedFingerprints, encode_with_cache, prepare_with_cache
 from omni.llm.language_model import LanguageModel
+from omni.media.errors import MediaError
 from omni.model.batch import Example
 from omni.model.card import ModelCard
 from omni.model.modality import EncodedModality
@@ -109,11 +110,17 @@ class EncoderStack(nn.Module):
         if self.feature_cache is not None and not encoder.is_trained:
             fingerprint = self.encoder_fingerprints.of(encoder)
             return prepare_with_cache(self.feature_cache, fingerprint, encoder, media, augmentation, draw)
+        is_augmented = augmentation is not None and draw is not None
         if augmentation is not None and draw is not None:
             media = augmentation.of_sample(media, draw, sample_id, index)
-        elif self.recent_features is not None:
-            return self.recent_features.prepare(media, encoder)
-        return MediaInput(media.modality, encoder.preprocess(media), None)
+        try:
+            if self.recent_features is not None and not is_augmented:
+                return self.recent_features.prepare(media, encoder)
+            return MediaInput(media.modality, encoder.preprocess(media), None)
+        except MediaError:
+            raise
+        except ValueError as error:  # raised by users' own encoders: it is the item that cannot be used
+            raise MediaError(media.describe(), str(error)) from error
 
     def encode_media(self, examples: Sequence[Example]) -> list[Example]:
         """Return the examples with all media encoded; the features are put into the cache if there is one."""
