@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-
 # It belongs to the thread that asked, so that others who run the same adapter meanwhile leave nothing in its list.
 _RECORD: ContextVar[list[Tensor] | None] = ContextVar("attention_record", default=None)
 
