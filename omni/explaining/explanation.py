@@ -4,7 +4,6 @@
 mean over heads and layers, times what each media token stands on (`Adapter.attribution`). *Occlusion* says what the
 word needs: how far its log-likelihood drops when a part is hidden (Zeiler and Fergus 2014, arXiv 1311.2901). Where a
 model looks need not be what it needs (Jain and Wallace 2019, arXiv 1902.10186), so their rank correlation is told.
-Shapes: W words.
 """
 
 import math
@@ -12,68 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from omni.explaining.correlation import spearman
 from omni.explaining.cost import Cost
+from omni.explaining.medium import ATTENTION, OCCLUSION, ExplainedMedium
 from omni.explaining.words import Word
-from omni.media.parts.contract import Axis, MediaParts
 
-ATTENTION, OCCLUSION = "attention", "occlusion"
-MEASURES = (ATTENTION, OCCLUSION)
-
-
-@dataclass(frozen=True, eq=False)
-class ExplainedMedium:
-    """The maps of one medium.
-
-    Attributes:
-        modality: its name in the model.
-        description: which item it is.
-        parts: how it was cut; None = it is not known how, and there are no maps.
-        attention: [W, *parts]: shares of the attention of the token before each token of the word, mean over the
-            word's tokens; their sum is the medium's share of all attention. None = not known, which `notes` explain.
-        occlusion: [W, *parts]: drop of the word's log-likelihood in nats without a part; negative = it was against the
-            word. None = not measured.
-        notes: what to know about these maps, in sentences.
-    """
-
-    modality: str
-    description: str
-    parts: MediaParts | None
-    attention: np.ndarray | None
-    occlusion: np.ndarray | None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The axes along which it was cut."""
-        return () if self.parts is None else self.parts.axes
-
-    def heat(self, measure: str, word: int | None = None) -> np.ndarray | None:
-        """Return the map of a word, [*parts]; of the whole answer (None) the mean of attention or the sum of drops.
-
-        Raises:
-            ValueError: there is no such measure.
-            IndexError: there is no such word.
-        """
-        if measure not in MEASURES:
-            raise ValueError(f"measure is {measure!r}; allowed: {', '.join(MEASURES)}")
-        found = self.attention if measure == ATTENTION else self.occlusion
-        if found is None:
-            return None
-        if word is not None:
-            return found[word]
-        return found.mean(axis=0) if measure == ATTENTION else found.sum(axis=0)
-
-    def correlation(self, word: int | None = None) -> float:
-        """Return Spearman's rank correlation of the two maps of a word, or of the whole answer (None).
-
-        NaN where it is not defined: a measure is missing, there is one part only, or a map is the same everywhere.
-        """
-        first, second = (self.heat(measure, word) for measure in MEASURES)
-        return math.nan if first is None or second is None else spearman(first, second)
+_SHOWN = 8  # words in an overview
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +55,7 @@ class Explanation:
         """
         from omni.explaining.drawing import draw_one  # matplotlib takes a second to load
 
-        return draw_one(self, word, medium, measure, size)
+        return draw_one(self.media[medium], self.words, word, measure, size)
 
     def render(self, words: Sequence[int] | None = None) -> list[Image.Image]:
         """Draw a picture for each medium: a row for each measure that there is, a column for all words and for each.
@@ -122,9 +66,10 @@ class Explanation:
         Raises:
             IndexError: there is no such word.
         """
-        from omni.explaining.drawing import draw_all
+        from omni.explaining.drawing import draw_overview
 
-        return draw_all(self, range(min(8, len(self.words))) if words is None else words)
+        chosen = range(min(_SHOWN, len(self.words))) if words is None else words
+        return [draw_overview(medium, self.words, chosen) for medium in self.media]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the media themselves as JSON values; a correlation that is not defined is None."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from omni.explaining.correlation import is_even
 from omni.explaining.maps import on_parts
 from omni.explaining.words import Word
 from omni.llm.attention_weights import recording
@@ -130,7 +131,7 @@ def _of_medium(
         return None, (f"There is no map by attention: {encoder.class_name} names the parts of another medium.",)
     flat = found.reshape(len(found), -1)
     notes = ()
-    if flat.shape[1] > 1 and np.allclose(flat, flat.mean(1, keepdims=True), rtol=1e-4, atol=0):
+    if flat.shape[1] > 1 and all(map(is_even, flat)):
         name = type(modality.adapter).__name__
         notes = (
             f"Attention is the same everywhere: behind {name} no media token stands on one part more than another.",

@@ -22,6 +22,8 @@ class CloudParts:
     A cell without points is a part that hides nothing.
     """
 
+    aspect = 1.0
+
     def __init__(self, media: Media, most: int) -> None:
         mesh = load_mesh(media)
         points, colors = mesh.vertices, mesh.colors

@@ -39,6 +39,11 @@ class MediaParts(Protocol):
 
     axes: tuple[Axis, ...]
 
+    @property
+    def aspect(self) -> float:
+        """The height of a drawing as a multiple of its width."""
+        ...
+
     def hide(self, hidden: np.ndarray) -> Media:
         """Return the medium without the parts at which `hidden`, bool of the parts' shape, is True.
 

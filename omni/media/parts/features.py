@@ -16,6 +16,8 @@ from omni.media.parts.drawing import heat_colours
 class FeatureParts:
     """Features [N, D] in at most `most` spans of N. A single feature gets zeros, since it is its own mean."""
 
+    aspect = 0.6
+
     def __init__(self, media: Media, most: int) -> None:
         self.modality = media.modality
         self.values = load_features(media)

@@ -15,6 +15,7 @@ from omni.media.parts.picture import of_pixels, square_grid
 
 USUAL_FRAMES = 16  # of a video of which it is not known which frames the encoder takes
 _HEIGHT = 96  # pixels of a frame in a drawing
+_PER_ROW = 4
 
 
 class FrameParts:
@@ -39,6 +40,20 @@ class FrameParts:
         step = float(np.median(np.diff(found.times))) if len(found.times) > 1 else 0.1
         return cls(media.modality, found.images, most, 1 / max(step, 1e-3))
 
+    @property
+    def aspect(self) -> float:
+        """The height of the strip as a multiple of its width."""
+        width, height, _ = self._strip
+        return height / width
+
+    @property
+    def _strip(self) -> tuple[int, int, int]:
+        """Width and height of the strip, and the width of a frame, in pixels."""
+        first = self.frames[0]
+        width = max(1, round(first.width * _HEIGHT / first.height))
+        per_row = min(_PER_ROW, len(self.frames))
+        return per_row * width, math.ceil(len(self.frames) / per_row) * _HEIGHT, width
+
     def hide(self, hidden: np.ndarray) -> Media:
         """Return the video with the mean colour in the hidden parts."""
         colour = np.rint(np.mean([np.asarray(frame).mean(axis=(0, 1)) for frame in self.frames], axis=0))
@@ -52,15 +67,12 @@ class FrameParts:
         return Media(self.modality, data=tuple(frames), options=options)
 
     def draw(self, canvas: Any, heat: np.ndarray, limit: float) -> None:
-        """Draw the frames as a strip, at most eight in a row, with the heat over them."""
-        first = self.frames[0]
-        width = max(1, round(first.width * _HEIGHT / first.height))
-        per_row = min(8, len(self.frames))
-        num_rows = math.ceil(len(self.frames) / per_row)
-        strip = Image.new("RGB", (per_row * width, num_rows * _HEIGHT), "white")
+        """Draw the frames as a strip, a few in a row, with the heat over them."""
+        *size, width = self._strip
+        strip = Image.new("RGB", (size[0], size[1]), "white")
         places = []
         for index, frame in enumerate(self.frames):
-            place = (index % per_row * width, index // per_row * _HEIGHT)
+            place = (index % _PER_ROW * width, index // _PER_ROW * _HEIGHT)
             strip.paste(frame.resize((width, _HEIGHT)), place)
             places.append(place)
         canvas.imshow(np.asarray(strip), extent=(0, strip.width, strip.height, 0), aspect="equal")

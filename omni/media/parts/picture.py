@@ -23,6 +23,7 @@ class PictureParts:
         self.modality = media.modality
         self.pixels = np.array(load_image(media))
         self.axes = square_grid(most)
+        self.aspect = self.pixels.shape[0] / self.pixels.shape[1]
 
     def hide(self, hidden: np.ndarray) -> Media:
         """Return the picture with its mean colour in the hidden parts."""
@@ -45,6 +46,7 @@ class PlaneParts:
         # one of its numbers rather than a mean of two: the bits of some encodings are no plain numbers
         self.fill = np.sort(known, axis=None)[known.size // 2]
         self.axes = square_grid(most)
+        self.aspect = self.values.shape[0] / self.values.shape[1]
 
     def hide(self, hidden: np.ndarray) -> Media:
         """Return the picture with the median in the hidden parts."""

@@ -20,6 +20,8 @@ _IMU_RATE = 200  # Hz
 class SeriesParts:
     """An array [T, ...] of any sensor in at most `most` spans of T."""
 
+    aspect = 0.6
+
     def __init__(self, media: Media, values: np.ndarray, most: int, rate: int | None = None) -> None:
         self.media, self.values, self.rate = media, values, rate
         self.axes = (in_spans("time", len(values), most, rate or 1, "s" if rate else "steps"),)

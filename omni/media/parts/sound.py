@@ -26,6 +26,8 @@ class SoundParts:
         num_bands: bands of frequency, up to half the sampling rate.
     """
 
+    aspect = 0.6
+
     def __init__(self, media: Media, most: int, num_bands: int = 1) -> None:
         sound = load_sound(media, None)
         self.modality = media.modality
