@@ -105,7 +105,7 @@ def test_hidden_points_are_taken_away_and_a_cloud_is_never_empty() -> None:
     hidden = one_hidden(parts, 0)
     kept = load_mesh(parts.hide(hidden)).vertices
     middle = (POINTS.max(0) + POINTS.min(0)) / 2
-    assert np.allclose(kept, POINTS[~(POINTS < middle).all(1)])
+    assert np.allclose(kept, POINTS[~(middle > POINTS).all(1)])
     assert len(load_mesh(parts.hide(~hidden | True)).vertices) == 1
 
 
