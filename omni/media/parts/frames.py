@@ -37,7 +37,7 @@ class FrameParts:
     def of_media(cls, media: Media, most: int) -> "FrameParts":
         """Cut a video of which it is not known which frames the encoder takes: frames that are evenly spread."""
         found = load_frames(media, USUAL_FRAMES)
-        step = float(np.median(np.diff(found.times))) if len(found.times) > 1 else 0.1
+        step = float(np.diff(found.times).mean()) if len(found.times) > 1 else 0.1
         return cls(media.modality, found.images, most, 1 / max(step, 1e-3))
 
     @property
