@@ -128,8 +128,8 @@ class Deletion(Kind):
         num_random: random orders that a map is compared with.
     """
 
-    parts: int = 25
-    num_steps: int = 5
+    parts: int = 16
+    num_steps: int = 4
     num_random: int = 2
 
     def check(self, task: Task) -> None:

@@ -24,7 +24,7 @@ TASKS = (
         data="starter:sonic-pi/sound-test.jsonl",
         modalities=("sound",),
         prompt=sound.PROMPT,
-        kind=Deletion(parts=12, num_steps=4),
+        kind=Deletion(parts=12),
         scorer="deletion-v1",
         limit=24,
     ),

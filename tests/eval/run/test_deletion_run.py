@@ -70,7 +70,7 @@ def test_what_cannot_be_tested_is_refused_in_words(model: OmniModel, tmp_path: P
     options = {"limit": None, "seed": 0, "progress": False}
     with AnswerCache(None, "model") as cache, pytest.raises(ValueError, match="cut into fewer parts than the 25 steps"):
         procedure_of(task.kind).measure(model, task, cache, **options)
-    with pytest.raises(ValueError, match="parts must be at least num_steps, 5, not 4"):
-        task.changed(kind=Deletion(parts=4))
+    with pytest.raises(ValueError, match="parts must be at least num_steps, 4, not 3"):
+        task.changed(kind=Deletion(parts=3))
     with pytest.raises(ValueError, match="num_random must be at least 1, not 0"):
         task.changed(kind=Deletion(num_random=0))
