@@ -5,7 +5,8 @@ Shapes: T tokens of the answer, W words, Q media tokens, C clips, N features of 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import cast
 
@@ -28,6 +29,10 @@ from omni.samples.messages import Media, Message, Sample, SampleError, Text
 logger = logging.getLogger(__name__)
 
 PARTS = 49  # a picture in 7 x 7, the grid of many encoders
+_READ_OTHERWISE = (
+    "Put together from its parts the medium is not quite what the encoder reads from the item itself; the drops are those "
+    "from the whole, put together in the same way."
+)
 
 
 class AnsweredConversation:
@@ -77,8 +82,15 @@ class AnsweredConversation:
         return self.example.labels[self.example.labels != IGNORED_LABEL].tolist()
 
     def words(self, log_likelihoods: Sequence[float]) -> list[Word]:
-        """Return the words of the answer, from the log-likelihoods of its tokens [T]."""
-        return words_of(self.model.llm.tokenizer, self.answer_ids, log_likelihoods)
+        """Return the words of the answer, from the log-likelihoods of its tokens [T].
+
+        Raises:
+            ValueError: it has none, only tokens that end it or are no text.
+        """
+        found = words_of(self.model.llm.tokenizer, self.answer_ids, log_likelihoods)
+        if not found:
+            raise ValueError("the answer to explain has no word, only special tokens of the LLM")
+        return found
 
     def log_likelihoods(self) -> np.ndarray:
         """Return the log-likelihood of each token of the answer, [T] in nats."""
@@ -171,27 +183,35 @@ def explain(
     """See `OmniModel.explain`."""
     if batch_size < 1 or not (attention or occlusion):
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1, and one of the two measures is needed")
-    told = AnsweredConversation(model, messages, answer, parts=parts, frequency_bands=frequency_bands)
-    logger.info("explaining %r: %s", answer, told.cost)
-    if on_cost is not None:
-        on_cost(told.cost)
-    words = told.words(told.log_likelihoods().tolist())
-    looked = media_attention(model, told.example, told.media, told.parts, words) if attention else None
-    media = []
-    for index, item in enumerate(told.media):
-        own, notes = (None, ()) if looked is None else looked[index]
-        notes = [*notes]
-        cut_parts = told.parts[index]
-        if cut_parts is None:
-            notes = [told.uncut(item)]
-        elif occlusion and not told.is_read_alike(index):
-            notes.append(
-                "Put together from its parts the medium is not quite what the encoder reads from the item itself; the "
-                "drops are those from the whole, put together in the same way."
-            )
-        needed = told.occlusion(index, words, batch_size) if occlusion else None
-        media.append(ExplainedMedium(item.modality, item.describe(), cut_parts, own, needed, tuple(notes)))
+    with _evaluating(model):  # nothing drops out
+        told = AnsweredConversation(model, messages, answer, parts=parts, frequency_bands=frequency_bands)
+        logger.info("explaining %r: %s", answer, told.cost)
+        if on_cost is not None:
+            on_cost(told.cost)
+        words = told.words(told.log_likelihoods().tolist())
+        looked = media_attention(model, told.example, told.media, told.parts, words) if attention else None
+        media = []
+        for index, item in enumerate(told.media):
+            own, notes = (None, ()) if looked is None else looked[index]
+            notes = [*notes]
+            cut_parts = told.parts[index]
+            if cut_parts is None:
+                notes = [told.uncut(item)]
+            elif occlusion and not told.is_read_alike(index):
+                notes.append(_READ_OTHERWISE)
+            needed = told.occlusion(index, words, batch_size) if occlusion else None
+            media.append(ExplainedMedium(item.modality, item.describe(), cut_parts, own, needed, tuple(notes)))
     return Explanation(answer, tuple(words), tuple(media), told.cost)
+
+
+@contextmanager
+def _evaluating(model: ModelCore) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def answer_to_explain(model: ModelCore, messages: Messages | Sample) -> str:

@@ -254,6 +254,17 @@ def test_a_change_of_batches_changes_no_map(both: OmniModel) -> None:
     np.testing.assert_allclose(one.occlusion, many.occlusion, atol=1e-4)
 
 
+def test_nothing_drops_out_of_an_explanation_of_a_model_in_training(tiny_llm: Path) -> None:
+    dropping = {"class_path": "adapters.PooledMLP", "init_args": {"dropout": 0.5}}
+    model = tiny_model(tiny_llm, adapters={"image": dropping})
+    messages = asked(sensor("image", 0, 12))
+    expected = model.eval().explain(messages, "a frog", parts=3).media[0].occlusion
+    model.train()
+    np.testing.assert_allclose(model.explain(messages, "a frog", parts=3).media[0].occlusion, expected, atol=1e-5)
+    assert model.training
+    assert model.modality("image").adapter.training
+
+
 def test_only_the_last_answer_is_explained(both: OmniModel) -> None:
     earlier = (*asked(sensor("image", 0)), Message("assistant", (Text("a dog was heard"),)))
     messages = (*earlier, Message("user", (Text("what is this?"),)))
