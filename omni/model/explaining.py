@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 PARTS = 49  # a picture in 7 x 7, the grid of many encoders
 _READ_OTHERWISE = (
-    "Put together from its parts the medium is not quite what the encoder reads from the item itself; the drops are those "
-    "from the whole, put together in the same way."
+    "Put together from its parts the medium is not quite what the encoder reads from the item itself; the drops are "
+    "those from the whole, put together in the same way."
 )
 
 
