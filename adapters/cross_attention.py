@@ -109,14 +109,16 @@ class GatedCrossAttention(AttendedAdapter):
         self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
     ) -> Tensor | None:
         """Return that of the resampler, or one feature for each state: [B, Q, N]; see `Adapter`."""
-        if self.num_queries is not None:
+        if isinstance(self.media, Resampler):
             return self.media.attribution(features, mask)
         return own_features(self.prepare_features(features, mask)[1])
 
     @torch.no_grad()
     def attended_weights(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
         """Return the attention of the block before `layer`, the mean over heads: [R, L, K]; see `AttendedAdapter`."""
-        return self.shared.blocks[str(layer)].weights(hidden, media, visible)
+        block = self.shared.blocks[str(layer)]
+        assert isinstance(block, GatedBlock)
+        return block.weights(hidden, media, visible)
 
     def attend(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
         """Run the block before `layer`: [R, L, D], [R, K, W], [R, L, K] bool -> [R, L, D]; see `AttendedAdapter`."""

@@ -87,8 +87,8 @@ class DeletionProcedure(Procedure):
         clusters = [item.cluster for item in items]
         own = {name: _estimate(figures, name, clusters) for name in _FIGURES}
         shuffled = _estimate(figures, "gain_shuffled", clusters)
-        pairs = [(one[PRIMARY], one["gain_shuffled"], item.cluster) for one, item in zip(figures, items, strict=True)]
-        pairs = [pair for pair in pairs if not math.isnan(pair[1])]
+        both = [index for index, one in enumerate(figures) if not math.isnan(one["gain_shuffled"])]
+        left, right = ([figures[index][name] for index in both] for name in (PRIMARY, "gain_shuffled"))
         reasons = {name: _REASONS[name] for name, found in own.items() if found is None}
         if shuffled is None:
             reasons["shuffled"] = "no other item has a map of the same parts and another answer"
@@ -104,7 +104,7 @@ class DeletionProcedure(Procedure):
                 "own": {name: found for name, found in own.items() if found is not None},
                 **({} if shuffled is None else {"shuffled": {PRIMARY: shuffled}}),
             },
-            difference=paired_difference(*zip(*pairs, strict=True)) if len(pairs) > 1 else None,
+            difference=paired_difference(left, right, [clusters[index] for index in both]) if len(both) > 1 else None,
             not_computed={"blank": "there are no parts to hide", "probe": "an explanation is no choice", **reasons},
             num_items=len(items),
             num_rows=num_rows,
