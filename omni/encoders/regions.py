@@ -105,7 +105,8 @@ def _edges(line: Line, pixels: int, count: int) -> list[float]:
 
 def mel_edges(low: float, high: float, count: int) -> list[float]:
     """Return frequencies in Hz that cut `low` to `high` into `count` parts of equal width on the mel scale."""
-    mels = np.linspace(*(_MEL_FACTOR * math.log1p(one / _MEL_BREAK) for one in (low, high)), count + 1)
+    first, last = (_MEL_FACTOR * math.log1p(one / _MEL_BREAK) for one in (low, high))
+    mels = np.linspace(first, last, count + 1)
     return (_MEL_BREAK * np.expm1(mels / _MEL_FACTOR)).tolist()
 
 

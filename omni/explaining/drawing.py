@@ -58,7 +58,7 @@ def _label(canvas: Axes, measure: str | None, heading: str) -> None:
         canvas.set_ylabel("")
         canvas.set_yticks([])
     canvas.tick_params(labelsize=_SMALL - 1)
-    canvas.xaxis.label.set_size(_SMALL)
+    canvas.set_xlabel(canvas.get_xlabel(), fontsize=_SMALL)
 
 
 def _draw(canvas: Axes, medium: ExplainedMedium, measure: str, word: int | None, num_words: int) -> None:
