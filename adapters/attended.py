@@ -34,6 +34,13 @@ class AttendedAdapter(Adapter):
         """
         raise NotImplementedError
 
+    def attended_weights(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor | None:
+        """Return how much each token looks at each media state in `attend`, with the same arguments: [R, L, K].
+
+        The row of a token that sees something sums to 1. None, the default = not known.
+        """
+        return None
+
     def num_tokens(self, num_features: int) -> int:
         """Return 0: media states stand beside the sequence, not in it."""
         return 0

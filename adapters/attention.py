@@ -3,8 +3,26 @@
 Shapes: B batch, K keys, Q queries, H heads, D width.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 from torch import Tensor, nn
 from torch.nn import functional
+
+# It belongs to the thread that asked, so that others who run the same adapter meanwhile leave nothing in its list.
+_RECORD: ContextVar[list[Tensor] | None] = ContextVar("attention_record", default=None)
+
+
+@contextmanager
+def recorded_attention() -> Iterator[list[Tensor]]:
+    """Yield a list that gets the weights [B, Q, K] of every attention that runs inside, in their order."""
+    record: list[Tensor] = []
+    token = _RECORD.set(record)
+    try:
+        yield record
+    finally:
+        _RECORD.reset(token)
 
 
 def attendable(mask: Tensor) -> Tensor:
@@ -35,8 +53,11 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, key_mask: Tensor | None) -> Tensor:
         """[B, Q, D], [B, K, key_dim], [B, K] or [B, Q, K] bool (True = attend; None = to all) -> [B, Q, D]."""
+        record = _RECORD.get()
+        if record is not None:
+            record.append(self.weights(queries, keys, key_mask))
         if key_mask is not None:
-            key_mask = key_mask[:, None] if key_mask.ndim == 3 else key_mask[:, None, None]
+            key_mask = _for_heads(key_mask)
         attended = functional.scaled_dot_product_attention(
             self._split_heads(self.query(queries)),
             self._split_heads(self.key(keys)),
@@ -46,5 +67,18 @@ class MultiHeadAttention(nn.Module):
         )  # [B, H, Q, D / H]
         return attended.transpose(1, 2).flatten(2)
 
+    def weights(self, queries: Tensor, keys: Tensor, key_mask: Tensor | None) -> Tensor:
+        """Return the weights of `forward`, without dropout, as the mean over heads: [B, Q, K], rows sum to 1."""
+        query, key = self._split_heads(self.query(queries)), self._split_heads(self.key(keys))
+        scores = query.float() @ key.float().transpose(-2, -1) / query.shape[-1] ** 0.5  # [B, H, Q, K]
+        if key_mask is not None:
+            scores = scores.masked_fill(~_for_heads(key_mask), float("-inf"))
+        return scores.softmax(-1).mean(1)
+
     def _split_heads(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def _for_heads(key_mask: Tensor) -> Tensor:
+    """[B, K] or [B, Q, K] -> [B, 1, 1 or Q, K]."""
+    return key_mask[:, None] if key_mask.ndim == 3 else key_mask[:, None, None]

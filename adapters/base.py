@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adapters.attribution import own_features
+
 
 @dataclass(frozen=True)
 class Instruction:
@@ -60,6 +62,20 @@ class Adapter(nn.Module):
     def num_tokens(self, num_features: int) -> int:
         """Return Q, the number of tokens that `forward` makes of N = `num_features` features."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return how much each token of `forward`, with the same arguments, stands on each feature: [B, Q, N].
+
+        The row of a real token sums to 1 over the real features. An adapter with attention gives what its tokens attend
+        to; one whose every token is made of one feature needs no method of its own. None, the default elsewhere = not
+        known: explanations then have no map by attention, and say so.
+        """
+        if not self.is_tokenwise:
+            return None
+        return own_features(self.prepare_features(features, mask)[1])
 
     @classmethod
     def adapters_in(cls, arguments: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from adapters.attended import AttendedAdapter, AttendTo
 from adapters.attention import MultiHeadAttention
+from adapters.attribution import own_features
 from adapters.base import Instruction, require_positive
 from adapters.resampler import Resampler
 
@@ -103,6 +104,22 @@ class GatedCrossAttention(AttendedAdapter):
             return self.media(features, mask)
         return self.finish_tokens(self.media(features), mask)
 
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return that of the resampler, or one feature for each state: [B, Q, N]; see `Adapter`."""
+        if isinstance(self.media, Resampler):
+            return self.media.attribution(features, mask)
+        return own_features(self.prepare_features(features, mask)[1])
+
+    @torch.no_grad()
+    def attended_weights(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
+        """Return the attention of the block before `layer`, the mean over heads: [R, L, K]; see `AttendedAdapter`."""
+        block = self.shared.blocks[str(layer)]
+        assert isinstance(block, GatedBlock)
+        return block.weights(hidden, media, visible)
+
     def attend(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
         """Run the block before `layer`: [R, L, D], [R, K, W], [R, L, K] bool -> [R, L, D]; see `AttendedAdapter`."""
         return self.shared.blocks[str(layer)](hidden, media, visible)
@@ -139,14 +156,23 @@ class GatedBlock(nn.Module):
     def forward(self, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
         """[R, L, D], [R, K, W], [R, L, K] bool -> [R, L, D]; tokens that see nothing stay as they are."""
         sees = visible.any(-1, keepdim=True)
-        weight = self.output.weight
-        states = hidden.to(weight.dtype)
-        queries = self.query(self.text_norm(states))
-        attended = self.output(self.attention(queries, media.to(weight.dtype), visible | ~sees))
+        states = hidden.to(self.output.weight.dtype)
+        attended = self.output(self.attention(*self._attention_inputs(states, media, visible)))
         change = self.attention_gate.tanh() * self.dropout(attended)
         change = change + self.feed_forward_gate.tanh() * self.dropout(self.feed_forward(states + change))
         # Selected, not multiplied: what pads hold must not spread.
         return hidden + change.masked_fill(~sees, 0.0).to(hidden.dtype)
+
+    def weights(self, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor:
+        """Return the attention weights of `forward` as the mean over heads: [R, L, K], zero where nothing is seen."""
+        states = hidden.to(self.output.weight.dtype)
+        weights = self.attention.weights(*self._attention_inputs(states, media, visible))
+        return weights.masked_fill(~visible, 0.0)
+
+    def _attention_inputs(self, states: Tensor, media: Tensor, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the attention takes; a token that sees nothing looks at all, and what it finds is not used."""
+        queries = self.query(self.text_norm(states))
+        return queries, media.to(states.dtype), visible | ~visible.any(-1, keepdim=True)
 
 
 def _chosen_layers(num_llm_layers: int, layers: Sequence[int] | None, every: int) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from adapters.attribution import normalised
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
 from adapters.routed import ExpertUsage, RoutedAdapter, Routing
@@ -107,8 +108,7 @@ class Experts(RoutedAdapter):
             weights = self._chosen(probabilities)
             tokens, token_mask = self._of_features(states, mask, weights), mask
         else:
-            count = mask.sum(1, keepdim=True).clamp(min=1)
-            probabilities = self.shared.router(states.sum(1) / count).softmax(-1)[:, None]  # [B, 1, E]
+            probabilities = self._item_probabilities(states, mask)  # [B, 1, E]
             weights = self._chosen(probabilities)
             tokens, token_mask = self._of_items(states, mask, weights[:, 0], instruction)
         if self.keeps_routing:
@@ -120,9 +120,30 @@ class Experts(RoutedAdapter):
         """The usage of its experts, which modalities that share them have in common."""
         return self.shared
 
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return the experts' own, weighted as the router mixes them: [B, Q, N]; see `Adapter`."""
+        features, mask = self.prepare_features(features, mask)
+        states = self.projection(features).masked_fill(~mask[..., None], 0.0)
+        experts = [expert.attribution(states, mask, instruction) for expert in self.shared.adapters]
+        found = [one for one in experts if one is not None]
+        if len(found) < len(experts):
+            return None
+        if self.route == "token":
+            return found[0]
+        weights = self._chosen(self._item_probabilities(states, mask))[:, 0]  # [B, E]
+        return normalised(torch.einsum("be,ebqn->bqn", weights.float(), torch.stack(found)), mask)
+
     def num_tokens(self, num_features: int) -> int:
         """Return as many as each of the experts makes."""
         return self.shared.first.num_tokens(num_features)
+
+    def _item_probabilities(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The router's probabilities of whole items: [B, N, W], [B, N] -> [B, 1, E]."""
+        count = mask.sum(1, keepdim=True).clamp(min=1)
+        return self.shared.router(states.sum(1) / count).softmax(-1)[:, None]
 
     def _chosen(self, probabilities: Tensor) -> Tensor:
         """Weights [..., E] of the experts: zero for those that are not chosen."""
@@ -182,11 +203,14 @@ class ExpertPool(ExpertUsage):
         self.experts = nn.ModuleList(experts)
 
     @property
+    def adapters(self) -> list[Adapter]:
+        """The experts in their order."""
+        return [expert for expert in self.experts if isinstance(expert, Adapter)]
+
+    @property
     def first(self) -> Adapter:
         """One of the experts, who are all alike but for their weights."""
-        expert = self.experts[0]
-        assert isinstance(expert, Adapter)
-        return expert
+        return self.adapters[0]
 
 
 def _build_expert(class_path: str, width: int, llm_dim: int, arguments: Mapping[str, Any]) -> Adapter:

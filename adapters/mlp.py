@@ -4,8 +4,10 @@ import itertools
 import math
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
+from adapters.attribution import normalised, own_features
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.folding import fold_grids, fold_sequence, square_side
 from adapters.output_norm import output_norm
@@ -83,12 +85,17 @@ class MLP(Adapter):
             ValueError: also if the layout is one grid and N is not a square number.
         """
         features, mask = self.prepare_features(features, mask)
-        features = self.feature_norm(features)
-        if self.reduction > 1 and self.layout == "sequence":
-            features, mask = fold_sequence(features, mask, self.reduction)
-        elif self.reduction > 1:
-            features, mask = fold_grids(features, mask, self.reduction, self._side(features.shape[1]))
+        features, mask = self._folded(self.feature_norm(features), mask)
         return self.finish_tokens(self.output_norm(self.layers(features)), mask)
+
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return the features that are folded into each token, in equal parts: [B, Q, N]; see `Adapter`."""
+        _, mask = self.prepare_features(features, mask)
+        folded, _ = self._folded(own_features(mask), mask)  # [B, Q, r N] or [B, Q, r^2 N]
+        return normalised(folded.unflatten(-1, (-1, mask.shape[1])).sum(2), mask)
 
     def num_tokens(self, num_features: int) -> int:
         """N without reduction, ceil(N / r) of a sequence, ceil(side / r)^2 of every grid."""
@@ -105,6 +112,14 @@ class MLP(Adapter):
     def is_tokenwise(self) -> bool:
         """Where nothing is folded."""
         return self.reduction == 1
+
+    def _folded(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, N, D], [B, N] -> the same folded: [B, Q, r D] of a sequence, [B, Q, r^2 D] of grids."""
+        if self.reduction == 1:
+            return features, mask
+        if self.layout == "sequence":
+            return fold_sequence(features, mask, self.reduction)
+        return fold_grids(features, mask, self.reduction, self._side(features.shape[1]))
 
     def _side(self, num_features: int) -> int:
         return square_side(num_features) if self.grid_size is None else self.grid_size

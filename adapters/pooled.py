@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from adapters.attribution import all_features
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
 
@@ -62,6 +63,13 @@ class PooledMLP(Adapter):
         tokens = self.layers(pooled).view(len(pooled), self.num_pooled_tokens, self.llm_dim)
         token_mask = (count > 0).expand(-1, self.num_pooled_tokens)
         return self.finish_tokens(self.output_norm(tokens), torch.clone(token_mask))
+
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return equal parts of all real features, [B, num_tokens, N]: a mean prefers none; see `Adapter`."""
+        return all_features(self.prepare_features(features, mask)[1], self.num_pooled_tokens)
 
     def num_tokens(self, num_features: int) -> int:
         """`num_tokens` of the constructor, whatever `num_features` is."""

@@ -10,7 +10,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from adapters.attention import MultiHeadAttention, attendable
+from adapters.attention import MultiHeadAttention, attendable, recorded_attention
+from adapters.attribution import normalised, through_features, through_states
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
 from adapters.qformer_names import PUBLISHED_MARK, is_needed, rename_qformer_keys
@@ -146,6 +147,32 @@ class QFormer(Adapter):
         for layer in self.layers:
             states = layer(states, state_mask, features, feature_mask, self.num_queries)
         return states, mask.any(dim=1, keepdim=True).expand(-1, self.num_queries)
+
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return the rollout of the attention of all layers, [B, Q, N]; see `Adapter` and `adapters.attribution`.
+
+        Rows of the instruction hold no feature at first, and pass on what they read from the queries.
+        """
+        if features.shape[1] == 0:
+            return features.new_zeros(len(features), self.num_queries, 0)
+        with recorded_attention() as record:
+            self.read(features, mask, instruction)
+        _, mask = self.prepare_features(features, mask)
+        weights = iter(record)
+        attributed: Tensor | None = None  # [B, Q + L, N]
+        for layer in self.layers:
+            among_states = next(weights)
+            if attributed is None:
+                attributed = mask.new_zeros(len(mask), among_states.shape[-1], mask.shape[1]).float()
+            attributed = through_states(attributed, among_states)
+            if layer.cross_attention is not None:
+                queries, text = attributed[:, : self.num_queries], attributed[:, self.num_queries :]
+                attributed = torch.cat([through_features(queries, next(weights)), text], dim=1)
+        assert attributed is not None
+        return normalised(attributed[:, : self.num_queries], mask)
 
     def num_tokens(self, num_features: int) -> int:
         """The number of queries, whatever the number of features."""

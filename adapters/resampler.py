@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from adapters.attention import MultiHeadAttention
+from adapters.attention import MultiHeadAttention, recorded_attention
+from adapters.attribution import normalised
 from adapters.base import Adapter, Instruction, require_positive
 from adapters.output_norm import output_norm
 
@@ -84,6 +85,22 @@ class Resampler(Adapter):
             latents = layer(latents, states, key_mask)
         tokens = self.output_norm(self.projection(self.final_norm(latents)))
         return self.finish_tokens(tokens, mask.any(dim=1, keepdim=True).expand(-1, self.num_queries))
+
+    @torch.no_grad()
+    def attribution(
+        self, features: Tensor, mask: Tensor | None = None, instruction: Instruction | None = None
+    ) -> Tensor | None:
+        """Return the rollout of the attention of all layers, [B, Q, N]; see `Adapter` and `adapters.attribution`."""
+        with recorded_attention() as record:
+            self(features, mask)
+        _, mask = self.prepare_features(features, mask)
+        batch, num_features = mask.shape
+        # a latent begins without any feature
+        attributed = torch.zeros(batch, self.num_queries, num_features, device=mask.device)
+        for weights in record:  # latents attend to features and latents
+            to_features, to_latents = weights.split([num_features, self.num_queries], dim=-1)
+            attributed = (attributed + to_features + to_latents @ attributed) / 2
+        return normalised(attributed, mask)
 
     def num_tokens(self, num_features: int) -> int:
         """The number of queries, whatever the number of features."""

@@ -1,4 +1,4 @@
-"""Declarations of more kinds of tasks: retrieval, and probes of frozen encoders.
+"""Declarations of more kinds of tasks: retrieval, probes of frozen encoders, and tests of explanations.
 
 Like those of `eval.task` they are data; `eval.run.kinds` carries them out.
 """
@@ -112,3 +112,32 @@ class Probing(Kind):
         for name in ("limit", "most_layers", "num_positions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"task {task.name!r}: {name} must be at least 1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Deletion(Kind):
+    """Whether the maps of explanations find what the right answer stands on: the deletion test.
+
+    Parts of the item's media are hidden step by step, in the order of its map by occlusion, of that by attention, and
+    in random orders; a map is worth the more, the more the likelihood of the right answer falls (Petsiuk et al. 2018,
+    RISE, arXiv:1806.07421). The control is the order of another item's map: what any medium of this kind would give.
+
+    Attributes:
+        parts: the most parts that a medium is cut into.
+        num_steps: steps in which all of them are hidden.
+        num_random: random orders that a map is compared with.
+    """
+
+    parts: int = 16
+    num_steps: int = 4
+    num_random: int = 2
+
+    def check(self, task: Task) -> None:
+        """Check the numbers."""
+        for name in ("num_steps", "num_random"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"task {task.name!r}: {name} must be at least 1, not {getattr(self, name)}")
+        if not self.num_steps <= self.parts:
+            raise ValueError(
+                f"task {task.name!r}: parts must be at least num_steps, {self.num_steps}, not {self.parts}"
+            )

@@ -27,7 +27,7 @@ MODULES = sorted(
     for package in ("omni", "train", "eval", "demo")
     for path in (REPOSITORY / package).rglob("__main__.py")
 )
-SUBCOMMANDS = ["omni fetch", "omni cache", "omni import", "omni center", "train.make_data questions"]
+SUBCOMMANDS = ["omni fetch", "omni cache", "omni import", "omni center", "omni explain", "train.make_data questions"]
 SUBCOMMANDS += ["eval.speed train", "eval.speed encoders", "eval.speed cache"]
 
 

@@ -6,6 +6,7 @@ from eval.task import Task
 from eval.tasks import (
     audio_visual,
     cross_modal,
+    explanations,
     image,
     imagebind_table,
     imagenet,
@@ -33,6 +34,7 @@ from eval.tasks import (
 from omni.config.user_modules import load_file, load_module
 
 _STARTER = (image, sound, speech, video, three_d, joint, reasoning)  # on data that omni fetches
+_EXPLANATIONS = (explanations,)  # of answers, on data that omni fetches
 _SPACES = (space, probes)  # of joint spaces and of encoders, on data that omni fetches
 _OFFICIAL = (  # on official files of benchmarks
     vqa,
@@ -53,7 +55,9 @@ _OFFICIAL = (  # on official files of benchmarks
     imagebind_table,
 )
 STARTER_TASKS: dict[str, Task] = {task.name: task for module in _STARTER for task in module.TASKS}
-TASKS: dict[str, Task] = STARTER_TASKS | {task.name: task for module in (*_SPACES, *_OFFICIAL) for task in module.TASKS}
+TASKS: dict[str, Task] = STARTER_TASKS | {
+    task.name: task for module in (*_EXPLANATIONS, *_SPACES, *_OFFICIAL) for task in module.TASKS
+}
 
 
 def get_task(name: str) -> Task:

@@ -4,7 +4,7 @@ import difflib
 
 from eval.commands import COMMANDS
 from eval.task import Task
-from eval.tasks import STARTER_TASKS, TASKS, get_task, imagebind_table, probes, space
+from eval.tasks import STARTER_TASKS, TASKS, explanations, get_task, imagebind_table, probes, space
 
 SUITES: dict[str, tuple[str, ...]] = {
     "quickstart": ("image-caption-choice-10", "sound-family-choice", "sound-stamp-choice-10", "joint-sound-match"),
@@ -30,6 +30,7 @@ SUITES: dict[str, tuple[str, ...]] = {
         "joint-sound-match",
         *(task.name for task in space.TASKS),
     ),
+    "starter-explain": tuple(task.name for task in explanations.TASKS),
     "starter-probes": tuple(task.name for task in probes.TASKS),
     "imagebind-table": tuple(task.name for task in imagebind_table.TASKS),
 }

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from omni.encoders.arguments import ConstructorArguments, capture_arguments, place_free_class_name
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.encoders.layers import parse_layers
+from omni.encoders.regions import whole_regions
 from omni.media.errors import MediaError
 from omni.media.item import Media
+from omni.media.parts.contract import MediaParts
 
 _OWN_ATTRIBUTES = ("trainable", "licence", "_is_unfrozen", "_arguments", "_fingerprint")  # of `Encoder` itself
 
@@ -72,6 +74,9 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
     max_features: int
     layers: Sequence[int]  # of an encoder with a choice of layers: see `layer_widths`
     file_extensions: tuple[str, ...] = ()  # what a chat page may upload, with the dot, in lower case
+    # What its media are, for explanations: picture, sound, video, cloud, imu, depth or thermal; None = something else,
+    # of which arrays [T, ...] are hidden in spans of T.
+    medium: str | None = None
     version: int = 1  # raise it when a change of the code changes the features: it is part of the fingerprint
     # Arguments of the constructor that do not change the features, or whose effect the weights show, such as the path
     # of the weights. The ones that base classes name are added.
@@ -157,6 +162,27 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
         """Return N, masked features included, of each clip of a preprocessed item; None = not known."""
+        return None
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        """Return the part of a medium that each of its features stands for: [C, N, A, 2], with all N of a clip.
+
+        A start and an end along each of the A axes of such media (`omni.media.parts.contract` lists them), in the
+        axis' unit; minus to plus infinity is all of it. None = not known: then explanations have no map by attention.
+        The default knows it where the item has one feature.
+
+        Args:
+            media: the item.
+            inputs: what `preprocess` made of it.
+        """
+        is_one = len(next(iter(inputs.values()))) == 1 and self.features_per_clip(inputs) == 1
+        return whole_regions(1, 1, 1) if is_one else None
+
+    def media_parts(self, media: Media, most: int) -> MediaParts | None:
+        """Return a medium cut into at most `most` parts that can be hidden; None = as is usual for its `medium`.
+
+        An encoder of a medium that is none of the usual ones overrides it, so that its answers can be explained.
+        """
         return None
 
     def forward(self, inputs: dict[str, Tensor]) -> Features:

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.beats_network import PATCH, BeatsNetwork, BeatsSize
-from omni.encoders.kaldi import SAMPLING_RATE, filter_banks
+from omni.encoders.kaldi import LOWEST, SAMPLING_RATE, filter_banks, num_frames
 from omni.encoders.layers import LAST, layers_config, parse_layers
+from omni.encoders.regions import mel_edges, sound_regions
 from omni.encoders.sound_windows import spread_windows
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.clips import Clips
@@ -45,6 +46,7 @@ class BeatsEncoder(Encoder):
     A shorter window is filled up with zeros, as published, and the mask says which features hold sound.
     """
 
+    medium = "sound"
     file_extensions = SOUND_EXTENSIONS
     fingerprint_name = "omni.encoders.beats.BeatsEncoder"
     uncounted_arguments = ("weights", "dtype", "modality")
@@ -93,6 +95,14 @@ class BeatsEncoder(Encoder):
         starts = np.arange(WINDOW_FRAMES // PATCH) * PATCH
         mask = np.stack([np.repeat(starts < len(window), NUM_BANDS // PATCH) for window in windows])
         return {"filter_banks": torch.from_numpy(np.stack(filled)), "mask": torch.from_numpy(mask)}
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor:
+        frames = num_frames(len(load_sound(media, SAMPLING_RATE).samples))
+        starts = self.clips.starts(frames, WINDOW_FRAMES, FRAMES_PER_SECOND, media.describe(), PATCH)
+        steps = range(0, WINDOW_FRAMES, PATCH)
+        spans = [(step / FRAMES_PER_SECOND, (step + PATCH) / FRAMES_PER_SECOND) for step in steps]
+        bands = mel_edges(LOWEST, SAMPLING_RATE / 2, NUM_BANDS // PATCH)
+        return sound_regions([start / FRAMES_PER_SECOND for start in starts], spans, bands)
 
     @property
     def published_network(self) -> nn.Module:

@@ -15,6 +15,7 @@ from omni.config.components import build
 from omni.encoders.base import Encoder, Features
 from omni.encoders.encoding import encode_in_chunks
 from omni.media.item import Media
+from omni.media.parts.contract import MediaParts
 from omni.runtime.licences import effective_licence
 
 Mix = Literal["channel", "interleave"]
@@ -62,6 +63,14 @@ class Concat(Encoder):
         self.max_features = max(sizes) if mix == "channel" else sum(sizes)
         accepted = [set(encoder.file_extensions) for encoder in built]
         self.file_extensions = tuple(name for name in built[0].file_extensions if all(name in one for one in accepted))
+
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return next((encoder.medium for encoder in self._encoders if encoder.medium), None)
+
+    def media_parts(self, media: Media, most: int) -> MediaParts | None:
+        found = (encoder.media_parts(media, most) for encoder in self._encoders)
+        return next((parts for parts in found if parts is not None), None)
 
     @property
     def _encoders(self) -> list[Encoder]:

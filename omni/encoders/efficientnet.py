@@ -21,6 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.layers import LAST, layers_config, parse_layers
+from omni.encoders.regions import picture_regions
 from omni.encoders.weights import find_weights, load_strictly, read_state_dict
 from omni.media.image import load_image
 from omni.media.item import Media
@@ -74,6 +75,7 @@ class EfficientNetLite(Encoder):
     Pictures are padded with white to a square, resized (bicubic) and scaled to (x - 127) / 128.
     """
 
+    medium = "picture"
     file_extensions = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
     fingerprint_name = "omni.encoders.efficientnet.EfficientNetLite"
     uncounted_arguments = ("weights", "modality")
@@ -124,6 +126,10 @@ class EfficientNetLite(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return self.max_features
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        regions = picture_regions(self.preprocess, load_image(media).size, "pixels", self.max_features)
+        return None if regions is None else regions[None]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode pixels [B, 3, S, S] uint8 to [B, N, D], row by row from the top left."""

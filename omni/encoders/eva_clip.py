@@ -19,6 +19,7 @@ from omni.encoders.base import Encoder, Features
 from omni.encoders.clip_pixels import resize_and_crop, to_pixels
 from omni.encoders.eva_clip_names import TRANSFORMERS_PREFIX, from_transformers, size_from_config
 from omni.encoders.layers import LAST, layers_config, parse_layers, run_blocks
+from omni.encoders.regions import after_whole, picture_regions
 from omni.encoders.transformers_folder import is_transformers_folder, read_model_config, read_tensors
 from omni.encoders.vision_blocks import Block
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
@@ -63,6 +64,7 @@ class EvaClipEncoder(Encoder):
     size: size of another checkpoint in these key names; default: EVA-CLIP-g/14, or as a folder's `config.json` says.
     """
 
+    medium = "picture"
     file_extensions = IMAGE_EXTENSIONS
     fingerprint_name = "omni.encoders.eva_clip.EvaClipEncoder"
     uncounted_arguments = ("weights", "dtype", "modality")
@@ -124,6 +126,10 @@ class EvaClipEncoder(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return self.max_features
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        regions = picture_regions(self.preprocess, load_image(media).size, "pixels", self.max_features - 1)
+        return None if regions is None else after_whole(regions, 1)[None]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode pixels [B, 3, S, S] to [B, N, D]."""

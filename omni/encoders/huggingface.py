@@ -13,6 +13,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
+from omni.encoders.regions import whole_regions
 from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media
@@ -95,6 +96,26 @@ class HuggingFaceEncoder(Encoder):
             return self.max_features // self._inputs.max_clips
         mask = inputs["mask"] if self.keep_class_token else inputs["mask"][:, self._num_prefix :]
         return _trimmed_length(mask) if self.trim_padding else mask.shape[1]
+
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return {"image": "picture", "video": "video"}.get(self._inputs.modality, "sound")
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        num_features = self.features_per_clip(inputs)
+        num_prefix = self._num_prefix if self.keep_class_token else 0
+        regions = self._inputs.regions(media, self._num_patches(inputs))
+        if regions is None:
+            return None
+        prefix = whole_regions(len(regions), num_prefix, regions.shape[2])
+        return torch.cat([prefix, regions.to(prefix.dtype)], dim=1)[:, :num_features]
+
+    def _num_patches(self, inputs: dict[str, Tensor]) -> int:
+        """Count the positions of a clip, padding included, without class tokens and registers."""
+        mask = inputs.get("mask")
+        if mask is not None:
+            return mask.shape[1] - self._num_prefix
+        return self.features_per_clip(inputs) - (self._num_prefix if self.keep_class_token else 0)
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode the output of the model's processor, with a `mask` [B, N] where there is padding, to [B, N, D]."""

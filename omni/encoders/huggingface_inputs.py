@@ -16,6 +16,8 @@ from torch import Tensor
 from transformers import AutoFeatureExtractor, AutoImageProcessor, PreTrainedModel, ViTImageProcessorPil
 
 from omni.encoders.clip_pixels import without_ends
+from omni.encoders.kaldi import LOWEST
+from omni.encoders.regions import grid_regions, mel_edges, picture_regions, sound_regions, whole_regions
 from omni.encoders.sound_windows import overlapping_windows, spread_windows
 from omni.media.clips import Clips
 from omni.media.frames import fewest_frames, load_frames, load_frames_at
@@ -55,6 +57,11 @@ class ImageInputs:
         """Return a media item to learn shapes from."""
         return Media(self.modality, data=np.zeros((64, 64, 3), dtype=np.uint8))
 
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        """Return which part of a picture each patch stands for, [1, num_patches, 2, 2]; None = not known."""
+        regions = picture_regions(self, load_image(media).size, "pixel_values", num_patches)
+        return None if regions is None else regions[None]
+
 
 class PatchInputs(ImageInputs):
     """SigLIP 2 of any aspect ratio (NaFlex): the processor cuts the patches; the mask leaves out padding."""
@@ -62,6 +69,13 @@ class PatchInputs(ImageInputs):
     def __call__(self, media: Media) -> dict[str, Tensor]:
         inputs = dict(self.processor(images=load_image(media), return_tensors="pt"))
         return inputs | {"mask": inputs["pixel_attention_mask"].bool()}
+
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        """Return the grid that the processor chose for this picture, with as many patches of padding behind it."""
+        shape = self.processor(images=load_image(media), return_tensors="pt")["spatial_shapes"][0].tolist()
+        rows, columns = shape
+        patches = grid_regions(*([i / count for i in range(count + 1)] for count in (rows, columns)))
+        return torch.cat([patches, whole_regions(1, max(0, num_patches - len(patches)), 2)[0]])[None, :num_patches]
 
 
 @dataclass
@@ -108,6 +122,10 @@ class VideoInputs:
         """Return a media item to learn shapes from."""
         return Media(self.modality, data=np.zeros((2, 64, 64, 3), dtype=np.uint8))
 
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        """Return None: which frames an item gives depends on its times."""
+        return None
+
 
 @dataclass
 class SoundInputs:
@@ -141,6 +159,16 @@ class SoundInputs:
         silence = np.zeros(self.window, dtype=np.float32)
         return Media(self.modality, data=silence, sampling_rate=self.processor.sampling_rate)
 
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        """Return which part of a sound each position stands for, [C, num_patches, 2, 2]; None = not known."""
+        return None
+
+    def _starts(self, media: Media) -> list[float]:
+        """Return where the clips begin, in seconds."""
+        rate = self.processor.sampling_rate
+        starts = self.clips.starts(len(self._load(media)), self.window, rate, media.describe(), rate // 10)
+        return [start / rate for start in starts]
+
     def _load(self, media: Media) -> np.ndarray:
         return load_sound(media, self.processor.sampling_rate).samples
 
@@ -168,6 +196,10 @@ class WhisperInputs(SoundInputs):
         mask = np.stack([starts < max(1, len(clip)) for clip in clips])
         return {"input_features": inputs["input_features"], "mask": torch.from_numpy(mask)}
 
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        step = 2 * self.processor.hop_length / self.processor.sampling_rate
+        return sound_regions(self._starts(media), [(i * step, (i + 1) * step) for i in range(num_patches)])
+
 
 class AudioSpectrogramTransformerInputs(SoundInputs):
     """Clips of the length that the AST was trained with (10.24 s); the mask ends with the sound."""
@@ -185,6 +217,22 @@ class AudioSpectrogramTransformerInputs(SoundInputs):
             "input_values": inputs["input_values"],
             "mask": torch.from_numpy(np.stack([self._mask(clip) for clip in clips])),
         }
+
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        num_times = (self.config.max_length - self.config.patch_size) // self.config.time_stride + 1
+        num_bands = (self.config.num_mel_bins - self.config.patch_size) // self.config.frequency_stride + 1
+        if num_times * num_bands != num_patches:
+            return None
+        size, stride = self.config.patch_size / 100, self.config.time_stride / 100  # frames of 10 ms
+        spans = [(i * stride, i * stride + size) for i in range(num_times)]
+        bins = mel_edges(LOWEST, self.processor.sampling_rate / 2, self.config.num_mel_bins)
+        firsts = [i * self.config.frequency_stride for i in range(num_bands)]
+        bands = [(bins[first], bins[first + self.config.patch_size]) for first in firsts]
+        rows = [
+            [((start + first, start + last), band) for band in bands for first, last in spans]
+            for start in self._starts(media)
+        ]
+        return torch.tensor(rows, dtype=torch.float32)
 
     def _mask(self, clip: np.ndarray) -> np.ndarray:
         """Mark the real positions: class and distillation token, then patches, frequency by frequency."""
@@ -234,6 +282,15 @@ class WaveformInputs(SoundInputs):
         starts = np.arange(self._num_positions(clips.shape[1])) * stride
         mask = np.stack([starts >= overlap for overlap in repeated])
         return {"input_values": inputs["input_values"], "mask": torch.from_numpy(mask)}
+
+    def regions(self, media: Media, num_patches: int) -> Tensor | None:
+        rate, samples = self.processor.sampling_rate, self._load(media)
+        samples = np.pad(samples, (0, max(0, self._shortest() - len(samples))))
+        planned = self.clips.starts(len(samples), self.window, rate, media.describe(), 1)
+        latest = max(0, len(samples) - self.window)
+        starts = [min(round(start), latest) / rate for start in planned] if latest else [0.0]
+        step = int(np.prod(self.config.conv_stride)) / rate
+        return sound_regions(starts, [(i * step, (i + 1) * step) for i in range(num_patches)])
 
     def _num_positions(self, length: int) -> int:
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):

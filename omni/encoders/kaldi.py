@@ -9,6 +9,7 @@ import kaldi_native_fbank
 import numpy as np
 
 SAMPLING_RATE = 16000  # Hz
+LOWEST = 20.0  # Hz, lower edge of the first band
 FRAME_LENGTH = 400  # samples of a frame, 25 ms
 FRAME_SHIFT = 160  # samples between the beginnings of frames, 10 ms
 

@@ -20,6 +20,8 @@ from omni.media.depth import DEPTH_EXTENSIONS, load_disparity
 from omni.media.frames import VIDEO_EXTENSIONS, fewest_frames, load_frames, load_frames_at
 from omni.media.item import Media
 from omni.media.mesh import MESH_EXTENSIONS, load_mesh
+from omni.media.parts.contract import MediaParts
+from omni.media.parts.frames import FrameParts
 from omni.media.thermal import THERMAL_EXTENSIONS, load_thermal
 
 
@@ -41,6 +43,11 @@ class _PicturesEncoder(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
         return self.image_encoder.features_per_clip(inputs)
+
+    def _regions_of(self, picture: Image.Image) -> Tensor | None:
+        """The regions [C, N, 2, 2] of a picture that the image encoder takes."""
+        media = Media("image", data=picture)
+        return self.image_encoder.feature_regions(media, self.image_encoder.preprocess(media))
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         return self.image_encoder(inputs)
@@ -78,6 +85,7 @@ class FrameEncoder(_PicturesEncoder):
     position_scale: size of the positions relative to the features (ratio of root mean squares).
     """
 
+    medium = "video"
     file_extensions = (*VIDEO_EXTENSIONS, ".gif")
     fingerprint_name = "omni.encoders.nested.FrameEncoder"
 
@@ -104,6 +112,21 @@ class FrameEncoder(_PicturesEncoder):
         clips_per_frame = len(next(iter(inputs.values()))) // len(frames)
         numbers = torch.arange(len(frames), dtype=torch.float32).repeat_interleave(clips_per_frame)
         return {**inputs, "frame_number": numbers}
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        """Return the frame, counted from 0, and the part of its picture of each feature."""
+        frames = self._frames(media)
+        own = [self._regions_of(frame) for frame in frames]
+        if any(one is None or one.shape[2] != 2 for one in own):
+            return None
+        found = [one for one in own if one is not None]
+        spans = [torch.tensor([index, index + 1.0]).expand(*one.shape[:2], 1, 2) for index, one in enumerate(found)]
+        return torch.cat([torch.cat(pair, dim=2) for pair in zip(spans, found, strict=True)])
+
+    def media_parts(self, media: Media, most: int) -> MediaParts:
+        """Cut the video into the frames that the encoder takes."""
+        stride = self.clips.stride_seconds if self.clips.policy == "dense" else None
+        return FrameParts(media.modality, self._frames(media), most, None if stride is None else 1 / stride)
 
     def _frames(self, media: Media) -> list[Image.Image]:
         if self.clips.policy == "uniform":
@@ -137,6 +160,7 @@ class MultiViewEncoder(_PicturesEncoder):
     up: axis that points up.
     """
 
+    medium = "cloud"
     file_extensions = MESH_EXTENSIONS
     fingerprint_name = "omni.encoders.nested.MultiViewEncoder"
 
@@ -197,12 +221,21 @@ class SensorPictureEncoder(_PicturesEncoder):
         self.brightest = brightest
         self.file_extensions = DEPTH_EXTENSIONS if self.kind == "depth" else THERMAL_EXTENSIONS
 
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.kind
+
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one depth or thermal picture into the image encoder's inputs."""
+        return self._preprocess_pictures([self._picture(media)])
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        return self._regions_of(self._picture(media))
+
+    def _picture(self, media: Media) -> Image.Image:
         media = media.with_defaults(self.options)
         values = load_disparity(media) / self.brightest if self.kind == "depth" else load_thermal(media)
-        grey = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
-        return self._preprocess_pictures([grey.convert("RGB")])
+        return Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8)).convert("RGB")
 
     def preprocessing_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("kind", "options", "brightest")}

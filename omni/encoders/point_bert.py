@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from omni.config import from_dict
 from omni.encoders.base import Encoder, Features
 from omni.encoders.point_groups import farthest_points, nearest_neighbours
+from omni.encoders.regions import after_whole
 from omni.encoders.vision_blocks import Block
 from omni.encoders.weights import find_weights, load_strictly, parse_dtype, part_of_checkpoint, read_checkpoint
 from omni.media.item import Media
@@ -60,6 +61,7 @@ class PointBertEncoder(Encoder):
     size: size of another checkpoint in these key names; default: ULIP-2's.
     """
 
+    medium = "cloud"
     file_extensions = MESH_EXTENSIONS
     fingerprint_name = "omni.encoders.point_bert.PointBertEncoder"
     uncounted_arguments = ("weights", "dtype", "modality")
@@ -109,6 +111,15 @@ class PointBertEncoder(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return self.max_features
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        """Return the centres of the groups, which are no larger than a point here, after the class token's whole."""
+        if self.output == "embedding":
+            return super().feature_regions(media, inputs)
+        chosen = farthest_points(inputs["points"], self.num_groups, inputs["start"])[0]
+        points = load_points(media, self.num_points, seed=self.seed, unit_sphere=False).points
+        centres = torch.from_numpy(points).float()[chosen.cpu()]
+        return after_whole(torch.stack([centres, centres], dim=-1), 1)[None]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode points [B, P, 3], start [B] to [B, 1, E], or to tokens [B, G + 1, D]."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from omni.encoders.base import Encoder, Features
+from omni.encoders.regions import grid_regions
 from omni.media.errors import MediaError
 from omni.media.features import FEATURE_EXTENSIONS, load_features
 from omni.media.item import Media
@@ -51,6 +52,9 @@ class PrecomputedFeatures(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return inputs["features"].shape[1]
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor:
+        return grid_regions(range(inputs["features"].shape[1] + 1))[None]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Return the features [B, N, D] as they are, all real."""

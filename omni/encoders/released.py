@@ -9,6 +9,7 @@ from torch import Tensor
 
 from omni.encoders.base import Encoder, Features
 from omni.media.item import Media
+from omni.media.parts.contract import MediaParts
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,16 @@ class ReleasedEncoder(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int | None:
         return self.built().features_per_clip(inputs)
+
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.built().medium
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        return self.built().feature_regions(media, inputs)
+
+    def media_parts(self, media: Media, most: int) -> MediaParts | None:
+        return self.built().media_parts(media, most)
 
     def label_names(self) -> list[str]:
         return self.built().label_names()

@@ -5,6 +5,7 @@ Shapes: C patches of a sound, F frames, M mel bands, N features, D feature width
 """
 
 import csv
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from omni.encoders.base import Features
 from omni.encoders.log_mel import LogMel
 from omni.encoders.onnx_encoder import OnnxEncoder
+from omni.encoders.regions import mel_edges, sound_regions
 from omni.media.clips import Clips
 from omni.media.item import Media
 from omni.media.sound import load_sound
@@ -37,6 +39,7 @@ class YamNet(OnnxEncoder):
     hold sound. At least the first step of time is always real.
     """
 
+    medium = "sound"
     fingerprint_name = "omni.encoders.yamnet.YamNet"
     uncounted_arguments = ("weights", "modality")
 
@@ -75,6 +78,13 @@ class YamNet(OnnxEncoder):
             "mask": torch.from_numpy(np.repeat(np.stack(real), BANDS, axis=1)),
         }
 
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor:
+        rate = self.log_mel.sampling_rate
+        starts = self._starts(load_sound(media, rate).samples, media.describe())
+        edges = [step * self.patch_hop / TIME_STEPS / rate for step in range(TIME_STEPS + 1)]
+        bands = mel_edges(self.log_mel.lowest, self.log_mel.highest, BANDS)
+        return sound_regions([start / rate for start in starts], list(itertools.pairwise(edges)), bands)
+
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode audio [B, 1, 96, 64] with mask [B, 6] to [B, 6, 1024]."""
         return super().encode(inputs)
@@ -97,10 +107,14 @@ class YamNet(OnnxEncoder):
 
     def _chosen_parts(self, samples: np.ndarray, name: str) -> list[np.ndarray]:
         """Return the samples of each patch; those at the end may be short."""
+        starts = self._starts(samples, name)
+        return [samples[round(start) : round(start) + self.patch_length] for start in starts]
+
+    def _starts(self, samples: np.ndarray, name: str) -> list[float]:
+        """Return the sample at which each patch begins."""
         # A tail that fills less than half a step of time would only add a patch of silence.
         shortest_tail = self.patch_hop // TIME_STEPS // 2
-        starts = self.clips.starts(len(samples), self.patch_hop, self.log_mel.sampling_rate, name, shortest_tail)
-        return [samples[round(start) : round(start) + self.patch_length] for start in starts]
+        return self.clips.starts(len(samples), self.patch_hop, self.log_mel.sampling_rate, name, shortest_tail)
 
     def _patch(self, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn samples into log-mel [F, M], and say which steps of time [3] begin within the sound."""

@@ -16,6 +16,7 @@ from omni.encoders.encoding import encode_in_chunks
 from omni.encoders.fingerprint import tensor_bytes
 from omni.joint_space.space import JointSpace
 from omni.media.item import Media
+from omni.media.parts.contract import MediaParts
 
 
 class SpaceEncoder(Encoder):
@@ -56,6 +57,13 @@ class SpaceEncoder(Encoder):
     @property
     def _inner(self) -> Encoder:
         return self.space.modality(self.of).encoder
+
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._inner.medium
+
+    def media_parts(self, media: Media, most: int) -> MediaParts | None:
+        return self._inner.media_parts(media, most)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Turn one item into the inputs of the space's encoder, with all its clips as one: [1, C, ...]."""

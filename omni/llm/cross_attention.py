@@ -57,6 +57,8 @@ class AttendedMedia:
 
     modalities: list[_OfModality]
     recompute: bool  # whether the backward pass computes the blocks again, to save memory
+    # What every block looks at, if somebody wants to know: (index of the modality, [R, L, K] or None = not known).
+    record: list[tuple[int, Tensor | None]] | None = None
     _first_column: int = 0
     _visible: dict[tuple[int, int, int], tuple[_OfModality, Tensor]] = field(default_factory=dict)
 
@@ -74,6 +76,9 @@ class AttendedMedia:
         for index in range(len(self.modalities)):
             if layer in self.modalities[index].layers:
                 media, visible = self._seen_by(index, hidden)
+                if self.record is not None:
+                    weights = media.adapter.attended_weights(layer, hidden, media.states, visible)
+                    self.record.append((index, weights))
                 if self.recompute and torch.is_grad_enabled():
                     hidden = cast(
                         Tensor,

@@ -229,6 +229,12 @@ class ModelCore(EncoderStack):
         self, batch: Sequence[Example], embedded: Sequence[EmbeddedExample], *, packed: bool = False
     ) -> Tensor:
         """Return the log-likelihood in nats of each embedded example's answer, summed over its tokens: [B], float32."""
+        return torch.stack([one.sum() for one in self.token_log_likelihoods(batch, embedded, packed=packed)])
+
+    def token_log_likelihoods(
+        self, batch: Sequence[Example], embedded: Sequence[EmbeddedExample], *, packed: bool = False
+    ) -> list[Tensor]:
+        """Return for each embedded example the log-likelihood in nats of each of its answer tokens, [T] in float32."""
         found: list[Tensor] = [torch.empty(0)] * len(batch)
         for group in self.batches(batch, embedded, packed=packed):
             inputs = self.batched([embedded[i] for i in group], packed)
@@ -238,8 +244,8 @@ class ModelCore(EncoderStack):
                 tokens = self.llm.answer_log_likelihoods(inputs.inputs_embeds, keep, targets, **options)
             counts = inputs.owners()[keep].bincount(minlength=len(group)).tolist()
             for i, part in zip(group, tokens.split(counts), strict=True):
-                found[i] = part.sum()
-        return torch.stack(found)
+                found[i] = part
+        return found
 
     def batched(self, embedded: Sequence[EmbeddedExample], packed: bool) -> LLMInputs:
         """Put examples into one row, where `packed` says so and the LLM can keep them apart, else pad them."""

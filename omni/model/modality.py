@@ -131,6 +131,16 @@ class Modality(EncodedModality):
 
     def adapt(self, features: Sequence[Features], instructions: Sequence[str]) -> list[Tensor]:
         """Features of items ([C, N, F], [C, N] each) and their instructions -> media tokens [Q, D] each."""
+        values, mask, clips = self._adapter_rows(features)
+        if self.feature_noise and self.adapter.training:
+            values = values + self.feature_noise * torch.randn_like(values)
+        instruction = self._instruction(instructions, clips) if self.adapter.uses_instruction else None
+        tokens, token_mask = self.adapter(values, mask, instruction)
+        pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
+        return [item_tokens[item_mask] for item_tokens, item_mask in pairs]
+
+    def _adapter_rows(self, features: Sequence[Features]) -> tuple[Tensor, Tensor, list[int]]:
+        """What the adapter takes, [rows, N, F] and [rows, N], and how many rows each item has."""
         clips = [1 if self.join_clips else len(item.values) for item in features]
         weight = next(self.adapter.parameters())
         if self.join_clips:
@@ -139,12 +149,21 @@ class Modality(EncodedModality):
             rows = [row for item in features for row in zip(item.values, item.mask, strict=True)]
         values = pad_sequence([value.to(weight.device, weight.dtype) for value, _ in rows], batch_first=True)
         mask = pad_sequence([row_mask.to(weight.device) for _, row_mask in rows], batch_first=True)
-        if self.feature_noise and self.adapter.training:
-            values = values + self.feature_noise * torch.randn_like(values)
-        instruction = self._instruction(instructions, clips) if self.adapter.uses_instruction else None
-        tokens, token_mask = self.adapter(values, mask, instruction)
-        pairs = zip(tokens.split(clips), token_mask.split(clips), strict=True)
-        return [item_tokens[item_mask] for item_tokens, item_mask in pairs]
+        return values, mask, clips
+
+    @torch.no_grad()
+    def attribution(self, features: Features, instruction: str) -> Tensor | None:
+        """Return how much each media token of one item stands on each of its features: [Q, C N]; None = not known.
+
+        See `Adapter.attribution`; of clips that the adapter sees one by one, a token stands on those of its own.
+        """
+        values, mask, clips = self._adapter_rows([features])
+        told = self._instruction([instruction], clips) if self.adapter.uses_instruction else None
+        found = self.adapter.attribution(values, mask, told)  # [rows, Q, N]
+        if found is None:
+            return None
+        _, token_mask = self.adapter(values, mask, told)
+        return torch.block_diag(*(row[real] for row, real in zip(found.float(), token_mask, strict=True)))
 
     def num_tokens(self, item: MediaInput) -> int:
         """Tokens that an item becomes: exact for cached features and query adapters, else the most it can be."""

@@ -4,7 +4,7 @@
 Shapes: B batch, D width of the LLM.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from omni.config import ModelConfig
+from omni.explaining import Cost, Explanation
 from omni.model.building import build_from_config
 from omni.model.card import ModelCard
 from omni.model.checkpoint import load_model, save_model, write_model
 from omni.model.combining import combine_models
 from omni.model.core import ModelCore
+from omni.model.explaining import PARTS, answer_to_explain, explain
 from omni.model.fingerprint import model_fingerprint
 from omni.model.inference import embed_conversations, generate, score_batch
 from omni.model.preparation import Messages
@@ -87,6 +89,53 @@ class OmniModel(Pretrained, ModelCore):
             E5-V, Jiang et al. 2024, arXiv 2407.12580).
         """
         return embed_conversations(self, messages, prompt)
+
+    def explain(
+        self,
+        messages: Messages | Sample,
+        answer: str | None = None,
+        *,
+        parts: int = PARTS,
+        frequency_bands: int = 1,
+        attention: bool = True,
+        occlusion: bool = True,
+        batch_size: int = 16,
+        on_cost: Callable[[Cost], None] | None = None,
+    ) -> Explanation:
+        """Return what an answer stands on: for each word a map over the parts of every medium, by two measures.
+
+        *Attention* is where the model looks, *occlusion* the drop of the word's log-likelihood when a part is hidden;
+        see `omni.explaining.explanation`. Nobody else may run the model meanwhile: the LLM is switched to an attention
+        that gives its weights, and back.
+
+        Args:
+            messages: one conversation that ends with the user's turn.
+            answer: the answer to explain; None = the one that the model generates.
+            parts: the most parts of each medium; the cost of occlusion grows with it.
+            frequency_bands: bands of frequency into which the windows of sounds are cut too.
+            attention, occlusion: whether to take each measure.
+            batch_size: conversations in one call of the LLM; changes the speed, not the maps.
+            on_cost: is told the cost before the work begins.
+
+        Raises:
+            ValueError: there is nothing to explain (no media, no answer), no medium can be cut, an argument is out of
+                range, or it takes more than `MOST_PASSES` passes of the LLM.
+            SampleError: the conversation does not fit the model or its context.
+            MediaError: a medium cannot be read.
+        """
+        if answer is None:
+            answer = answer_to_explain(self, messages)
+        return explain(
+            self,
+            messages,
+            answer,
+            parts=parts,
+            frequency_bands=frequency_bands,
+            attention=attention,
+            occlusion=occlusion,
+            batch_size=batch_size,
+            on_cost=on_cost,
+        )
 
     def fingerprint(self) -> str:
         """Return 64 hex digits that change with anything that changes the outputs."""

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from eval.kinds import Probing, Retrieve
+from eval.kinds import Deletion, Probing, Retrieve
 from eval.run.kinds.base import Collected, Procedure, with_bad
 from eval.run.kinds.choose import ChooseProcedure
 from eval.run.kinds.choose_several import ChooseSeveralProcedure
 from eval.run.kinds.conflict import ConflictProcedure
+from eval.run.kinds.deletion import DeletionProcedure
 from eval.run.kinds.generate import GenerateProcedure
 from eval.run.kinds.match import MatchProcedure
 from eval.run.kinds.probing import ProbingProcedure
@@ -20,6 +21,7 @@ __all__ = ["Collected", "Procedure", "procedure_of", "with_bad"]
 _PROCEDURES: dict[type, Callable[[Any], Procedure]] = {
     Choose: lambda kind: ChooseSeveralProcedure(kind) if kind.several else ChooseProcedure(kind),
     Conflict: ConflictProcedure,
+    Deletion: DeletionProcedure,
     Generate: GenerateProcedure,
     Match: MatchProcedure,
     Probing: ProbingProcedure,

@@ -42,7 +42,7 @@ class Procedure(Kind, Protocol):
 
     # whether it compares embeddings, which a joint space has and a language model has not
     compares_embeddings: ClassVar[bool] = False
-    # whether it reads frozen features, which both kinds of models have
+    # whether `measure` does all of it, by reading frozen features or whatever else the model holds: nothing is asked
     reads_features: ClassVar[bool] = False
     answer_type: ClassVar[type]  # the class of answers that `collect` gives, which the scorer must take
     # Each item has options after `prepare`, which `collect` gives as a `ChoiceAnswer`: then other ways of ranking them

@@ -20,11 +20,12 @@ from omni.encoders.imagebind.stems import CONTEXT_LENGTH, IMU_PATCH, IMU_SAMPLES
 from omni.encoders.imagebind.stems import IMAGE_SIZE as SIZE
 from omni.encoders.imagebind.tokenizer import ClipTokenizer
 from omni.encoders.layers import LAST, layers_config, parse_layers
+from omni.encoders.regions import after_whole, picture_regions
 from omni.encoders.weights import find_weights, parse_dtype
 from omni.media.clips import Clips
 from omni.media.depth import DEPTH_EXTENSIONS
 from omni.media.frames import VIDEO_EXTENSIONS
-from omni.media.image import IMAGE_EXTENSIONS
+from omni.media.image import IMAGE_EXTENSIONS, load_image
 from omni.media.imu import IMU_EXTENSIONS
 from omni.media.item import Media
 from omni.media.sound import SOUND_EXTENSIONS
@@ -44,6 +45,15 @@ _TRUNK_OF = {
     "thermal": "thermal",
     "imu": "imu",
     "text": "text",
+}
+_MEDIUM_OF = {
+    "image": "picture",
+    "video": "video",
+    "sound": "sound",
+    "audio": "sound",
+    "depth": "depth",
+    "thermal": "thermal",
+    "imu": "imu",
 }
 _NUM_TOKENS = {
     "vision": (SIZE // VISION_PATCH) ** 2 + 1,
@@ -165,6 +175,18 @@ class ImageBindEncoder(Encoder):
 
     def features_per_clip(self, inputs: dict[str, Tensor]) -> int:
         return 1 if self.output == "embedding" else _NUM_TOKENS[self.trunk]
+
+    @property
+    def medium(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return _MEDIUM_OF.get(self.kind)
+
+    def feature_regions(self, media: Media, inputs: dict[str, Tensor]) -> Tensor | None:
+        """See `Encoder`; not known of the crops of videos and of one-channel pictures."""
+        if self.output == "embedding" or self.kind != "image":
+            return super().feature_regions(media, inputs)
+        size = load_image(media).size
+        regions = picture_regions(self.preprocess, size, "clips", _NUM_TOKENS["vision"] - 1)
+        return None if regions is None else after_whole(regions, 1)[None]
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode the output of `preprocess` to [B, N, D], or to embeddings [B, 1, E]."""
