@@ -9,8 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from demo.serving.access import QUERY, choose_token
 from demo.serving.address import check_port, shown_address
+from demo.serving.private_folder import private_folder
 from omni.config.trust import TRUST_CODE_HELP
 from omni.runtime.model_folder import check_model_folder
 
@@ -23,10 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     options = _parser().parse_args(arguments)
     try:
+        token = choose_token(options.host, options.token, is_public=options.share == "on")
         check_model_folder(options.model, "--model")
         check_port(options.host, options.port)
-        page, allowed = _load_page(options.model, options.trust_code)
-        _serve(page, options, allowed, started)
+        with private_folder("omni-chat") as folder:
+            os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where Gradio puts uploads; read while it is imported
+            page, allowed = _load_page(options.model, options.trust_code)
+            _serve(page, options, allowed, token, folder, started)
     except KeyboardInterrupt:
         pass
     except (ValueError, OSError) as error:
@@ -48,6 +54,18 @@ def _parser() -> argparse.ArgumentParser:
         choices=("on", "off"),
         default="off",
         help="on = a public link through Gradio's tunnel (default: off)",
+    )
+    parser.add_argument(
+        "--token",
+        help="visitors must know it; where others can reach the page (--host, --share) and none is given, one is made "
+        "and printed",
+    )
+    parser.add_argument(
+        "--public_name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further host name by which the page is reached, such as that of a proxy; may be repeated",
     )
     parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     return parser
@@ -73,9 +91,18 @@ def _load_page(directory: Path, trust_code: bool) -> tuple["gr.Blocks", list[str
     return page, sorted({str(Path(file).parent) for example in examples for file in example.files})
 
 
-def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[str], started: float) -> None:
+def _serve(
+    page: "gr.Blocks",
+    options: argparse.Namespace,
+    allowed_paths: list[str],
+    token: str | None,
+    folder: Path,
+    started: float,
+) -> None:
     from demo.chat import appearance
+    from demo.chat.gate import PageApp
 
+    app = PageApp(token, options.public_name, folder)
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that starts jobs has SIGINT ignored
         signal.signal(number, lambda number, frame: stop.set())
@@ -95,12 +122,15 @@ def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[s
         theme=appearance.theme(),
         css=appearance.CSS,
         head=appearance.HEAD,
+        _app=app,
     )
     try:
         address = shown_address(options.host, options.port)
-        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{address}")
+        key = f"/?{QUERY}={token}" if token else ""
+        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{address}{key}")
         if public_url:
-            print(f"anyone can reach it at {public_url}")
+            app.control.allow(urlsplit(public_url).hostname or "")
+            print(f"it can be reached from anywhere at {public_url}{key}")
         print("press Ctrl-C to stop", flush=True)
         while not stop.wait(1.0):  # with a time limit, so that Ctrl-C is seen at once on every system
             pass

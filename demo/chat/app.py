@@ -15,6 +15,7 @@ from omni.samples.messages import SampleError
 History = list[dict[str, Any]]
 DEFAULT_MAX_NEW_TOKENS = 64
 MAX_NEW_TOKENS = 1024
+MOST_WAITING = 64
 UNDO = "Undo puts your question back in the box below; the bin clears the chat."
 UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 3600, 86400  # seconds: uploaded files are deleted after a day
 # Options of events that only change what is shown.
@@ -154,7 +155,7 @@ def build_page(
         _wire(chat, chatbot, box, choices, [max_new_tokens, temperature])
         chatbot.example_select(_example_taker(examples), None, [box], **QUICK)
     # One generation at a time: a second user waits in the queue rather than halving the speed for both.
-    return page.queue(default_concurrency_limit=1, api_open=False)
+    return page.queue(default_concurrency_limit=1, max_size=MOST_WAITING, api_open=False)
 
 
 def _wire(
