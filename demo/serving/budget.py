@@ -66,8 +66,9 @@ class Budget:
                     break
         raise OverBudgetError(
             f"you have used your {self.most:g} {self.unit} of {self.window / 60:g} minutes; "
-            f"try again in {wait / 60:.0f} minutes" if wait >= 90 else
-            f"you have used your {self.most:g} {self.unit} of {self.window / 60:g} minutes; try again in {wait:.0f} seconds",
+            f"try again in {wait / 60:.0f} minutes"
+            if wait >= 90
+            else f"you have used your {self.most:g} {self.unit} of {self.window / 60:g} minutes; try again in {wait:.0f} seconds",
             wait,
         )
 

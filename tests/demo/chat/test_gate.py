@@ -70,7 +70,11 @@ def test_no_event_fetches_an_address_or_opens_a_picture_outside_the_uploads(
     meta = {"meta": {"_type": "gradio.FileData"}}
     files = [{"path": f"{address}/a", **meta}, {"path": "x", "url": f"{address}/b", **meta},
              {"path": str(tmp_path / "private.png"), **meta}]  # fmt: skip
-    attacks: list[Any] = [*files, {"text": "x", "files": files}, json.dumps({"turns": [{"role": "user", "parts": files}]})]
+    attacks: list[Any] = [
+        *files,
+        {"text": "x", "files": files},
+        json.dumps({"turns": [{"role": "user", "parts": files}]}),
+    ]
     for component in ("image", "video", "file", "html", "gallery"):
         for value in (None, *files, [files[0]]):
             part = {"type": "component", "component": component, "value": value, "props": {},
