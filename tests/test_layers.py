@@ -31,7 +31,8 @@ ROOMS = {
             "encoders",
             "readers",
         ),
-        *("previews", "feature_cache", "llm", "prompts", "model", "joint_space", "published", "commands"),
+        *("previews", "feature_cache", "llm", "prompts", "model", "answering", "joint_space", "published"),
+        "commands",
     ],
     "train": [
         *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),
