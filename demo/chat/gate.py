@@ -41,11 +41,12 @@ class PageApp(App):
         token: what a visitor must show; None = nothing.
         names: further host names that the page is reached by.
         uploads: where Gradio puts uploads.
+        sessions: which pages are open.
     """
 
-    def __init__(self, token: str | None, names: Iterable[str], uploads: Path) -> None:
+    def __init__(self, token: str | None, names: Iterable[str], uploads: Path, sessions: Sessions) -> None:
         super().__init__(default_response_class=ORJSONResponse, docs_url=None, redoc_url=None, openapi_url=None)
-        self.sessions = Sessions()
+        self.sessions = sessions
         self.uploads = UploadQuota(uploads)
         checked = CheckedBodies(self._answer_needed, check_event, except_for=[UPLOAD])
         self.control = AccessControl(checked, token, names, open_paths=[STARTUP], for_browsers=True)

@@ -64,13 +64,9 @@ class Budget:
                 if over < 0:
                     wait = max(1.0, when + self.window - self._clock())
                     break
-        raise OverBudgetError(
-            f"you have used your {self.most:g} {self.unit} of {self.window / 60:g} minutes; "
-            f"try again in {wait / 60:.0f} minutes"
-            if wait >= 90
-            else f"you have used your {self.most:g} {self.unit} of {self.window / 60:g} minutes; try again in {wait:.0f} seconds",
-            wait,
-        )
+        span = f"{wait / 60:.0f} minutes" if wait >= 90 else f"{wait:.0f} seconds"
+        used = f"{self.most:g} {self.unit} of {self.window / 60:g} minutes"
+        raise OverBudgetError(f"you have used your {used}; try again in {span}", wait)
 
     def use(self, visitor: str, amount: float) -> None:
         """Count `amount` as used now."""
