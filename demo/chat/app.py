@@ -125,7 +125,8 @@ def _chat(page: gr.Blocks, handlers: Handlers, side: Side, loaded: Loaded) -> No
     state, opened, picked = map(hidden, ("conversation", "opened", "example"))
     welcome = gr.HTML(appearance.welcome(uploads), elem_id="welcome", js_on_load=None)
     chatbot = gr.Chatbot(
-        elem_id="chat", show_label=False, buttons=["copy"], allow_tags=False, layout="bubble", visible=False, height=420,
+        elem_id="chat", show_label=False, buttons=["copy"], allow_tags=False, layout="bubble", visible=False,
+        height=420,  # the style sheet fits it to the window
     )  # fmt: skip
     placeholder = "Ask about what you attach" if uploads.extensions else "Ask something"
     parts = asker("ask", uploads, placeholder, handlers.attached)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +40,9 @@ class Compared:
         async def ask(index: int, talk: Talk) -> None:
             try:
                 turn = await asyncio.to_thread(talk.question, text, files, read_choices(choices))
-                async for grown, _ in talk.answer(Conversation((turn,)), chosen, visitor_of(request)):
-                    await queue.put((index, _shown(grown.turns[-1])))
+                async with aclosing(talk.answer(Conversation((turn,)), chosen, visitor_of(request))) as grows:
+                    async for grown, _ in grows:
+                        await queue.put((index, _shown(grown.turns[-1])))
             except (RefusedError, ValueError, RuntimeError, OSError) as error:
                 await queue.put((index, f"*No answer: {literal(reason_of(error))}*"))
             finally:

@@ -91,7 +91,7 @@ class Examples:
     def _right_ones(self, modality: str, deadline: float) -> list[dict[str, Any]]:
         question = QUESTIONS.get(modality, OTHER_QUESTION)
         rows: list[dict[str, Any]] = []
-        for number, (media, caption) in enumerate(test_items(self._model, modality)):
+        for number, (media, caption) in enumerate(items_of_tests(self._model, modality)):
             while self._answering.statistics().running and not self._stopped.is_set():
                 time.sleep(0.5)  # people come first
             if self._stopped.is_set() or time.monotonic() > deadline or number == _MOST_ASKED or len(rows) == _EACH:
@@ -135,9 +135,9 @@ class Examples:
         return digest.hexdigest()
 
 
-def test_items(model: OmniModel, modality: str) -> Iterator[tuple[Media, str]]:
+def items_of_tests(model: OmniModel, modality: str) -> Iterator[tuple[Media, str]]:
     """Yield media of one modality with their captions, from the test sets that belong to the model's training sets."""
-    for reference in test_references([entry.name for entry in model.card.data]):
+    for reference in references_of_tests([entry.name for entry in model.card.data]):
         try:
             rows = open_dataset(resolve(reference) if reference.startswith("starter:") else reference)
         except (OSError, ValueError):
@@ -150,7 +150,7 @@ def test_items(model: OmniModel, modality: str) -> Iterator[tuple[Media, str]]:
                     yield sample.media[0], answers[-1]
 
 
-def test_references(names: Sequence[str]) -> list[str]:
+def references_of_tests(names: Sequence[str]) -> list[str]:
     """Return the test sets of training sets: `image-test.jsonl` of `image-train.jsonl`."""
     found = [re.sub(r"train(?=[^/]*$)", "test", name) for name in names]
     return [test for test, name in zip(found, names, strict=True) if test != name]

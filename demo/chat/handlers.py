@@ -5,7 +5,8 @@ the notice, and the row of attachments.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -23,6 +24,7 @@ from demo.serving.address import is_loopback
 
 AGAIN = 0.7  # temperature of another answer where the user's is 0, which would give the same again
 BACK = "Your question stands in the chat: “Edit question” puts it back into the box."
+GONE = "Some files of this question are no longer here: uploads go when the page is stopped. Attach them again."
 Outputs = tuple[Any, Any, Any, Any, Any, Any]
 
 
@@ -61,8 +63,9 @@ class Handlers:
         except ConversationError as error:
             yield _said(str(error))
             return
-        async for outputs in self._answer(conversation.with_turn(turn), Settings(*settings), request):
-            yield outputs
+        async with aclosing(self._answer(conversation.with_turn(turn), Settings(*settings), request)) as answers:
+            async for outputs in answers:
+                yield outputs
 
     async def regenerate(self, request: gr.Request, state: str, *settings: Any) -> AsyncIterator[Outputs]:
         """Answer the last question again, otherwise than before."""
@@ -82,12 +85,13 @@ class Handlers:
         if chosen.temperature == 0:
             values |= {"temperature": AGAIN, "num_beams": 1}
             said = f"Another answer, drawn at temperature {AGAIN} with the seed {values['seed']}."
-        async for outputs in self._answer(conversation, Settings(**values), request, said):
-            yield outputs
+        async with aclosing(self._answer(conversation, Settings(**values), request, said)) as answers:
+            async for outputs in answers:
+                yield outputs
 
     async def _answer(
         self, conversation: Conversation, settings: Settings, request: gr.Request, said: str = ""
-    ) -> AsyncIterator[Outputs]:
+    ) -> AsyncGenerator[Outputs]:
         session = request.session_hash or ""
         self._busy[session] = self._busy.get(session, 0) + 1
         try:
@@ -95,16 +99,17 @@ class Handlers:
             yield conversation.to_json(), gr.Chatbot(shown, visible=True), gr.HTML(visible=False), _busy(), "", ""
             if not await self.sessions.arrives(request.session_hash):
                 return  # nobody waits for the answer any more
-            async for grown, is_whole in self.talk.answer(conversation, settings, visitor_of(request)):
-                if not self.sessions.is_listening(request.session_hash):
-                    return
-                last = grown.turns[-1]
-                if is_whole and said:
-                    last = Turn(last.role, last.parts, " ".join([said, last.note]).strip())
-                    grown = conversation.with_turn(last)
-                chat = [*shown, shown_turn(last, self.store)]
-                box = _box() if is_whole else gr.skip()
-                yield grown.to_json(), chat, gr.skip(), box, gr.skip(), gr.skip()
+            async with aclosing(self.talk.answer(conversation, settings, visitor_of(request))) as answers:
+                async for grown, is_whole in answers:
+                    if not self.sessions.is_listening(request.session_hash):
+                        return
+                    last = grown.turns[-1]
+                    if is_whole and said:
+                        last = Turn(last.role, last.parts, " ".join([said, last.note]).strip())
+                        grown = conversation.with_turn(last)
+                    chat = [*shown, shown_turn(last, self.store)]
+                    box = _box() if is_whole else gr.skip()
+                    yield grown.to_json(), chat, gr.skip(), box, gr.skip(), gr.skip()
         except (ValueError, OSError, RuntimeError) as error:
             yield gr.skip(), gr.skip(), gr.skip(), _box(), notice(f"No answer: {reason_of(error)}\n\n{BACK}"), gr.skip()
         finally:
@@ -176,13 +181,8 @@ class Handlers:
         is_new = not conversation.turns
         value, row = self._put_back(question) if question else ({"text": "", "files": []}, "")
         chat = gr.Chatbot(show(conversation, self.store), visible=not is_new)
-        said = (
-            ""
-            if question is None or len(value["files"]) == len(question.attachments)
-            else notice(
-                "Some files of this question are no longer here: uploads go when the page is stopped. Attach them again."
-            )
-        )
+        is_whole = question is None or len(value["files"]) == len(question.attachments)
+        said = "" if is_whole else notice(GONE)
         return conversation.to_json() if not is_new else "", chat, gr.HTML(visible=is_new), _box(value=value), said, row
 
     def _put_back(self, turn: Turn) -> tuple[dict[str, Any], str]:

@@ -13,14 +13,19 @@ from starlette.types import Scope
 
 _HEARTBEAT = re.compile(r"/gradio_api/heartbeat/([A-Za-z0-9]+)")
 _DATA = "/gradio_api/queue/data"
-ARRIVAL_SECONDS = 5.0  # within which a page that asked begins to listen for the answer
-FREED_AFTER = 60.0  # seconds after the last connection: a network that fails for a moment loses nothing
 
 
 class Sessions:
-    """Count the connections that each page holds open to hear of its events."""
+    """Count the connections that each page holds open to hear of its events.
 
-    def __init__(self) -> None:
+    Args:
+        arrival_seconds: within which a page that asked begins to listen for the answer.
+        freed_after: seconds after its last connection in which what is kept of a page is freed: a network that fails
+            for a moment loses nothing.
+    """
+
+    def __init__(self, arrival_seconds: float = 5.0, freed_after: float = 60.0) -> None:
+        self.arrival_seconds, self.freed_after = arrival_seconds, freed_after
         self._listening: dict[str, int] = {}
         self._open: dict[str, int] = {}
         self._freeing: set[asyncio.Task[None]] = set()
@@ -51,9 +56,9 @@ class Sessions:
         """Return whether the page waits for answers; a client that has no session is its own matter."""
         return session is None or session in self._listening
 
-    async def arrives(self, session: str | None, seconds: float = ARRIVAL_SECONDS) -> bool:
-        """Wait until the page listens; return False if it does not within `seconds`."""
-        deadline = time.monotonic() + seconds
+    async def arrives(self, session: str | None) -> bool:
+        """Wait until the page listens; return False if it does not in time."""
+        deadline = time.monotonic() + self.arrival_seconds
         while not self.is_listening(session):
             if time.monotonic() > deadline:
                 return False
@@ -61,7 +66,7 @@ class Sessions:
         return True
 
     async def _free_later(self, session: str, app: App) -> None:
-        await asyncio.sleep(FREED_AFTER)
+        await asyncio.sleep(self.freed_after)
         if session not in self._open:
             free(session, app)
 

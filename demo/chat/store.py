@@ -50,7 +50,7 @@ class Store:
         except ValueError:
             name = ""
         if not _UPLOAD.fullmatch(name):
-            raise AttachmentError(f"{Path(path).name} is no file that was uploaded here")
+            raise AttachmentError(f"{Path(path).name!r} is no file that was uploaded here")
         return name
 
     def path_of(self, upload: str) -> str:
@@ -59,9 +59,10 @@ class Store:
         Raises:
             AttachmentError: it is gone, or nothing that was uploaded.
         """
-        path = (self.folder / upload).resolve()
-        if not _UPLOAD.fullmatch(upload) or not path.is_relative_to(self.folder):
-            raise AttachmentError(f"{upload.rpartition('/')[2][:100]} is no file that was uploaded here")
+        is_name = _UPLOAD.fullmatch(upload) and not upload.endswith(("/.", "/.."))
+        path = (self.folder / upload).resolve() if is_name else self.folder
+        if path == self.folder or not path.is_relative_to(self.folder):
+            raise AttachmentError(f"{upload.rpartition('/')[2][:100]!r} is no file that was uploaded here")
         if not path.is_file():
             name = path.name
             raise AttachmentError(

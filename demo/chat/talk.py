@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +103,7 @@ class Talk:
 
     async def answer(
         self, conversation: Conversation, settings: Settings, visitor: str
-    ) -> AsyncIterator[tuple[Conversation, bool]]:
+    ) -> AsyncGenerator[tuple[Conversation, bool]]:
         """Yield the conversation with the answer to its last turn so far, and whether it is whole.
 
         Raises:
@@ -113,13 +114,14 @@ class Talk:
         messages = self.messages(conversation, settings)
         started, shown, text = time.monotonic(), 0.0, ""
         try:
-            async for event in _events(self.answering, messages, sampling):
-                if isinstance(event, Piece):
-                    text += event.text
-                    if time.monotonic() - shown > _SHOWN_EVERY:
-                        shown = time.monotonic()
-                        yield conversation.with_turn(Turn("assistant", (text.strip(),))), False
-                else:
+            async with aclosing(_events(self.answering, messages, sampling)) as events:
+                async for event in events:
+                    if isinstance(event, Piece):
+                        text += event.text
+                        if time.monotonic() - shown > _SHOWN_EVERY:
+                            shown = time.monotonic()
+                            yield conversation.with_turn(Turn("assistant", (text.strip(),))), False
+                        continue
                     note = NOTES.get(event.reason, "").format(limit=sampling.max_new_tokens, seconds=ANSWER_SECONDS)
                     if not text.strip():
                         note = note or "The model ended its answer before the first word. Ask in other words."
@@ -162,7 +164,7 @@ def without_last_answer(conversation: Conversation) -> Conversation:
 
 async def _events(
     answering: Answering, messages: Sequence[Message], sampling: Sampling
-) -> AsyncIterator[Piece | Finished]:
+) -> AsyncGenerator[Piece | Finished]:
     """Yield what comes of an answer; leaving the iterator early cancels it."""
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Any] = asyncio.Queue()
