@@ -12,6 +12,7 @@ from demo.chat.turns import MOST_CHARACTERS
 # Options of events that only change what is shown, and of those that answer.
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 ANSWERS: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+FEW: dict[str, Any] = {**ANSWERS, "concurrency_limit": 2}  # those that hold a thread each
 RECORDED = (".wav",)  # what a browser's microphone gives
 
 

@@ -1,6 +1,7 @@
 """The tab "Which of these?": labels that the user types, ranked by the model and by a joint space."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,7 +12,8 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from demo.chat.controls import ANSWERS, asker
+from demo.chat.controls import FEW, asker
+from demo.chat.handlers import visitor_of
 from demo.chat.loading import LoadedSpace
 from demo.chat.markup import notice
 from demo.chat.store import Store
@@ -89,17 +91,21 @@ class Labels:
         found = self.space.space.classify(media, labels)
         return torch.cat([*found.values()]).mean(0).float().cpu()
 
-    async def ranked(self, box: Any, choices: str, labels: str, by: str) -> tuple[str, str]:
+    async def ranked(self, request: gr.Request, box: Any, choices: str, labels: str, by: str) -> tuple[str, str]:
         """Return the table and the notice for what was typed."""
         wanted = [*dict.fromkeys(line.strip() for line in labels.splitlines() if line.strip())]
         if not 2 <= len(wanted) <= MOST_LABELS:
             return "", notice(f"Write 2 to {MOST_LABELS} labels, one a line; these are {len(wanted)}.")
         text, files = (box or {}).get("text") or "", (box or {}).get("files") or []
+        visitor, started = visitor_of(request), time.monotonic()
         try:
+            self.talk.budget.check(visitor)
             turn = await asyncio.to_thread(self.talk.question, text, files, read_choices(choices))
             ranking = await asyncio.to_thread(self.rank, turn, wanted, by)
         except (RefusedError, ValueError, RuntimeError, OSError) as error:
             return "", notice(reason_of(error))
+        finally:
+            self.talk.budget.use(visitor, time.monotonic() - started)
         return draw_ranking(ranking), ""
 
 
@@ -145,5 +151,5 @@ def build_labels(labels: Labels) -> None:
     table = gr.HTML("", elem_id="ranking", js_on_load=None)
     for start in (parts.box.submit, rank.click):
         start(
-            labels.ranked, [parts.box, parts.choices, wanted, by], [table, parts.notice], js=parts.first, **ANSWERS
+            labels.ranked, [parts.box, parts.choices, wanted, by], [table, parts.notice], js=parts.first, **FEW
         )  # fmt: skip

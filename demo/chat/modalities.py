@@ -8,6 +8,9 @@ from omni.encoders.base import Encoder
 from omni.media.item import Media
 
 
+_SPOKEN = {"imu": "IMU", "depth": "depth picture", "thermal": "thermal picture"}
+
+
 class AttachmentError(ValueError):
     """An attached file cannot be used; the message says why, in words for the chat."""
 
@@ -88,4 +91,4 @@ class Uploads:
 
 def spoken(modality: str) -> str:
     """Return the name of a modality as people write it."""
-    return modality.replace("_", " ")
+    return _SPOKEN.get(modality, modality.replace("_", " "))

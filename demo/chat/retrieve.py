@@ -11,7 +11,7 @@ import gradio as gr
 import torch
 from torch import Tensor
 
-from demo.chat.controls import ANSWERS, asker
+from demo.chat.controls import FEW, asker
 from demo.chat.loading import LoadedSpace
 from demo.chat.markup import notice
 from demo.chat.modalities import AttachmentError
@@ -183,8 +183,8 @@ def build_retrieve(gallery: Gallery) -> None:
         held = gr.HTML("", elem_id="gallery-held", js_on_load=None)
     inputs = [parts.box, parts.choices, weights, most]
     for start in (parts.box.submit, search.click):
-        start(gallery.search, inputs, [results, parts.notice], js=parts.first, **ANSWERS)
-    files.upload(gallery.grow, [files], [held, files], **ANSWERS)
+        start(gallery.search, inputs, [results, parts.notice], js=parts.first, **FEW)
+    files.upload(gallery.grow, [files], [held, files], **FEW)
 
 
 def _media_of(source: str) -> Any:

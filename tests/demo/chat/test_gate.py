@@ -5,6 +5,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,8 @@ def test_other_routes_of_gradio_are_closed(page: str, path: str) -> None:
 
 @pytest.mark.parametrize("path", [
     "/etc/passwd", "../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "file:///etc/passwd",
-    "demo/__main__.py", "/proc/self/environ", "/root/.cache/omni/trusted_code", "C:/Windows/win.ini", "\\\\server\\share", ".lock",
+    "demo/__main__.py", "/proc/self/environ", "/root/.cache/omni/trusted_code", "C:/Windows/win.ini",
+    "\\\\server\\share", ".lock",
 ])  # fmt: skip
 def test_files_of_the_server_are_not_given_out(page: str, path: str) -> None:
     assert httpx.get(f"{page}/gradio_api/file={path}").status_code in (403, 404)
@@ -181,6 +183,30 @@ def test_questions_of_clients_that_are_gone_do_not_hold_up_the_next(page: str) -
         assert httpx.post(f"{page}/gradio_api/queue/join", json=body).status_code == 200
     data = [{"text": "Hello", "files": []}, "", "", "", 4, 0.0, 1, 0, False]
     assert _send(page, ask["id"], data).status_code == 200  # answered to its end
+
+
+def test_answers_of_many_clients_at_once_are_those_of_each_alone(page: str) -> None:
+    config = httpx.get(f"{page}/config").json()
+    ask = next(one for one in config["dependencies"] if one["api_name"] == "ask")["id"]
+
+    def answer(number: int) -> str:
+        session = f"many{number}{'again' * (threading.current_thread() is threading.main_thread())}"
+        data = [{"text": f"Question {number % 6} of six", "files": []}, "", "", "", 6, 0.0, 1, 0, False]
+        body = {"fn_index": ask, "data": data, "session_hash": session}
+        assert httpx.post(f"{page}/gradio_api/queue/join", json=body, timeout=60).status_code == 200
+        with httpx.stream("GET", f"{page}/gradio_api/queue/data?session_hash={session}", timeout=60) as events:
+            for line in events.iter_lines():
+                if '"msg":"process_completed"' in line:
+                    return json.loads(json.loads(line.removeprefix("data: "))["output"]["data"][0])["turns"][1][
+                        "parts"
+                    ][0]
+        raise AssertionError("no answer came")
+
+    alone = [answer(number) for number in range(6)]
+    assert len(set(alone)) > 1
+    with ThreadPoolExecutor(24) as clients:
+        together = [*clients.map(answer, range(24))]
+    assert together == [alone[number % 6] for number in range(24)]
 
 
 def test_what_is_kept_of_a_page_goes_when_it_is_closed(tiny_llm: Path, tmp_path: Path) -> None:

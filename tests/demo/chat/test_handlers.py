@@ -238,7 +238,7 @@ def test_labels_are_ranked_with_the_likelihood_without_media_beside(talk: Talk, 
 
 def test_one_label_or_none_is_said_to_be_too_few(talk: Talk) -> None:
     labels = Labels(talk, talk.store, None, talk.store.folder)
-    table, said = asyncio.run(labels.ranked({"text": "", "files": []}, "", "frog\nfrog\n", BY_MEDIA))
+    table, said = asyncio.run(labels.ranked(_request(), {"text": "", "files": []}, "", "frog\nfrog\n", BY_MEDIA))
     assert table == ""
     assert "2 to 200 labels" in said
 

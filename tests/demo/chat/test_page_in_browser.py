@@ -87,7 +87,7 @@ def test_every_modality_is_drawn_asked_about_and_answered(page: Page, files: dic
     answered(page)
     question = page.locator("#chat .user.message").first
     for words in ("leaf.png · image", "bell.wav · sound", "ball.gif · video", "ring.obj · point cloud",
-                  "room.tiff · depth", "hand.tif · thermal", "walk.csv · imu", "sensor.npy · motion"):  # fmt: skip
+                  "room.tiff · depth picture", "hand.tif · thermal picture", "walk.csv · IMU", "sensor.npy · motion"):  # fmt: skip
         expect(page.locator("#chat")).to_contain_text(words)
     expect(page.locator("#chat")).to_contain_text("1.00 to 4.00 m")
     assert page.locator("#chat audio, #chat .waveform-container, #chat [data-testid*=audio]").count() > 0
@@ -213,6 +213,35 @@ def test_markup_in_a_question_is_shown_as_it_was_typed(page: Page) -> None:
     expect(question).to_contain_text(typed, timeout=ANSWER_MILLISECONDS)
     assert question.locator("b, img, em, script").count() == 0
     answered(page)
+
+
+_SCRIPTS = [
+    "<script>ran()</script>", "<img src=x onerror=ran()>", "<svg onload=ran()>", "<svg><script>ran()</script></svg>",
+    "<iframe srcdoc='<script>parent.ran()</script>'></iframe>", "<a href='javascript:ran()'>a</a>",
+    "[a](javascript:ran())", "<details open ontoggle=ran()>", "<math><mtext><style><img src=x onerror=ran()></style>",
+    "<body onload=ran()>", "<input autofocus onfocus=ran()>", "<video><source onerror=ran()></video>",
+    "<object data='javascript:ran()'></object>", "<b onmouseover=ran()>b</b>", "![x](x'onerror='ran())",
+    "$$\\href{javascript:ran()}{x}$$", "<form action=javascript:ran()>",
+]  # fmt: skip
+
+
+def test_no_script_in_a_kept_conversation_runs(page: Page) -> None:
+    turns = [
+        {"role": role, "parts": [script], "note": script if role == "assistant" else ""}
+        for script in _SCRIPTS
+        for role in ("user", "assistant")
+    ]
+    page.evaluate("() => { window.ran = () => { document.title = 'ran' } }")
+    page.evaluate(
+        "(text) => { const box = document.querySelector('#opened textarea'); box.value = text;"
+        " box.dispatchEvent(new Event('input', { bubbles: true })) }",
+        json.dumps({"id": "0" * 32, "turns": turns}),
+    )
+    expect(page.locator("#chat .bot.message")).to_have_count(len(_SCRIPTS), timeout=ANSWER_MILLISECONDS)
+    for link in page.locator("#chat a").all():
+        assert not (link.get_attribute("href") or "").startswith("javascript")
+    page.wait_for_timeout(500)
+    assert page.title() == "omni"
 
 
 def test_an_answer_cannot_make_the_browser_ask_another_machine_for_a_picture(page: Page) -> None:
