@@ -8,7 +8,7 @@ import gradio as gr
 
 from demo.chat import appearance
 from demo.chat.compare import Compared, build_compare
-from demo.chat.controls import ANSWERS, QUICK, asker, cameras, hidden
+from demo.chat.controls import ANSWERS, QUICK, asker, cameras, hidden, hidden_button
 from demo.chat.examples import Examples
 from demo.chat.handlers import Handlers
 from demo.chat.labels import Labels, build_labels
@@ -143,12 +143,16 @@ def _chat(page: gr.Blocks, handlers: Handlers, side: Side, loaded: Loaded) -> No
     box.stop(handlers.stopped, [state], [box, said], cancels=answers, **QUICK)
     undo.click(handlers.undo, [state], outputs, cancels=answers, **QUICK)
     edit.click(handlers.edit, [state], outputs, cancels=answers, **QUICK)
-    opened.input(handlers.open, [opened], outputs, cancels=answers, **QUICK)
+    hidden_button("opened").click(
+        handlers.open, [opened], outputs, js="() => [omni.taken('opened')]", cancels=answers, **QUICK
+    )
     side.new.click(lambda: handlers.open(""), None, outputs, cancels=answers, **QUICK)
     side.export.click(None, [state], None, js="(text) => omni.exported(text)")
     page.load(handlers.restore, [opened], [state, chatbot, welcome], js="() => [omni.last()]", **QUICK)
     page.load(handlers.welcome, None, [welcome], **QUICK)
     state.change(None, [state], None, js="(text) => omni.save(text)")
-    picked.input(handlers.example, [picked], [box, said, tray], **QUICK)
+    hidden_button("example").click(
+        handlers.example, [picked], [box, said, tray], js="() => [omni.taken('example')]", **QUICK
+    )
     for camera in taking:
         camera.change(handlers.add, [box, camera], [box, camera], **QUICK)

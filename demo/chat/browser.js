@@ -2,14 +2,16 @@
 // PAGE is put in front by demo/chat/appearance.py: conversations of other models stay apart.
 (() => {
   const prefix = `omni:${PAGE}:`;
-  const field = (id) => document.querySelector(`#${id} textarea, #${id} input`);
+  const sent = {};
 
   function send(id, value) {
-    // tell Gradio that a hidden field was typed into
-    const target = field(id);
-    if (!target) return;
-    target.value = value;
-    target.dispatchEvent(new Event("input", { bubbles: true }));
+    // a hidden button takes the value along to the server, by `taken`
+    sent[id] = value;
+    document.querySelector(`#${id}-button`)?.click();
+  }
+
+  function taken(id) {
+    return sent[id] || "";
   }
 
   function read(key) {
@@ -73,7 +75,7 @@
       remove.onclick = () => {
         if (!confirm("Delete this conversation?")) return;
         localStorage.removeItem(prefix + one.id);
-        if (one.id === localStorage.getItem(`${prefix}last`)) send("opened", " ");
+        if (one.id === localStorage.getItem(`${prefix}last`)) send("opened", "");
         draw();
       };
       row.append(open, remove);
@@ -117,12 +119,9 @@
     const target = event.target.closest("[data-mark], [data-example], [data-side]");
     if (!target) return;
     if ("side" in target.dataset) { document.querySelector("#side .toggle-button")?.click(); return; }
-    if (target.dataset.example) { send("example", `${target.dataset.example}:${Date.now()}`); return; }
-    const text = field(target.closest(".tray-row").id.replace(/-tray$/, ""));
-    const [from, to] = [text.selectionStart, text.selectionEnd];
-    text.setRangeText(target.dataset.mark, from, to, "end");
-    text.dispatchEvent(new Event("input", { bubbles: true }));
-    text.focus();
+    if (target.dataset.example) { send("example", target.dataset.example); return; }
+    document.querySelector(`#${target.closest(".tray-row").id.replace(/-tray$/, "")} textarea`).focus();
+    document.execCommand("insertText", false, target.dataset.mark); // as if it was typed, so that it can be undone
   });
 
   // Browsers do not draw every kind of picture; the row of attachments does.
@@ -131,5 +130,5 @@
     if (image.tagName === "IMG" && image.closest(".asker")) image.style.visibility = "hidden";
   }, true);
 
-  window.omni = { save, last, exported, attached, choices };
+  window.omni = { save, last, send, taken, exported, attached, choices };
 })();

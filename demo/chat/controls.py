@@ -32,6 +32,11 @@ def hidden(name: str) -> gr.Textbox:
     return gr.Textbox(elem_id=name, elem_classes="field", container=False, show_label=False)
 
 
+def hidden_button(name: str) -> gr.Button:
+    """Return a button that only the page's script presses, to take along the value that it keeps by this name."""
+    return gr.Button(name, elem_id=f"{name}-button", elem_classes="field")
+
+
 def asker(name: str, uploads: Uploads, placeholder: str, draw: Callable[[str], str]) -> Asker:
     """Return a box to type into and to attach to, by choosing, dropping, pasting or recording.
 

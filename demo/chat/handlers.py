@@ -156,10 +156,10 @@ class Handlers:
 
     def example(self, picked: str) -> tuple[Any, Any, Any]:
         """Put an example into the box; outputs: box, notice, row of attachments."""
-        number, found = picked.partition(":")[0], self.examples.found if self.examples else []
-        if not number.isdigit() or int(number) >= len(found):
+        found = self.examples.found if self.examples else []
+        if not picked.isdecimal() or int(picked) >= len(found):
             return gr.skip(), gr.skip(), gr.skip()
-        value, row = self._put_back(to_turn(found[int(number)]))
+        value, row = self._put_back(to_turn(found[int(picked)]))
         return _box(value=value), "", row
 
     def welcome(self) -> str:

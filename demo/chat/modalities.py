@@ -7,7 +7,6 @@ from pathlib import Path
 from omni.encoders.base import Encoder
 from omni.media.item import Media
 
-
 _SPOKEN = {"imu": "IMU", "depth": "depth picture", "thermal": "thermal picture"}
 
 

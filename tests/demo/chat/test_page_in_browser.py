@@ -79,7 +79,10 @@ def test_every_modality_is_drawn_asked_about_and_answered(page: Page, files: dic
     attach(page, *files.values())
     expect(page.locator("#ask-tray .item img")).to_have_count(7)  # the sound could be speech, so it is asked about
     _picture(page, "attach")
-    ask(page, "What is [1], and what is [4]?")
+    page.fill("#ask textarea", "What is ")
+    page.locator("#ask-tray [data-mark='[1]']").click()
+    page.keyboard.type(", and what is [4]?")
+    page.press("#ask textarea", "Enter")
     _said(page, "bell.wav: say below whether it is sound or speech")
     assert page.input_value("#ask textarea") == "What is [1], and what is [4]?"
     page.locator("#ask-tray input[value=sound]").check()
@@ -87,7 +90,8 @@ def test_every_modality_is_drawn_asked_about_and_answered(page: Page, files: dic
     answered(page)
     question = page.locator("#chat .user.message").first
     for words in ("leaf.png · image", "bell.wav · sound", "ball.gif · video", "ring.obj · point cloud",
-                  "room.tiff · depth picture", "hand.tif · thermal picture", "walk.csv · IMU", "sensor.npy · motion"):  # fmt: skip
+                  "room.tiff · depth picture",
+                  "hand.tif · thermal picture", "walk.csv · IMU", "sensor.npy · motion"):  # fmt: skip
         expect(page.locator("#chat")).to_contain_text(words)
     expect(page.locator("#chat")).to_contain_text("1.00 to 4.00 m")
     assert page.locator("#chat audio, #chat .waveform-container, #chat [data-testid*=audio]").count() > 0
@@ -183,10 +187,8 @@ def test_the_nearest_of_a_gallery_are_shown(page: Page, files: dict[str, Path]) 
     page.fill("#retrieve-ask textarea", "a green leaf")
     page.fill("#weights textarea, #weights input", "1 0.2")
     page.click("#retrieve")
-    expect(page.locator("#results .thumbnail-item, #results .gallery-item")).to_have_count(
-        2, timeout=ANSWER_MILLISECONDS
-    )
-    expect(page.locator("#results")).to_contain_text(re.compile(r"leaf\.png · 0\.\d"))
+    expect(page.locator("#results")).to_contain_text(re.compile(r"leaf\.png · \d\.\d"), timeout=ANSWER_MILLISECONDS)
+    expect(page.locator("#results")).to_contain_text(re.compile(r"bell\.wav · -?\d\.\d"))
     _picture(page, "retrieve-tiny")
 
 
@@ -232,11 +234,7 @@ def test_no_script_in_a_kept_conversation_runs(page: Page) -> None:
         for role in ("user", "assistant")
     ]
     page.evaluate("() => { window.ran = () => { document.title = 'ran' } }")
-    page.evaluate(
-        "(text) => { const box = document.querySelector('#opened textarea'); box.value = text;"
-        " box.dispatchEvent(new Event('input', { bubbles: true })) }",
-        json.dumps({"id": "0" * 32, "turns": turns}),
-    )
+    page.evaluate("(text) => omni.send('opened', text)", json.dumps({"id": "0" * 32, "turns": turns}))
     expect(page.locator("#chat .bot.message")).to_have_count(len(_SCRIPTS), timeout=ANSWER_MILLISECONDS)
     for link in page.locator("#chat a").all():
         assert not (link.get_attribute("href") or "").startswith("javascript")
@@ -339,13 +337,19 @@ def test_pictures_of_a_trained_model(tmp_path: Path) -> None:
     stamps = Path(os.environ["OMNI_SCREENSHOT_MEDIA"])
     picture = stamps / "animals/birds/blackbird.png"
     with serve(model, tmp_path / "server.txt") as server, browse(server.url) as page:
-        while page.locator("#welcome .example").count() < 2:  # they are looked for once, in the background
-            page.wait_for_timeout(5000)
+        for _ in range(12):  # examples are looked for once, in the background
+            if page.locator("#welcome .example").count() > 1:
+                break
+            page.wait_for_timeout(10_000)
             page.reload()
             ready(page)
         _picture(page, "welcome")
-        page.locator("#welcome .example").first.click()
-        expect(page.locator("#ask-tray .item")).to_have_count(1, timeout=ANSWER_MILLISECONDS)
+        if page.locator("#welcome .example").count():
+            page.locator("#welcome .example").first.click()
+            expect(page.locator("#ask-tray .item")).to_have_count(1, timeout=ANSWER_MILLISECONDS)
+        else:
+            attach(page, picture)
+            page.fill("#ask textarea", "What is it? Answer in a few words.")
         page.press("#ask textarea", "Enter")
         answered(page)
         _picture(page, "chat")
