@@ -117,7 +117,8 @@ def draw_ranking(ranking: Ranking) -> str:
     if ranking.in_space is not None:
         columns.append(("In the joint space", ranking.in_space))
     rows = []
-    for index in ranking.shown.argsort(descending=True, stable=True).tolist():
+    order: list[int] = ranking.shown.argsort(descending=True, stable=True).tolist()
+    for index in order:
         cells = "".join(f"<td>{_bar(float(values[index]))}</td>" for _, values in columns)
         rows.append(f'<tr><td class="label">{escape(ranking.labels[index])}</td>{cells}</tr>')
     heads = "".join(f"<th>{escape(name)}</th>" for name, _ in columns)

@@ -8,8 +8,8 @@ from demo.chat.store import Store
 from demo.chat.turns import Attachment, Conversation, Turn
 
 
-def show(conversation: Conversation, store: Store) -> list[dict[str, Any]]:
-    """Return the messages of Gradio's chat."""
+def show(conversation: Conversation, store: Store) -> list[Any]:
+    """Return the messages of Gradio's chat, dictionaries with `role` and `content`."""
     return [shown_turn(turn, store) for turn in conversation.turns]
 
 

@@ -168,12 +168,11 @@ async def _events(
     """Yield what comes of an answer; leaving the iterator early cancels it."""
     loop = asyncio.get_running_loop()
     events: asyncio.Queue[Any] = asyncio.Queue()
-    answer = answering.submit(
-        messages,
-        sampling,
-        timeout=ANSWER_SECONDS,
-        on_event=lambda one: loop.call_soon_threadsafe(events.put_nowait, one),
-    )
+
+    def hear(event: Piece | Finished | Exception) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    answer = answering.submit(messages, sampling, timeout=ANSWER_SECONDS, on_event=hear)
     try:
         while True:
             event = await events.get()

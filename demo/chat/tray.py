@@ -42,18 +42,19 @@ def _item(path: str, number: int, store: Store, talk: Talk | None, has_others: b
     except AttachmentError as error:
         return f'<div class="item asks"><span class="about">{escape(str(error))}</span></div>'
     name = f'<span class="name">[{number}] {escape(Attachment(upload, "").name)}</span>'
-    if len(candidates) > 1:
+    if len(candidates) != 1:
         radios = "".join(
             f'<label><input type="radio" name="choice-{number}" data-upload="{escape(upload)}" value="{escape(one)}">'
             f"{escape(spoken(one))}</label>"
             for one in candidates
         )
         return f'<div class="item asks">{name}<span>What is it?</span><span>{radios}</span>{_mark(number)}</div>'
-    shown = store.show(Attachment(upload, candidates[0]))
+    (modality,) = candidates
+    shown = store.show(Attachment(upload, modality))
     picture = f'<img src="{data_url(thumbnail(shown.still, 168))}" alt="">'
-    tokens = talk.tokens(path, candidates[0]) if talk else None
+    tokens = talk.tokens(path, modality) if talk else None
     about = " · ".join(
-        [spoken(candidates[0]), *([shown.caption] if shown.caption else []), *([f"{tokens} tokens"] if tokens else [])]
+        [spoken(modality), *([shown.caption] if shown.caption else []), *([f"{tokens} tokens"] if tokens else [])]
     )
     place = _mark(number) if talk else ""
     return f'<div class="item">{picture}{name}<span class="about">{escape(about)}</span>{place}</div>'

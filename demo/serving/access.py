@@ -179,7 +179,7 @@ async def _keep_token(scope: Scope, send: Send, token: str) -> None:
     target = quote(scope["path"]) + (f"?{urlencode(rest, doseq=True)}" if rest else "")
     target = "/" + target.lstrip("/\\")  # never the address of another site
     cookie = SimpleCookie({COOKIE: token})
-    cookie[COOKIE].update({"path": "/", "httponly": True, "samesite": "Strict"})
+    cookie[COOKIE].update({"path": "/", "httponly": "yes", "samesite": "Strict"})
     headers = [
         (b"location", target.encode()),
         (b"set-cookie", cookie[COOKIE].OutputString().encode()),
