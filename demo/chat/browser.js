@@ -120,7 +120,7 @@
     if (!target) return;
     if ("side" in target.dataset) { document.querySelector("#side .toggle-button")?.click(); return; }
     if (target.dataset.example) { send("example", target.dataset.example); return; }
-    document.querySelector(`#${target.closest(".tray-row").id.replace(/-tray$/, "")} textarea`).focus();
+    document.querySelector(`#${target.closest("[id$='-tray']").id.replace(/-tray$/, "")} textarea`).focus();
     document.execCommand("insertText", false, target.dataset.mark); // as if it was typed, so that it can be undone
   });
 

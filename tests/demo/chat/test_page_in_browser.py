@@ -63,10 +63,10 @@ def page(server: Server) -> Iterator[Page]:
         yield page
 
 
-def _picture(page: Page, name: str) -> None:
+def _picture(page: Page, name: str, is_whole: bool = False) -> None:
     if PICTURES:
         page.wait_for_timeout(1500)
-        page.screenshot(path=Path(PICTURES) / f"{name}.png")
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=is_whole)
 
 
 def _said(page: Page, text: str | re.Pattern[str]) -> None:
@@ -168,7 +168,6 @@ def test_labels_are_ranked_and_two_models_compared(page: Page, files: dict[str, 
     expect(page.locator("#ranking tbody tr")).to_have_count(3, timeout=ANSWER_MILLISECONDS)
     expect(page.locator("#ranking")).to_contain_text("Without them")
     expect(page.locator("#ranking")).to_contain_text("In the joint space")
-    _picture(page, "labels-tiny")
     page.get_by_role("tab", name="Compare").click()
     attach(page, files["image"], box="compare-ask")
     page.fill("#compare-ask textarea", "What is it?")
@@ -189,7 +188,7 @@ def test_the_nearest_of_a_gallery_are_shown(page: Page, files: dict[str, Path]) 
     page.click("#retrieve")
     expect(page.locator("#results")).to_contain_text(re.compile(r"leaf\.png · \d\.\d"), timeout=ANSWER_MILLISECONDS)
     expect(page.locator("#results")).to_contain_text(re.compile(r"bell\.wav · -?\d\.\d"))
-    _picture(page, "retrieve-tiny")
+    _picture(page, "retrieve")
 
 
 def test_bad_files_are_explained_and_nothing_typed_is_lost(page: Page, files: dict[str, Path], tmp_path: Path) -> None:
@@ -299,6 +298,10 @@ def test_every_text_is_strong_enough_to_read(server: Server, files: dict[str, Pa
         answered(page)
         assert page.evaluate(_FAINT) == []
         _picture(page, f"settings-{scheme}")
+        for tab in ("Which of these?", "Compare", "Retrieve"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_timeout(500)
+            assert page.evaluate(_FAINT) == [], tab
 
 
 def test_nothing_runs_off_the_screen_of_a_phone(server: Server, files: dict[str, Path]) -> None:
@@ -358,4 +361,4 @@ def test_pictures_of_a_trained_model(tmp_path: Path) -> None:
         page.fill("#labels textarea", "A blackbird.\nA boat.\nA frog.\nA hat.\nAn apple.\nA guitar.")
         page.click("#rank")
         expect(page.locator("#ranking tbody tr")).to_have_count(6, timeout=ANSWER_MILLISECONDS)
-        _picture(page, "labels")
+        _picture(page, "labels", is_whole=True)
