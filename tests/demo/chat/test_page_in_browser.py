@@ -63,10 +63,10 @@ def page(server: Server) -> Iterator[Page]:
         yield page
 
 
-def _picture(page: Page, name: str, is_whole: bool = False) -> None:
+def _picture(page: Page, name: str) -> None:
     if PICTURES:
         page.wait_for_timeout(1500)
-        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=is_whole)
+        page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
 def _said(page: Page, text: str | re.Pattern[str]) -> None:
@@ -361,4 +361,5 @@ def test_pictures_of_a_trained_model(tmp_path: Path) -> None:
         page.fill("#labels textarea", "A blackbird.\nA boat.\nA frog.\nA hat.\nAn apple.\nA guitar.")
         page.click("#rank")
         expect(page.locator("#ranking tbody tr")).to_have_count(6, timeout=ANSWER_MILLISECONDS)
-        _picture(page, "labels", is_whole=True)
+        page.locator("#ranking").scroll_into_view_if_needed()
+        _picture(page, "labels")
