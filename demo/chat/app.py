@@ -139,7 +139,7 @@ def _chat(page: gr.Blocks, handlers: Handlers, side: Side, loaded: Loaded) -> No
     outputs = [state, chatbot, welcome, box, said, tray]
     ask = box.submit(handlers.ask, [box, parts.choices, state, *side.settings], outputs, js=parts.first, **ANSWERS)
     again = regenerate.click(handlers.regenerate, [state, *side.settings], outputs, **ANSWERS)
-    answers = [ask, again]
+    answers: Any = [ask, again]
     box.stop(handlers.stopped, [state], [box, said], cancels=answers, **QUICK)
     undo.click(handlers.undo, [state], outputs, cancels=answers, **QUICK)
     edit.click(handlers.edit, [state], outputs, cancels=answers, **QUICK)

@@ -50,7 +50,7 @@ class Compared:
 
         if not await self.sessions.arrives(request.session_hash):
             return
-        yield *shown, ""
+        yield shown[0], shown[1], ""
         tasks = [asyncio.create_task(ask(index, talk)) for index, talk in enumerate(self.talks)]
         try:
             running = len(tasks)
@@ -60,7 +60,7 @@ class Compared:
                     running -= 1
                     continue
                 shown[index] = answer
-                yield *shown, gr.skip()
+                yield shown[0], shown[1], gr.skip()
         finally:
             for task in tasks:
                 task.cancel()
@@ -84,7 +84,7 @@ def build_compare(compared: Compared, settings: Sequence[Any]) -> None:
                 gr.Markdown(f"**{literal(name)}**")
                 answers.append(gr.Markdown("", elem_id=f"compare-{index}", min_height=80))
     inputs, outputs = [parts.box, parts.choices, *settings], [*answers, parts.notice]
-    events = [
+    events: Any = [
         begin(compared.answers, inputs, outputs, js=parts.first, **ANSWERS) for begin in (parts.box.submit, start.click)
     ]
     stop.click(None, None, None, cancels=events, **QUICK)

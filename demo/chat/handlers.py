@@ -7,6 +7,7 @@ the notice, and the row of attachments.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -80,12 +81,12 @@ class Handlers:
             return
         self._regenerated += 1
         chosen = Settings(*settings)
-        values = vars(chosen) | {"seed": int(chosen.seed) + self._regenerated}
+        other = replace(chosen, seed=int(chosen.seed) + self._regenerated)
         said = ""
         if chosen.temperature == 0:
-            values |= {"temperature": AGAIN, "num_beams": 1}
-            said = f"Another answer, drawn at temperature {AGAIN} with the seed {values['seed']}."
-        async with aclosing(self._answer(conversation, Settings(**values), request, said)) as answers:
+            other = replace(other, temperature=AGAIN, num_beams=1)
+            said = f"Another answer, drawn at temperature {AGAIN} with the seed {other.seed}."
+        async with aclosing(self._answer(conversation, other, request, said)) as answers:
             async for outputs in answers:
                 yield outputs
 

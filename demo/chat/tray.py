@@ -31,11 +31,11 @@ def read_choices(choices: str) -> dict[str, str]:
 
 def draw_tray(paths: Sequence[str], store: Store, talk: Talk | None) -> str:
     """Return the HTML of the row; `talk` counts the tokens of files of which the modality is clear."""
-    items = [_item(path, number + 1, store, talk, len(paths) > 1) for number, path in enumerate(paths)]
+    items = [_item(path, number + 1, store, talk) for number, path in enumerate(paths)]
     return f'<div class="tray">{"".join(items)}</div>' if items else ""
 
 
-def _item(path: str, number: int, store: Store, talk: Talk | None, has_others: bool) -> str:
+def _item(path: str, number: int, store: Store, talk: Talk | None) -> str:
     try:
         upload = store.name_of(path)
         candidates = store.uploads.candidates(store.path_of(upload))
