@@ -107,6 +107,16 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         """
         return Media(modality, path=path)
 
+    def preview(self, media: Media) -> Any:
+        """Return what a person is shown of an item, one of the classes in `omni.previews`; None = the usual.
+
+        A sensor of one's own is shown as what it is, curves for instance, where this says so.
+
+        Raises:
+            MediaError: the item cannot be read.
+        """
+        return None
+
     @classmethod
     def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
         """Check what can be checked of the constructor's arguments at once: it runs before any model is loaded.
