@@ -31,7 +31,7 @@ ROOMS = {
             "encoders",
             "readers",
         ),
-        *("feature_cache", "llm", "prompts", "model", "joint_space", "published", "exporting", "commands"),
+        *("feature_cache", "llm", "prompts", "model", "answering", "joint_space", "published", "exporting", "commands"),
     ],
     "train": [
         *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),

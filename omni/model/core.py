@@ -17,7 +17,7 @@ from torch import Tensor
 
 from omni.config import ModelConfig, PromptConfig
 from omni.llm import cross_attention
-from omni.llm.cross_attention import AttendedMedia, attending
+from omni.llm.cross_attention import AttendedMedia, AttendedSpan, attending
 from omni.llm.language_model import SHARED_LORA, LanguageModel
 from omni.model.batch import AttendedItem, EmbeddedExample, Example, LLMInputs, extent, pack, pad
 from omni.model.card import ModelCard
@@ -262,9 +262,13 @@ class ModelCore(EncoderStack):
 
     def attended_media(self, inputs: LLMInputs) -> AttendedMedia | None:
         """Return the media that the LLM's layers attend to next to the sequence; None = there are none."""
-        found = {name: self.modality(name).attended_adapter for name in {span.modality for span in inputs.attended}}
+        return self.gather_attended(inputs.attended, len(inputs.inputs_embeds))
+
+    def gather_attended(self, spans: Sequence[AttendedSpan], num_rows: int) -> AttendedMedia | None:
+        """Return the media of a batch of `num_rows` rows that see them as `spans` say; None = there are none."""
+        found = {name: self.modality(name).attended_adapter for name in {span.modality for span in spans}}
         adapters = {name: adapter for name, adapter in found.items() if adapter is not None}
-        return cross_attention.gather(inputs.attended, adapters, len(inputs.inputs_embeds), self.llm.recomputes_layers)
+        return cross_attention.gather(spans, adapters, num_rows, self.llm.recomputes_layers)
 
     def batches(
         self,
@@ -290,6 +294,10 @@ class ModelCore(EncoderStack):
             for rows in self.llm.exact_batches([lengths[i] for i in group], ends=own_ends, packed=packed):
                 yield [group[row] for row in rows]
 
+    def loras_of(self, example: Example) -> frozenset[str]:
+        """Return the LoRAs that are on while the LLM reads an example."""
+        return (example.modalities | {SHARED_LORA}) & frozenset(self.llm.lora_names())
+
     def lora_groups(self, batch: Sequence[Example]) -> Iterator[list[int]]:
         """Yield the indices of examples that use the same LoRAs; until the next group, its LoRAs are switched on."""
         if not batch:
@@ -300,7 +308,7 @@ class ModelCore(EncoderStack):
             return
         groups: dict[frozenset[str], list[int]] = defaultdict(list)
         for index, example in enumerate(batch):
-            groups[(example.modalities | {SHARED_LORA}) & names].append(index)
+            groups[self.loras_of(example)].append(index)
         try:
             for active, group in groups.items():
                 self.llm.activate_lora(active)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omni.llm.cross_attention import attending
-from omni.model.batch import pad
+from omni.model.batch import EmbeddedExample, pad
 from omni.model.candidate_scores import check_normalization, normalize_scores, score_suffixes
 from omni.model.candidates import split_candidates
 from omni.model.core import ModelCore
@@ -40,23 +40,33 @@ def generate(
     kinds = [len(one.labels) if options.counts_pads else 0 for one in embedded]  # what may be padded together
     for group in model.batches(examples, embedded, ends=ends):
         for rows, (fewest, most) in _rows_by_limits(group, limits, kinds):
-            inputs = pad([embedded[i] for i in rows], side="left")
             lengths = {"max_new_tokens": most} | ({"min_new_tokens": fewest} if fewest else {})
-            with (
-                model.timed(LLM),
-                attending(model.attended_media(inputs)),
-                model.llm.generating(len(embedded[rows[0]].labels), ends[rows[0]]),
-            ):
-                generated = cast(Any, model.llm.causal_lm).generate(
-                    inputs_embeds=inputs.inputs_embeds,
-                    attention_mask=inputs.attention_mask,
-                    streamer=streamer,
-                    **needed | options.values | lengths,
-                )
+            given = needed | options.values | lengths
+            generated = generate_rows(model, [embedded[i] for i in rows], ends[rows[0]], streamer=streamer, **given)
             texts = model.llm.tokenizer.batch_decode(generated, skip_special_tokens=True)
             for i, text in zip(rows, texts, strict=True):
                 answers[i] = text.strip()
     return answers[0] if single else answers
+
+
+def generate_rows(model: ModelCore, embedded: Sequence[EmbeddedExample], end: int, **options: Any) -> Tensor:
+    """Return the token ids [B, L] that transformers generates for conversations that may be in one call.
+
+    Args:
+        model: the model, with the LoRAs on that these conversations use.
+        embedded: the conversations.
+        end: tokens that the first of them may grow to, the last one apart, which is not read.
+        options: those of transformers' `generate`.
+    """
+    inputs = pad(embedded, side="left")
+    with (
+        model.timed(LLM),
+        attending(model.attended_media(inputs)),
+        model.llm.generating(len(embedded[0].labels), end),
+    ):
+        return cast(Any, model.llm.causal_lm).generate(
+            inputs_embeds=inputs.inputs_embeds, attention_mask=inputs.attention_mask, **options
+        )
 
 
 def _rows_by_limits(
