@@ -56,6 +56,18 @@ def _merged_llm(arguments: argparse.Namespace) -> list[str]:
     ]
 
 
+def _transformers(arguments: argparse.Namespace) -> list[str]:
+    from omni.exporting.llava import export_llava
+    from omni.model import OmniModel
+
+    done = export_llava(OmniModel.load(arguments.model, arguments.trust_code), arguments.output)
+    return [
+        f"{done.path}: a LLaVA, which AutoModelForImageTextToText and AutoProcessor of transformers load",
+        f"checked: its logits differ from the model's by {done.error:.1e} of their spread",
+    ]
+
+
 FORMS: dict[str, tuple[str, Callable[[argparse.Namespace], list[str]]]] = {
     "merged-llm": ("the LLM with its LoRA merged, which transformers and vLLM load", _merged_llm),
+    "hf": ("a whole model of pictures as LLaVA, which transformers and vLLM load", _transformers),
 }

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -52,6 +53,25 @@ class _FreezeWhenBuilt(type):
         """The signature of the constructor, which `__call__` above would hide from whoever builds by class path."""
         signature = inspect.signature(cls.__init__)  # pyright: ignore[reportGeneralTypeIssues]
         return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+@dataclass(frozen=True)
+class VisionTower:
+    """A network of transformers that sees pictures, and what an encoder takes of it.
+
+    Attributes:
+        network: the network.
+        processor: its image processor.
+        layers: which of its hidden states are features, as the encoder counts them; several are joined by width.
+        num_prefix: positions before those of the patches, such as that of the class token.
+        keeps_prefix: whether these are features too.
+    """
+
+    network: nn.Module
+    processor: Any
+    layers: tuple[int, ...]
+    num_prefix: int
+    keeps_prefix: bool
 
 
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
@@ -229,6 +249,14 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         `python -m omni import` tells by it which tensors of the file the encoder took. None where there is none.
         """
         return None
+
+    def vision_tower(self) -> "VisionTower":
+        """Return the encoder as a network of transformers that sees pictures, for exports.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        raise ValueError(f"{self.class_name} is no network of transformers that sees pictures")
 
     def preprocessing_config(self) -> dict[str, Any]:
         """Return every setting besides the weights that changes the features, as JSON values.

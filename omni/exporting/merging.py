@@ -38,7 +38,7 @@ def check_mergeable(model: ModelCore, modalities: Sequence[str] | None) -> None:
         ValueError: it is quantised, or media are seen inside its layers; the text names what, and the way out.
     """
     llm = model.llm
-    held = llm.causal_lm.config.to_dict().get("quantization_config")  # pyright: ignore[reportAttributeAccessIssue]
+    held = cast(Any, llm.causal_lm).config.to_dict().get("quantization_config")
     if (
         llm.config.quantization is not None
         or held
@@ -81,7 +81,7 @@ def _untie(llm: LanguageModel, names: Collection[str]) -> None:
     found = model.get_input_embeddings(), model.get_output_embeddings()
     if not names or not any(isinstance(module, LoraLayer) for module in found):
         return
-    first, last = (module.get_base_layer() if isinstance(module, LoraLayer) else module for module in found)
+    first, last = (cast(Any, module.get_base_layer() if isinstance(module, LoraLayer) else module) for module in found)
     if first is None or last is None or first.weight is not last.weight:
         return
     last.weight = nn.Parameter(last.weight.detach().clone(), requires_grad=False)
