@@ -9,7 +9,7 @@ export VENV PYTHON
 # Threads that wait by spinning slow each other down tenfold when anything else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install quickstart demo test lint types check fuzz plugins test-plugins format clean
+.PHONY: help install quickstart demo test lint types check fuzz plugins test-plugins engines test-engines format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -52,9 +52,15 @@ test-plugins: plugins ## the tests of omni in these frames, by their own code; s
 	@$(VENV)-lmms-eval/bin/python -m pytest -rs -m plugins tests/eval/plugins/lmms_eval
 	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb
 
+engines: ## make .venv-vllm: vLLM for a CPU, to test against (docs/deployment.md)
+	@.ci/engines
+
+test-engines: install engines ## the tests of answers by a vLLM server; some minutes
+	@$(VENV)/bin/python -m pytest -rs -m engines tests/omni/answering/engine
+
 format: install ## apply the formatter
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
 clean: ## remove the environment and what runs wrote
-	rm -rf $(VENV) $(VENV)-lmms-eval $(VENV)-mteb runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lmms-eval $(VENV)-mteb $(VENV)-vllm runs .pytest_cache .ruff_cache

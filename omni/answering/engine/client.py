@@ -19,6 +19,9 @@ _CONNECT_SECONDS = 5.0
 _SHORT_SECONDS = 30.0  # for what needs no computing
 _SILENCE_SECONDS = 10.0  # after which an engine that says nothing is asked whether it lives
 
+# vLLM 0.32 ends when a batch has both token ids and embeddings, and it has put a LoRA around the table of embeddings.
+_LORA_HINT = "; with LoRAs, start it with --lora-target-modules and the modules that they change"
+
 
 class EngineError(ConnectionError):
     """Says that the engine is gone, refuses, or serves something else; the message says what to do."""
@@ -101,7 +104,7 @@ class VLLMClient:
                     return
                 if line.startswith("data:"):
                     yield self._parsed(data)
-            raise EngineError(f"the engine at {self.url} ended in the middle of an answer; look at its log")
+            raise EngineError(f"the engine at {self.url} ended in the middle of an answer; look at its log{_LORA_HINT}")
         except httpx.HTTPError as error:
             raise self._lost(error) from error
         finally:
@@ -143,7 +146,7 @@ class VLLMClient:
         except ValueError as error:
             raise EngineError(f"what is at {self.url} does not answer in JSON; is it a vLLM server?") from error
         if isinstance(found, dict) and "error" in found:
-            raise EngineError(f"the engine at {self.url} failed: {_words(found)}; look at its log")
+            raise EngineError(f"the engine at {self.url} failed: {_words(found)}; look at its log{_LORA_HINT}")
         return found
 
     def _refusal(self, response: httpx.Response) -> EngineError:
