@@ -50,7 +50,7 @@ plugins: ## make .venv-lmms-eval and .venv-mteb: omni with the evaluation frames
 
 test-plugins: plugins ## the tests of omni in these frames, by their own code; some minutes
 	@$(VENV)-lmms-eval/bin/python -m pytest -rs -m plugins tests/eval/plugins/lmms_eval
-	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb
+	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb tests/omni/exporting
 
 engines: ## make .venv-vllm: vLLM for a CPU, to test against (docs/deployment.md)
 	@.ci/engines

@@ -74,6 +74,21 @@ class VisionTower:
     keeps_prefix: bool
 
 
+@dataclass(frozen=True)
+class TextTower:
+    """A network of transformers that reads texts.
+
+    Attributes:
+        network: the network, whose last hidden states are the features.
+        tokenizer: its tokenizer.
+        max_tokens: most tokens of a text, those that the tokenizer puts around it included.
+    """
+
+    network: nn.Module
+    tokenizer: Any
+    max_tokens: int
+
+
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
     """Map media of one modality to features; subclasses implement `preprocess` and `encode`.
 
@@ -257,6 +272,14 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             ValueError: it is none; the message says why.
         """
         raise ValueError(f"{self.class_name} is no network of transformers that sees pictures")
+
+    def text_tower(self) -> TextTower:
+        """Return the encoder as a network of transformers that reads texts, for exports.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        raise ValueError(f"{self.class_name} is no network of transformers that reads texts")
 
     def preprocessing_config(self) -> dict[str, Any]:
         """Return every setting besides the weights that changes the features, as JSON values.
