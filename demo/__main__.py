@@ -3,7 +3,6 @@
 import argparse
 import os
 import signal
-import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +10,12 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from demo.serving.address import check_port, shown_address
 from omni.config.trust import TRUST_CODE_HELP
 from omni.runtime.model_folder import check_model_folder
 
 if TYPE_CHECKING:
     import gradio as gr
-
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # the address to open in a browser if the server listens everywhere
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,24 +34,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     print("\nstopped")
     return 0
-
-
-def check_port(host: str, port: int) -> None:
-    """Check, before the model is loaded, that the address is free.
-
-    Raises:
-        ValueError: it is in use or not one of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left by another server is free
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise ValueError(
-                f"cannot listen on {host} port {port}: {error.strerror}. "
-                f"Choose another with --port, such as --port {port + 1}"
-            ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,8 +97,8 @@ def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[s
         head=appearance.HEAD,
     )
     try:
-        host = ANYWHERE.get(options.host, options.host)
-        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{host}:{options.port}")
+        address = shown_address(options.host, options.port)
+        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{address}")
         if public_url:
             print(f"anyone can reach it at {public_url}")
         print("press Ctrl-C to stop", flush=True)

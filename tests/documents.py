@@ -33,10 +33,12 @@ class Block:
         return match[1] if match else None
 
 
-def blocks(*languages: str) -> list[Any]:
-    """The blocks of all documents in these languages, as parameters of a test."""
+def blocks(*languages: str, without: str = "") -> list[Any]:
+    """The blocks of all documents but one in these languages, as parameters of a test."""
     found = []
     for document in DOCUMENTS:
+        if document.name == without:
+            continue
         text = document.read_text(encoding="utf-8")
         for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
             if match[1] in languages:

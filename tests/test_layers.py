@@ -41,7 +41,7 @@ ROOMS = {
         *("commands", "task", "kinds", "data", "tasks", "items", "statistics", "metrics", "scorers", "run", "report"),
         *("compare", "board", "export", "retrieval", "plugins", "speed"),
     ],
-    "demo": ["chat", "quickstart"],
+    "demo": ["serving", "server", "chat", "quickstart"],
 }
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import demo.__main__
+import demo.server.__main__
 import eval.__main__
 import eval.retrieval.command
 import eval.speed.__main__
@@ -27,6 +28,7 @@ import omni.__main__
 import omni.encoders
 import tests.architectures
 import tests.check_scorers
+import tests.serve_load
 import train.__main__
 import train.compare_adapters.__main__
 import train.make_data.__main__
@@ -55,11 +57,13 @@ MODULES = {
     "eval.retrieval": eval.retrieval.command,
     "eval.speed": eval.speed.__main__,
     "demo": demo.__main__,
+    "demo.server": demo.server.__main__,
     "train": train.__main__,
     "train.compare_adapters": train.compare_adapters.__main__,
     "train.make_data": train.make_data.__main__,
     "tests.architectures": tests.architectures,
     "tests.check_scorers": tests.check_scorers,
+    "tests.serve_load": tests.serve_load,
 }
 # Words in capitals stand for something of the reader's own.
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]+(?:\.yaml)?")
@@ -165,7 +169,7 @@ def in_workspace(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- Python ---
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", blocks("python", without="serving.md"))  # its clients need the server of a test there
 def test_python_block_runs(block: Block, in_workspace: Path) -> None:
     exec(compile(block.text, f"{block.document.name}:{block.line}", "exec"), {"__name__": "block"})
 

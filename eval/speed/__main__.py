@@ -1,4 +1,4 @@
-"""`python -m eval.speed train|encoders|cache|ranking|decoding`: measure speed; each measurement is a subcommand."""
+"""`python -m eval.speed train|encoders|cache|ranking|decoding|serving`: measure speed, each by a subcommand."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> None:
     """Measure what the command line asks for, and print the table."""
     # Imported late: torch and transformers take seconds, and mistakes in the arguments should show at once.
-    from eval.speed import cached_features, decoding, encoders, ranking
+    from eval.speed import cached_features, decoding, encoders, ranking, serving
 
     commands = {
         "train": run_train,
@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> None:
         "cache": cached_features.run,
         "ranking": ranking.run,
         "decoding": decoding.run,
+        "serving": serving.run,
     }
     commands[options.command](options)
 

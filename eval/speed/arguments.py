@@ -42,4 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     files.add_argument("--rounds", type=int, default=5, help="times that each file is decoded by each (default: 5)")
     files.add_argument("--seconds", type=float, default=0.3, help="CPU seconds of one turn (default: 0.3)")
     files.add_argument("--files", nargs="+", help="names of files, or parts of them (default: all)")
+    serving = commands.add_parser("serving", help="a running batch beside one at a time and `transformers serve`")
+    serving.add_argument("--model", type=Path, help="folder of a trained model (default: that of the shape)")
+    serving.add_argument("--shape", choices=RANKING_SHAPES, default="starter", help="model (default: starter)")
+    serving.add_argument("--questions", type=int, default=16, help="texts that are asked in a round (default: 16)")
+    serving.add_argument("--at_once", type=int, nargs="+", default=[1, 4, 16], help="under way (default: 1 4 16)")
+    serving.add_argument("--tokens", type=int, default=64, help="the most of an answer (default: 64)")
+    serving.add_argument("--rounds", type=int, default=1, help="times that all take turns (default: 1)")
+    serving.add_argument("--no_transformers", action="store_true", help="leave out `transformers serve`")
+    serving.add_argument("--output", type=Path, default=Path("runs/speed"), help="folder (default: runs/speed)")
     return parser

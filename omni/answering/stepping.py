@@ -60,7 +60,8 @@ class Stepper:
     @property
     def num_rows(self) -> int:
         """Conversations that are being answered."""
-        return self._alone + sum(len(batch.rows) for batch in [*self._batches.values()])
+        rows = [row for batch in [*self._batches.values()] for row in batch.rows]
+        return self._alone + sum(row.ended is None for row in rows)
 
     @property
     def num_cache_tokens(self) -> int:

@@ -33,8 +33,9 @@ def open_container(content: str | bytes) -> Any:
 
     Raises whatever PyAV raises, which has no common class, and ValueError for a playlist.
     """
-    source = io.BytesIO(content) if isinstance(content, bytes) else f"file:{content}"
-    container = av.open(source, options={"protocol_whitelist": "file"})
+    is_bytes = isinstance(content, bytes)
+    source = io.BytesIO(content) if is_bytes else f"file:{content}"
+    container = av.open(source, options={"protocol_whitelist": "none" if is_bytes else "file"})  # bytes open nothing
     if _PLAYLISTS & {*container.format.name.split(",")}:
         container.close()
         raise ValueError(f"it is a playlist ({container.format.name}) of other files; give those")

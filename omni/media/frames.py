@@ -20,6 +20,7 @@ from omni.media.errors import MediaError
 from omni.media.image import IMAGE_EXTENSIONS, load_image, open_picture, shared_range
 from omni.media.item import Media
 from omni.media.large_pictures import one_by_one
+from omni.media.length_limit import check_seconds
 from omni.media.loading import loader
 from omni.media.source import Source, content_of, describe_source, number_option, what_it_looks_like
 
@@ -271,6 +272,7 @@ def _container_frames(content: str | bytes, wanted: _Wanted) -> Frames:
 
 
 def _read(reader: VideoReader, wanted: _Wanted) -> Frames:
+    check_seconds(min(wanted.window[1], reader.duration) - wanted.window[0], wanted.name)
     if wanted.times_of is None and wanted.num_frames is None:
         length = min(wanted.window[1], reader.duration)
         if not length > wanted.window[0]:

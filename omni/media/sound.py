@@ -14,6 +14,7 @@ import numpy as np
 
 from omni.media.errors import MediaError
 from omni.media.item import Media, as_sampling_rate, shorten
+from omni.media.length_limit import check_seconds
 from omni.media.loading import loader
 from omni.media.resampling import resampled
 from omni.media.sound_files import file_blocks
@@ -167,6 +168,7 @@ def _check_scale(block: np.ndarray, name: str) -> None:
 
 
 def _check_length(sampling_rate: int | None, name: str, seconds: float, native_rate: int) -> None:
+    check_seconds(seconds, name)
     rate = sampling_rate or native_rate
     if round(seconds * rate) > _MOST_SAMPLES:
         limit = f"{_MOST_SAMPLES / rate / 3600:.1f} hours at {rate} Hz"

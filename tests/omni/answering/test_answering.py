@@ -50,6 +50,7 @@ def test_thirty_conversations_that_come_at_random_times_are_answered_as_alone(na
             answers.append(answering.submit(messages, sampling))
             time.sleep(random.choice([0, 0, 0.01]))
         assert [answer.text() for answer in answers] == expected
+        answering.call(lambda: None)  # a step later
         found = answering.statistics()
     assert (found.answered, found.running, found.waiting, found.cache_tokens) == (30, 0, 0, 0)
     assert found.steps < found.answer_tokens  # they were together

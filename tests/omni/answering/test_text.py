@@ -1,4 +1,4 @@
-"""Text while it grows: whole characters, no part of a stop string, and in the end what the tokenizer makes of it all."""
+"""Text while it grows: whole characters, no part of a stop string, in the end what the tokenizer makes of it all."""
 
 from random import Random
 
