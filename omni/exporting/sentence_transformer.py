@@ -54,9 +54,9 @@ def export_sentence_transformer(space: JointSpace, output: Path) -> RouterExport
     card = render_space_card({name: space.modality(name) for name in space.modalities}, space.dim, space.card)
     with tempfile.TemporaryDirectory() as parts:
         routes = {name: _route(space, name, Path(parts) / name) for name in space.modalities}
-        from sentence_transformers import SentenceTransformer
-        from sentence_transformers.base.modules.router import Router
-        from sentence_transformers.sentence_transformer.modules import Normalize
+        from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
+        from sentence_transformers.base.modules.router import Router  # pyright: ignore[reportMissingImports]
+        from sentence_transformers.sentence_transformer.modules import Normalize  # pyright: ignore[reportMissingImports]
 
         router = Router(routes, default_route=TEXT if TEXT in routes else None, allow_empty_key=False)
         exported = SentenceTransformer(modules=[router, Normalize()], device="cpu")
@@ -73,9 +73,9 @@ def export_sentence_transformer(space: JointSpace, output: Path) -> RouterExport
 
 def _route(space: JointSpace, name: str, folder: Path) -> list[Any]:
     """The modules of one modality; `folder` takes its network for as long as they are made."""
-    from sentence_transformers.base.modules.dense import Dense
-    from sentence_transformers.base.modules.transformer import Transformer
-    from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling
+    from sentence_transformers.base.modules.dense import Dense  # pyright: ignore[reportMissingImports]
+    from sentence_transformers.base.modules.transformer import Transformer  # pyright: ignore[reportMissingImports]
+    from sentence_transformers.sentence_transformer.modules import LayerNorm, Pooling  # pyright: ignore[reportMissingImports]
 
     key = f"joint_space.modalities.{name}"
     network, settings = _save_tower(space, name, folder, key)

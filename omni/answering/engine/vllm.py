@@ -29,7 +29,7 @@ from omni.answering.token_text import TokenTexts
 from omni.llm.language_model import SHARED_LORA
 from omni.model import OmniModel
 from omni.model.preparation import Messages
-from omni.samples.messages import Sample, TooLongError
+from omni.samples.messages import Sample, SampleError, TooLongError
 
 # what ends an answer that our own limits do not end; "length" is then the engine's context, "abort" an engine's end
 _REASONS: dict[str | None, Reason] = {"stop": "stop", "length": "context"}
@@ -109,15 +109,16 @@ class VLLMAnswering:
 
         Raises:
             QueueFullError: as many wait already as may.
-            ValueError: a penalty on repetition, which the engine would put on tokens that it does not know.
+            SampleError: a penalty on repetition, which the engine would put on tokens that it does not know.
             RuntimeError: it is closed.
         """
         if sampling.num_beams > 1:
             return self._local.submit(messages, sampling, timeout=timeout, on_event=on_event)
         if sampling.repetition_penalty != 1:
-            raise ValueError(
+            raise SampleError(
+                "(conversation)",
                 "repetition_penalty: vLLM counts the tokens of the conversation in, which embeddings have none of; use "
-                "presence_penalty or frequency_penalty"
+                "presence_penalty or frequency_penalty",
             )
         with self._lock:
             if self._closed:

@@ -22,9 +22,10 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
     folder = model_folder(llm, tmp_path / "model", LORA | {"mode": "per_modality"})
     loras = [f"{name}={folder / 'lora' / name}" for name in ("image", "sound")]
     words = ["--enable-prompt-embeds", "--max-model-len", "256", "--enable-lora", "--max-lora-rank", "8"]
+    # one place more than there are LoRAs: on a CPU, vLLM 0.32 takes the last place for requests without one. And
     # around the table of embeddings, vLLM's LoRA would end the engine as soon as a batch has both tokens and embeddings
     words += ["--lora-target-modules", *LORA["target_modules"]]
-    with serving(llm, *words, "--max-loras", "2", "--lora-modules", *loras, log=tmp_path / "log") as (url, process):
+    with serving(llm, *words, "--max-loras", "3", "--lora-modules", *loras, log=tmp_path / "log") as (url, process):
         model, alone = load(folder), load(folder)
         expected = [alone.generate(one, max_new_tokens=20) for one in [*SIX, MULTI_TURN]]
         assert len({*expected}) > 3
@@ -73,7 +74,7 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
                 answering.submit(long).text()
             with pytest.raises(SampleError, match="no modality"):
                 answering.submit([{"role": "user", "content": [{"type": "depth", "data": [1]}]}]).text()
-            with pytest.raises(ValueError, match="repetition_penalty"):
+            with pytest.raises(SampleError, match="repetition_penalty"):
                 answering.submit(SIX[0], Sampling(repetition_penalty=1.2))
             gone = answering.submit(SIX[0], Sampling(200))
             gone.cancel()
