@@ -41,7 +41,7 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
             assert len(pieces) > 3
             done = answer.finished()
             (embedded,) = alone.embed_examples([alone.prepare(SIX[0])])
-            assert (done.prompt_tokens, done.media_tokens, done.cached_media) == (len(embedded.labels), (8,), 1)
+            assert (done.prompt_tokens, done.media_tokens, done.cached_media) == (len(embedded.labels), (6,), 1)
             assert events[-1] == done
 
             # stop strings, likelihoods, seeds
