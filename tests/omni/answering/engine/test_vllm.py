@@ -51,6 +51,7 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
             tokens = [token for piece in found for token in piece.tokens]
             assert all(len(token.top) == 3 and token.top[0][0] == token.token_id for token in tokens)
             (row,) = alone.embed_examples([alone.prepare(SIX[0])])
+            alone.llm.activate_lora(["image"])
             with torch.no_grad():
                 logits = alone.llm(row.embeds[None], 1, use_cache=False).logits[0, -1]
             assert abs(tokens[0].logprob - logits.log_softmax(-1).max().item()) < 1e-3
