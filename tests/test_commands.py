@@ -64,6 +64,7 @@ def test_help_shows_at_once(tmp_path: Path, command: str) -> None:
         ("demo", "the following arguments are required: --model"),
         ("demo --model here", "error: --model: there is no folder here."),
         ("omni center here --data x", "error: SPACE: there is no folder here."),
+        ("demo.server --model here --engine vllm", "error: --engine and --engine_url go together"),
         ("omni export merged-llm here --output there", "error: DIR: there is no folder here."),
         ("omni cache --build nothing.yaml", "error: there is no recipe nothing.yaml"),
         ("omni nothing", "invalid choice: 'nothing'"),

@@ -58,7 +58,7 @@ def export_llava(model: ModelCore, output: Path) -> LlavaExport:
     conversations = _probes(name)
     expected = [_expected(model, one) for one in conversations]
     ends, defaults = model.end_token_ids, llm.generation_defaults
-    card = render_export_card(model, "transformers", f"{name} for {llm.config.name}", _about(name))
+    card = render_export_card(model, "transformers", f"{name} for {llm.config.name}", _about(model, name))
     llm.activate_lora(choose_loras(model, None))
     processor = _processor(model, name, tower)
     image_token_id = cast(int, processor.image_token_id)
@@ -239,8 +239,9 @@ def _as_image(part: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {"type": "image", "image": part["data"]} if part["type"] == name else dict(part)
 
 
-def _about(name: str) -> list[str]:
-    return [
+def _about(model: ModelCore, name: str) -> list[str]:
+    lora = model.llm.config.lora
+    about = [
         "Written by omni as a LLaVA: `AutoModelForImageTextToText.from_pretrained` and `AutoProcessor.from_pretrained` "
         "load it, and no code comes with it.",
         f'Give media of the modality {name} as parts `{{"type": "image", ...}}` of the messages of '
@@ -249,3 +250,6 @@ def _about(name: str) -> list[str]:
         "omni turns pictures upright and lays transparent ones on white before that.",
         "The token <image> in a text stands for a picture here; omni takes it for text.",
     ]
+    if lora is not None and lora.mode == "per_modality":
+        about.append("The LoRA is in the weights; in conversations without any medium, omni leaves it off.")
+    return about
