@@ -5,7 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,8 @@ def serving(folder: Path, *words: str, log: Path) -> Iterator[tuple[str, subproc
             _wait(url, process, log)
             yield url, process
         finally:
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 15)
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:

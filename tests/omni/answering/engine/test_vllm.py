@@ -70,7 +70,7 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
             both = conversations(["image", "sound"])[0]
             with pytest.raises(EngineError, match=r"no LLM with the LoRA of image and sound.*merged-llm --modalities"):
                 answering.submit(both).text()
-            long = [{"role": "user", "content": [{"type": "text", "text": "frog " * 200}]}]
+            long = [{"role": "user", "content": [{"type": "text", "text": "frog " * 250}]}]
             with pytest.raises(TooLongError, match=r"in the 256 that the engine reads"):
                 answering.submit(long).text()
             with pytest.raises(SampleError, match="no modality"):
