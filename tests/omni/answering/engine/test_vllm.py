@@ -73,7 +73,7 @@ def test_a_lora_for_each_request(tmp_path: Path) -> None:
             long = [{"role": "user", "content": [{"type": "text", "text": "frog " * 250}]}]
             with pytest.raises(TooLongError, match=r"in the 256 that the engine reads"):
                 answering.submit(long).text()
-            with pytest.raises(SampleError, match="no modality"):
+            with pytest.raises(SampleError, match="unknown modality"):
                 answering.submit([{"role": "user", "content": [{"type": "depth", "data": [1]}]}]).text()
             with pytest.raises(SampleError, match="repetition_penalty"):
                 answering.submit(SIX[0], Sampling(repetition_penalty=1.2))
