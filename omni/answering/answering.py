@@ -80,8 +80,8 @@ class Answering:
 
     @property
     def batches(self) -> bool:
-        """Whether conversations are answered in one batch; else one at a time."""
-        return self._stepper.can_batch
+        """Whether conversations are answered in one batch; else one at a time. The LLM is tried when first asked."""
+        return self.call(self._stepper.find_out_whether_it_batches)
 
     # --- what it is asked ---
 
@@ -246,6 +246,12 @@ class Answering:
                     job.fail(error)
                 self._stepper.fail(error)
         self._stepper.close()
+
+    def _prepare_for_several(self) -> None:
+        """Find out whether conversations can be answered at once, when there are several for the first time."""
+        ready = self._waiting.num_ready()
+        if ready and ready + self._stepper.num_rows > 1:
+            self._stepper.find_out_whether_it_batches()
 
     def _work(self, jobs: Sequence[Job]) -> None:
         for job in jobs:

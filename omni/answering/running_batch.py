@@ -138,11 +138,16 @@ def _take(rows: Sequence[Row], logits: Tensor) -> None:
         row.take(chosen)
 
 
-def can_run(model: OmniModel) -> bool:
-    """Return whether conversations of this model can be answered in one batch, each as if it were alone."""
+def can_hold(model: OmniModel) -> bool:
+    """Return whether a batch can hold a conversation of this model, whose answer goes on from its cache."""
     llm: Any = model.llm
-    if llm.length_switches or not (llm.can_pad and llm.can_copy_cache and llm.capabilities.can_continue):
+    if llm.length_switches or llm.own_positions or not llm.capabilities.can_continue:
         return False
     with torch.no_grad(), attending(None):
         output = llm(llm.sample_embeddings(4)[None], 1, use_cache=True)
-    return RowCache.can_hold(output.past_key_values)
+    return RowCache.can_hold(getattr(output, "past_key_values", None))  # Mamba has another kind of memory
+
+
+def can_join(model: OmniModel) -> bool:
+    """Return whether a batch can hold several conversations, each as if it were alone; takes runs of the LLM."""
+    return model.llm.can_pad and model.llm.can_copy_cache

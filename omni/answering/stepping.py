@@ -12,7 +12,7 @@ from omni.answering.alone import answer_alone
 from omni.answering.jobs import Call, Question
 from omni.answering.prompts import embed_prompts
 from omni.answering.row import Limits, Prompt, Row
-from omni.answering.running_batch import RunningBatch, can_run
+from omni.answering.running_batch import RunningBatch, can_hold, can_join
 from omni.answering.token_text import TokenTexts
 from omni.model import OmniModel
 
@@ -54,7 +54,8 @@ class Stepper:
         self._active_loras = self._all_loras
         self._batches: dict[frozenset[str], RunningBatch] = defaultdict(lambda: RunningBatch(model))
         self._alone = 0  # conversations that are being answered alone
-        self.can_batch = can_run(model)
+        self._can_hold = can_hold(model)
+        self._can_join: bool | None = None  # found out when the second conversation comes: it takes seconds
         self.counts = Counts()
 
     @property
@@ -73,14 +74,21 @@ class Stepper:
         """Bytes that the caches take."""
         return sum(batch.num_bytes for batch in [*self._batches.values()])
 
+    def find_out_whether_it_batches(self) -> bool:
+        """Return whether several conversations can be answered at once; the first time it takes runs of the LLM."""
+        if self._can_join is None:
+            self._use_loras(self._all_loras)
+            self._can_join = self._can_hold and can_join(self._model)
+        return self._can_join
+
     def goes_alone(self, question: Question) -> bool:
-        """Return whether a conversation cannot be in a batch."""
-        return not self.can_batch or question.sampling.num_beams > 1
+        """Return whether a conversation cannot be in a batch, not even in one of its own."""
+        return not self._can_hold or question.sampling.num_beams > 1
 
     def num_admissible(self, questions: Sequence[Question]) -> int:
         """Return how many of these conversations, the first ones, may be answered now together with those that are.
 
-        One that goes alone comes alone.
+        One that goes alone comes alone. There is one at a time until it is known whether several can be answered.
         """
         if questions and self.goes_alone(questions[0]):
             return 1
@@ -100,6 +108,8 @@ class Stepper:
             num_rows = sum(map(len, ends.values()))
             num_tokens = sum(len(found) * max(found) for found in ends.values())
             longest = max(longest, example.length)
+            if num_rows > 1 and not self._can_join:
+                return count
             is_read_long = count > 0 and (count + 1) * longest > _PREFILL_TOKENS
             if num_rows > self._max_rows or is_read_long or (num_tokens > self._max_tokens and num_rows > 1):
                 return count

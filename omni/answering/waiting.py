@@ -102,6 +102,11 @@ class WaitingLine:
                 self._changed.wait(max(0.0, min(deadlines) - time.monotonic()) if deadlines else None)
             return not self._closed
 
+    def num_ready(self) -> int:
+        """Return how many conversations wait for nothing but their turn."""
+        with self._changed:
+            return sum(isinstance(job, Question) and job.is_ready for job in self._jobs.values())
+
     def take(self, num_admissible: Callable[[Sequence[Question]], int]) -> list[Job]:
         """Remove and return those whose turn it is.
 

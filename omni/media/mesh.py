@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trimesh.exchange.stl import load_stl
 
 from omni.media.errors import MediaError
 from omni.media.gltf import read_gltf
@@ -164,6 +163,8 @@ def _read(content: str | bytes, kind: str, name: str) -> Mesh | None:
 
 
 def _read_stl(data: bytes) -> Mesh | None:
+    from trimesh.exchange.stl import load_stl  # a second to import, and most models read no meshes
+
     loaded = load_stl(io.BytesIO(data))
     solids = loaded.get("geometry", {"": loaded}).values()
     return join([Mesh(np.asarray(solid["vertices"]), np.asarray(solid["faces"])) for solid in solids])

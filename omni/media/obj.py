@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from trimesh.exchange.obj import parse_mtl
-from trimesh.visual.material import SimpleMaterial
 
 from omni.media.image import PICTURE_FORMATS, open_picture
 from omni.media.mesh_files import Beside, colors_at, numbers_in
@@ -140,9 +138,12 @@ def _resolved(references: np.ndarray, before: np.ndarray) -> np.ndarray:
     return np.where(references > 0, references - 1, np.where(references < 0, np.maximum(before + references, -1), -1))
 
 
-def _materials(lines: _Lines, beside: Beside) -> dict[str, SimpleMaterial]:
+def _materials(lines: _Lines, beside: Beside) -> dict[str, Any]:
     """Return the materials of the MTL files that are there; a missing one leaves its faces without colour."""
-    found: dict[str, SimpleMaterial] = {}
+    from trimesh.exchange.obj import parse_mtl  # a second to import, and most models read no meshes
+    from trimesh.visual.material import SimpleMaterial
+
+    found: dict[str, Any] = {}
     for library in lines.libraries:
         for text in dict.fromkeys((library, *library.split())):
             try:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import trimesh
 
 from omni.encoders.rendering import render_views
 from omni.media.item import Media
@@ -18,6 +17,8 @@ _MOST_FACES = 200_000  # that the picture is drawn from; the viewer gets all
 
 def preview_shape(media: Media) -> Shape:
     """Return a mesh or point cloud, centred and scaled to the unit sphere, as glTF and as a picture."""
+    import trimesh  # a second to import, and most models read no meshes
+
     mesh = load_mesh(media)
     vertices = to_unit_sphere(mesh.vertices)
     colors = None if mesh.colors is None else (mesh.colors * 255).astype(np.uint8)

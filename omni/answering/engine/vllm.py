@@ -244,7 +244,7 @@ class VLLMAnswering:
                 "engine reads; shorten the conversation, or start vLLM with a larger --max-model-len"
             )
             raise TooLongError(example.id, text, length, self.context_length)
-        embeds = prompt.embedded.embeds
+        embeds = prompt.unread().embeds
         if embeds.shape[1] != llm.hidden_size or embeds.dtype != llm.dtype or not bool(embeds.isfinite().all()):
             raise ValueError(
                 f"{example.id}: the embeddings are {list(embeds.shape)} of {embeds.dtype}, with values that may be no "
@@ -259,7 +259,7 @@ class VLLMAnswering:
         prompt = row.prompt
         with self._lock:
             self._counts["prompt_tokens"] += prompt.length
-        body = _options(row, self._served_name(prompt.example.modalities))
+        body = _options(row, self._served_name(prompt.modalities))
         async with aclosing(self._client.stream(body)) as events:
             async for event in events:
                 for choice in event.get("choices", ()):
@@ -331,7 +331,7 @@ def _options(row: Row, name: str) -> dict[str, Any]:
     sampling = row.sampling
     return {
         "model": name,
-        "prompt_embeds": encode_embeddings(row.prompt.embedded.embeds),
+        "prompt_embeds": encode_embeddings(row.prompt.unread().embeds),
         "max_tokens": row.limits.most,
         "min_tokens": min(sampling.min_new_tokens, row.limits.most),
         "temperature": sampling.temperature,
