@@ -9,7 +9,7 @@ export VENV PYTHON
 # Threads that wait by spinning slow each other down tenfold when anything else runs.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install quickstart demo test lint types check fuzz plugins test-plugins format clean
+.PHONY: help install quickstart demo test lint types check fuzz plugins test-plugins engines test-engines format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,11 +50,17 @@ plugins: ## make .venv-lmms-eval and .venv-mteb: omni with the evaluation frames
 
 test-plugins: plugins ## the tests of omni in these frames, by their own code; some minutes
 	@$(VENV)-lmms-eval/bin/python -m pytest -rs -m plugins tests/eval/plugins/lmms_eval
-	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb
+	@LD_LIBRARY_PATH="$(abspath $(VENV)-mteb/ffmpeg)" $(VENV)-mteb/bin/python -m pytest -rs -m plugins tests/eval/plugins/mteb tests/omni/exporting
+
+engines: ## make .venv-vllm: vLLM for a CPU, to test against (docs/deployment.md)
+	@.ci/engines
+
+test-engines: install engines ## the tests of answers by a vLLM server; some minutes
+	@$(VENV)/bin/python -m pytest -rs -m engines tests/omni/answering/engine
 
 format: install ## apply the formatter
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
 clean: ## remove the environment and what runs wrote
-	rm -rf $(VENV) $(VENV)-lmms-eval $(VENV)-mteb runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lmms-eval $(VENV)-mteb $(VENV)-vllm runs .pytest_cache .ruff_cache

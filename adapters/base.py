@@ -85,6 +85,14 @@ class Adapter(nn.Module):
         """
         return {}
 
+    def plain_layers(self) -> list[nn.Linear]:
+        """Return the Linear layers that are all the adapter does to a feature, with exact GELU between them.
+
+        Raises:
+            ValueError: it does something else; the message names what, and what to set.
+        """
+        raise ValueError(f"{type(self).__name__} is no MLP on each feature; use adapters.MLP")
+
     @property
     def is_tokenwise(self) -> bool:
         """Whether every token is made of one feature alone, and every feature gives one token."""

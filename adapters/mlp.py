@@ -108,6 +108,18 @@ class MLP(Adapter):
         side = self._side(num_features)
         return math.ceil(num_features / side**2) * math.ceil(side / self.reduction) ** 2
 
+    def plain_layers(self) -> list[nn.Linear]:
+        others = {
+            "feature_norm: LayerNorm before the layers; set feature_norm: false": self.feature_norm,
+            "output_norm: RMSNorm after the layers; set embedding_rms: null": self.output_norm,
+        }
+        found = [text for text, module in others.items() if not isinstance(module, nn.Identity)]
+        if self.reduction > 1:
+            found.append(f"reduction: {self.reduction} features become one token; set reduction: 1")
+        if found:
+            raise ValueError(f"MLP is more than its layers: {'; '.join(found)}")
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
     @property
     def is_tokenwise(self) -> bool:
         """Where nothing is folded."""

@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from demo.serving.access import QUERY, choose_token
 from demo.serving.address import check_port, shown_address
+from demo.serving.private_folder import private_folder
 from omni.config.trust import TRUST_CODE_HELP
 from omni.runtime.model_folder import check_model_folder
 
 if TYPE_CHECKING:
-    import gradio as gr
+    from demo.chat.app import Parts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,10 +26,19 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.perf_counter()
     options = _parser().parse_args(arguments)
     try:
+        token = choose_token(options.host, options.token, is_public=options.share == "on")
         check_model_folder(options.model, "--model")
+        if options.compare is not None:
+            check_model_folder(options.compare, "--compare")
+        if options.gallery is not None and options.space is None:
+            raise ValueError("--gallery is for retrieval in a joint space: give its folder with --space")
         check_port(options.host, options.port)
-        page, allowed = _load_page(options.model, options.trust_code)
-        _serve(page, options, allowed, started)
+        with private_folder("omni-chat") as folder:
+            parts = _load_parts(options, folder)
+            try:
+                _serve(parts, options, token, started)
+            finally:
+                parts.close()
     except KeyboardInterrupt:
         pass
     except (ValueError, OSError) as error:
@@ -39,6 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description="Chat with a trained model in the browser.")
     parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of a saved model")
+    parser.add_argument("--compare", type=Path, metavar="DIR", help="folder of another model to ask the same questions")
+    parser.add_argument(
+        "--space", type=Path, metavar="DIR", help="folder of a joint space, to retrieve and to classify in"
+    )
+    parser.add_argument(
+        "--gallery", type=Path, metavar="DATA", help="what to retrieve from: a folder of media or a data set"
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 = every network (default: %(default)s)"
     )
@@ -49,58 +68,58 @@ def _parser() -> argparse.ArgumentParser:
         default="off",
         help="on = a public link through Gradio's tunnel (default: off)",
     )
+    parser.add_argument(
+        "--token",
+        help="visitors must know it; where others can reach the page (--host, --share) and none is given, one is made "
+        "and printed",
+    )
+    parser.add_argument(
+        "--public_name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further host name by which the page is reached, such as that of a proxy; may be repeated",
+    )
     parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     return parser
 
 
-def _load_page(directory: Path, trust_code: bool) -> tuple["gr.Blocks", list[str]]:
-    """Return the page over the model in `directory`, and the folders of its examples.
+def _load_parts(options: argparse.Namespace, folder: Path) -> "Parts":
+    """Return what the page is made of; its uploads lie in `folder`.
 
-    The model is read from disk while Gradio is imported: each takes seconds.
+    The models are read from disk while Gradio is imported: each takes seconds.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read while gradio is imported
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # where Gradio puts uploads
     with ThreadPoolExecutor(1) as pool:
         importing = pool.submit(__import__, "gradio")
-        from demo.chat.loading import load
+        from demo.chat.loading import load, load_space
 
-        loaded = load(directory, trust_code)
+        loaded = load(options.model, options.trust_code)
+        compared = load(options.compare, options.trust_code) if options.compare else None
+        space = load_space(options.space, options.trust_code) if options.space else None
         importing.result()
-    from demo.chat.app import build_page
-    from demo.chat.examples import starter_examples
+    from demo.chat.app import Parts
 
-    examples = starter_examples(list(loaded.uploads.by_modality))
-    page = build_page(loaded.model, loaded.uploads, loaded.llm, loaded.licence, examples)
-    return page, sorted({str(Path(file).parent) for example in examples for file in example.files})
+    return Parts(loaded, folder, model_folder=options.model, compared=compared, space=space, gallery=options.gallery)
 
 
-def _serve(page: "gr.Blocks", options: argparse.Namespace, allowed_paths: list[str], started: float) -> None:
-    from demo.chat import appearance
+def _serve(parts: "Parts", options: argparse.Namespace, token: str | None, started: float) -> None:
+    from demo.chat.launching import launch
 
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # also where a script that starts jobs has SIGINT ignored
         signal.signal(number, lambda number, frame: stop.set())
-    _, _, public_url = page.launch(
-        server_name=options.host,
-        server_port=options.port,
-        share=options.share == "on",
-        prevent_thread_lock=True,
-        quiet=True,
-        ssr_mode=False,
-        mcp_server=False,
-        run_history=False,
-        enable_monitoring=False,
-        footer_links=[],
-        allowed_paths=allowed_paths,
-        max_file_size="500mb",
-        theme=appearance.theme(),
-        css=appearance.CSS,
-        head=appearance.HEAD,
+    page, app, public_url = launch(
+        parts, options.host, options.port, token=token, names=options.public_name, is_shared=options.share == "on"
     )
     try:
         address = shown_address(options.host, options.port)
-        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{address}")
+        key = f"/?{QUERY}={token}" if token else ""
+        print(f"omni is ready after {time.perf_counter() - started:.1f} s: http://{address}{key}")
         if public_url:
-            print(f"anyone can reach it at {public_url}")
+            app.control.allow(urlsplit(public_url).hostname or "")
+            print(f"it can be reached from anywhere at {public_url}{key}")
         print("press Ctrl-C to stop", flush=True)
         while not stop.wait(1.0):  # with a time limit, so that Ctrl-C is seen at once on every system
             pass

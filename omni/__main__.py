@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from omni.commands import cache, center, explaining, importing
+from omni.commands import cache, center, explaining, exporting, importing
 from omni.starter import command as fetch_command
 
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Command] = {
     "cache": Command("the feature cache: show, prune, build", cache.add_arguments, cache.run, True),
     "import": Command("published checkpoints into a model or a joint space", importing.add_arguments, importing.run),
     "explain": Command("which parts of its media an answer stands on", explaining.add_arguments, explaining.run),
+    "export": Command("a trained model in the form of other programs", exporting.add_arguments, exporting.run),
     "center": Command("measure the centres of a joint space's modalities", center.add_arguments, center.run),
 }
 

@@ -27,7 +27,8 @@ MODULES = sorted(
     for package in ("omni", "train", "eval", "demo")
     for path in (REPOSITORY / package).rglob("__main__.py")
 )
-SUBCOMMANDS = ["omni fetch", "omni cache", "omni import", "omni center", "omni explain", "train.make_data questions"]
+SUBCOMMANDS = ["omni fetch", "omni cache", "omni import", "omni export", "omni center", "omni explain"]
+SUBCOMMANDS += ["train.make_data questions"]
 SUBCOMMANDS += ["eval.speed train", "eval.speed encoders", "eval.speed cache"]
 
 
@@ -64,6 +65,8 @@ def test_help_shows_at_once(tmp_path: Path, command: str) -> None:
         ("demo", "the following arguments are required: --model"),
         ("demo --model here", "error: --model: there is no folder here."),
         ("omni center here --data x", "error: SPACE: there is no folder here."),
+        ("demo.server --model here --engine vllm", "error: --engine and --engine_url go together"),
+        ("omni export merged-llm here --output there", "error: DIR: there is no folder here."),
         ("omni cache --build nothing.yaml", "error: there is no recipe nothing.yaml"),
         ("omni nothing", "invalid choice: 'nothing'"),
         ("train.make_data", "the following arguments are required: COMMAND"),

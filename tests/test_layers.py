@@ -31,7 +31,8 @@ ROOMS = {
             "encoders",
             "readers",
         ),
-        *("feature_cache", "llm", "prompts", "explaining", "model", "answering", "joint_space", "published", "commands"),
+        *("previews", "feature_cache", "llm", "prompts", "explaining", "model", "answering", "joint_space"),
+        *("published", "exporting", "commands"),
     ],
     "train": [
         *("runtime", "recipe", "data", "objectives", "strategies", "feature_cache", "run", "preflight", "make_data"),

@@ -50,11 +50,11 @@ def test_a_sensor_of_ones_own_is_trained_evaluated_and_asked_about(tmp_path: Pat
     _run(folder, "-m", "eval", "motion_tasks.py:MOTION", "--model", str(best), "--limit", "14", "--output", "results")
     assert "Which of seven motions was recorded?" in (folder / "results/report.html").read_text()
     with serve(best, tmp_path / "server.txt", cwd=folder) as server, browse(server.url) as page:
-        assert ".csv" in page.inner_text("#header")
+        expect(page.locator("#welcome")).to_contain_text("Attach a motion file")
         (tmp_path / "broken.csv").write_text("ax,ay,az,gx,gy,gz\n1,2,three,4,5,6\n")
         attach(page, folder / "recordings/test-000.csv", tmp_path / "broken.csv")
         ask(page, "What is going on?")
-        expect(page.locator("#chat")).to_contain_text("no CSV of numbers", timeout=ANSWER_MILLISECONDS)
+        expect(page.locator("#ask-notice")).to_contain_text("no CSV of numbers", timeout=ANSWER_MILLISECONDS)
         page.press("#ask textarea", "Enter")  # the good file and the question are still there
         expect(page.locator("#chat .user.message")).to_contain_text("What is going on?", timeout=ANSWER_MILLISECONDS)
         expect(page.locator("#ask .submit-button")).to_be_visible(timeout=ANSWER_MILLISECONDS)

@@ -1,13 +1,19 @@
 """The look of the chat page: theme, style sheet, icon and the parts in HTML. Nothing is fetched: no web fonts, no CDN."""
 # ruff: noqa: E501 (style sheet and drawings read better unbroken)
 
-from collections.abc import Mapping, Sequence
+import base64
+import io
+import json
+from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
 from gradio.themes import Base, Soft
+from PIL import Image
 
-from demo.chat.conversation import Upload, Uploads
+from demo.chat.examples import Example
+from demo.chat.modalities import Uploads, spoken
 
 # Strokes on a 24 x 24 grid; drawn here because not every system has a font with pictures.
 _STROKES = {
@@ -23,8 +29,6 @@ _STROKES = {
 _OTHER_STROKES = (
     '<path d="M20 11l-8.5 8.5a5 5 0 0 1-7-7L13 4a3.4 3.4 0 0 1 4.8 4.8l-8.4 8.4a1.7 1.7 0 0 1-2.4-2.4l7.6-7.6"/>'
 )
-NUM_EXTENSIONS_SHOWN = 4  # the rest is in the tooltip
-
 _ICON_SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><defs><linearGradient id="g" x1="0" y1="0" x2="1" y2="1">'
     '<stop offset="0" stop-color="#0ea5a4"/><stop offset="1" stop-color="#4f46e5"/></linearGradient></defs>'
@@ -37,53 +41,19 @@ ICON_URL = "data:image/svg+xml," + quote(_ICON_SVG)
 # An answer is Markdown, and a model can be made to write a picture's address with what was said in it.
 _POLICY = "img-src 'self' data: blob:; media-src 'self' data: blob:; frame-src 'none'; form-action 'self'"
 
-HEAD = f"""
+_HERE = Path(__file__).parent
+CSS = (_HERE / "style.css").read_text(encoding="utf-8")
+
+
+def head(page: str) -> str:
+    """Return what stands in the page's head: icon, policy, and the script, which keeps conversations apart by `page`."""
+    script = (_HERE / "browser.js").read_text(encoding="utf-8")
+    name = json.dumps(page).replace("<", "\\u003c")
+    return f"""
 <link rel="icon" type="image/svg+xml" href="{ICON_URL}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-"""
-
-CSS = """
-.gradio-container { max-width: 960px !important; width: 100% !important; margin: 0 auto !important; padding: 0 !important; }
-.gradio-container .main.app { padding: 16px 20px 10px !important; max-width: 100% !important; }
-svg.icon { width: 1.25em; height: 1.25em; flex: none; color: var(--color-accent); }
-#header { padding: 0; }
-#header .bar { display: flex; align-items: center; gap: 12px; flex-wrap: wrap; }
-#header img { width: 38px; height: 38px; }
-#header h1 { font-size: 1.5rem; font-weight: 700; letter-spacing: -0.02em; margin: 0; line-height: 1.1; }
-#header .llm { color: var(--body-text-color-subdued); font-size: .85rem; overflow-wrap: anywhere; }
-#header .licence { margin-left: auto; font-size: .78rem; padding: 3px 10px; border-radius: 999px; white-space: nowrap;
-  border: 1px solid var(--border-color-primary); color: var(--body-text-color-subdued); }
-#header .modalities { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 12px; }
-#header .modality { display: flex; align-items: center; gap: 8px; padding: 6px 12px; border-radius: 12px; font-size: .82rem;
-  background: var(--block-background-fill); border: 1px solid var(--border-color-primary); }
-#header .modality b { font-weight: 600; }
-#header .modality span.types { color: var(--body-text-color-subdued); }
-#header .modality code { font-size: .76rem; padding: 1px 6px; border-radius: 6px; background: var(--background-fill-secondary);
-  color: var(--body-text-color-subdued); border: none; white-space: pre; }
-#chat { border-radius: 16px; height: max(340px, calc(100dvh - 375px)) !important; }
-#chat .welcome { text-align: center; max-width: 460px; margin: 0 auto; padding: 12px; }
-#chat .welcome .icons { font-size: 2rem; display: flex; gap: 14px; justify-content: center; }
-#chat .welcome h2 { font-size: 1.25rem; font-weight: 650; margin: 8px 0 4px; color: var(--body-text-color); }
-#chat .welcome p { color: var(--body-text-color-subdued); font-size: .92rem; line-height: 1.5; margin: 0; }
-#chat .message-buttons-right:has([aria-label="Copy message"]) { display: none; } /* it would copy character references */
-#ask { border-radius: 16px; }
-#ask textarea { font-size: 1rem; }
-.choice { border: none !important; background: transparent !important; padding: 0 4px !important; box-shadow: none !important;
-  display: flex; align-items: center; gap: 4px 14px; flex-wrap: wrap; }
-.choice > span { background: none !important; padding: 0 !important; margin: 0 !important; }
-.choice > span, .choice > span * { color: var(--body-text-color-subdued) !important; font-size: .82rem !important; font-weight: 500 !important; }
-.form:has(.choice), .styler:has(> .choice) { background: transparent !important; border: none !important; box-shadow: none !important; }
-#chat .message img { max-height: 180px; width: auto; object-fit: contain; }
-#chat button[aria-label="Share"], #chat button[title="Share"] { display: none; }
-.choice label { padding: 4px 12px !important; font-size: .85rem; }
-#chat .example { border: 1px solid var(--border-color-primary); border-radius: 14px; }
-@media (max-width: 640px) {
-  .gradio-container .main.app { padding: 10px 10px 6px !important; }
-  #header .licence { margin-left: 0; }
-  #header .modality { padding: 5px 9px; }
-  #header .modality code { display: none; }
-}
+<script>const PAGE = {name};\n{script}</script>
 """
 
 
@@ -105,32 +75,46 @@ def theme() -> Base:
     )
 
 
-def header(llm: str, licence: str | None, uploads: Uploads) -> str:
-    """Return the header: LLM, effective licence, and each modality with its file types and cue."""
-    shown_licence = escape(licence) if licence else "not stated"
-    modalities = "".join(_modality(upload) for upload in uploads.by_modality.values())
-    if not modalities:
-        modalities = '<div class="modality">text only</div>'
+def header(llm: str) -> str:
+    """Return the one line at the top: the name, the language model, and the way to the side."""
     return (
-        f'<div class="bar"><img src="{ICON_URL}" alt=""><div><h1>omni</h1><div class="llm">{escape(llm)}</div></div>'
-        f'<div class="licence" title="The strictest of the licences of the LLM, the encoders and the training data">'
-        f'licence: {shown_licence}</div></div><div class="modalities">{modalities}</div>'
+        f'<div class="bar"><img src="{ICON_URL}" alt=""><h1>omni</h1><div class="llm">{escape(llm)}</div>'
+        '<button type="button" data-side="" id="side-toggle"><span class="wide">Conversations and settings</span>'
+        '<span class="narrow">Menu</span></button></div>'
     )
 
 
-def welcome(uploads: Uploads) -> str:
-    """Return the text of the empty chat, which says what to do first."""
-    names = [name.replace("_", " ") for name, upload in uploads.by_modality.items() if upload.extensions]
+def about(llm: str, licence: str | None, uploads: Uploads) -> str:
+    """Return what is known of the model: LLM, modalities with all their file types, licence with what it means."""
+    modalities = "".join(
+        f"<div>{icon(upload.modality)} <b>{escape(spoken(upload.modality))}</b> "
+        f"{escape(' '.join(upload.extensions) or 'no files')}</div>"
+        for upload in uploads.by_modality.values()
+    )
+    return (
+        f"<div><b>Language model</b> {escape(llm)}</div>{modalities}<div><b>Licence</b> "
+        f"{escape(licence) if licence else 'not stated'}, the strictest of those of the language model, the encoders and "
+        "the training data</div>"
+    )
+
+
+def welcome(uploads: Uploads, examples: Sequence[Example] = ()) -> str:
+    """Return the page of a new conversation, which says what to do first, with examples to click on."""
+    names = [spoken(name) for name, upload in uploads.by_modality.items() if upload.extensions]
     icons = "".join(icon(name) for name in uploads.by_modality)
     if not names:
-        return f'<div class="welcome"><div class="icons">{icons}</div><h2>Ask something</h2><p>This model takes text.</p></div>'
-    kinds = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
-    more = " You can attach several at once and ask about them together." if len(names) > 1 else ""
-    article = "an" if kinds[0] in "aeiou" else "a"
-    return (
-        f'<div class="welcome"><div class="icons">{icons}</div><h2>Show it something, then ask</h2>'
-        f"<p>Attach {article} {escape(kinds)} file with the clip below, or drop it here, write a question and press Enter.{more}</p></div>"
-    )
+        said = "<h2>Ask something</h2><p>This model takes text.</p>"
+    else:
+        kinds = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+        article = "an" if kinds[0] in "aeiou" else "a"
+        more = " Several at once are taken together." if len(names) > 1 else ""
+        said = (
+            f"<h2>Show it something, then ask</h2><p>Attach {article} {escape(kinds)} file below, drop or paste it, "
+            f"write a question and press Enter.{more}</p>"
+        )
+    cards = "".join(_card(number, example) for number, example in enumerate(examples))
+    shown = f'<div class="examples">{cards}</div>' if cards else ""
+    return f'<div class="welcome"><div class="icons">{icons}</div>{said}</div>{shown}'
 
 
 def icon(modality: str) -> str:
@@ -141,31 +125,16 @@ def icon(modality: str) -> str:
     )
 
 
-def choice_label(extensions: Sequence[str]) -> str:
-    """Return the label of the choice between modalities that share file types."""
-    return f"Take attached {' '.join(extensions)} files as"
+def data_url(image: Image.Image) -> str:
+    """Return a small picture as an address that holds it."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def choice_options(modalities: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the options of that choice: the text that is shown, and the modality."""
-    return [(name.replace("_", " "), name) for name in modalities]
-
-
-def settings_labels() -> Mapping[str, str]:
-    """Return the explanations of the generation settings."""
-    return {
-        "max_new_tokens": "The answer ends there at the latest; a token is about three quarters of a word",
-        "temperature": "0 always takes the likeliest word; higher is more varied and less reliable",
-    }
-
-
-def _modality(upload: Upload) -> str:
-    types = " ".join(upload.extensions[:NUM_EXTENSIONS_SHOWN]) or "no upload"
-    rest = len(upload.extensions) - NUM_EXTENSIONS_SHOWN
-    more = f" +{rest}" if rest > 0 else ""
-    cue = f"<code>{escape(upload.cue)}</code>" if upload.cue.strip() else ""
-    tooltip = f"files: {' '.join(upload.extensions) or 'none'}; cue: {upload.cue!r}"
+def _card(number: int, example: Example) -> str:
+    pictures = "".join(f'<img src="{data_url(picture)}" alt="">' for picture in example.pictures)
     return (
-        f'<div class="modality" title="{escape(tooltip)}">{icon(upload.modality)} <b>{escape(upload.modality.replace("_", " "))}</b>'
-        f' <span class="types">{escape(types)}{more}</span>{cue}</div>'
+        f'<button type="button" class="example" data-example="{number}"><span class="pictures">{pictures}</span>'
+        f"<span>{escape(example.text)}</span></button>"
     )

@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         limits = Limits.of_options(options)
+        if (options.engine is None) != (options.engine_url is None):
+            raise ValueError("--engine and --engine_url go together, such as --engine vllm --engine_url URL")
         token = choose_token(options.host, options.token)
         check_model_folder(options.model, "--model")
         if options.space is not None:
@@ -65,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST",
         help="host that media may be fetched from (default: none); may be repeated",
     )
+    parser.add_argument(
+        "--engine",
+        choices=["vllm"],
+        help="what generates instead of this process, at --engine_url (docs/deployment.md)",
+    )
+    parser.add_argument("--engine_url", metavar="URL", help="address of the engine, such as http://127.0.0.1:8001")
+    parser.add_argument("--engine_token", help="what the engine wants to be sent (default: $VLLM_API_KEY, if set)")
     parser.add_argument("--trust_code", action="store_true", help=TRUST_CODE_HELP)
     Limits.add_options(parser)
     return parser
@@ -79,9 +88,11 @@ def _serve(options: argparse.Namespace, limits: Limits, token: str | None, bound
 
     from demo.server.app import create_app
     from demo.server.fetching import Fetcher
-    from demo.server.served import load_served
+    from demo.server.served import EngineAddress, load_served
 
-    served = load_served(options.model, options.space, options.name, options.trust_code, limits)
+    engine_token = options.engine_token or os.environ.get("VLLM_API_KEY")
+    engine = None if options.engine_url is None else EngineAddress(options.engine_url, engine_token)
+    served = load_served(options.model, options.space, options.name, options.trust_code, limits, engine)
     fetcher = Fetcher(options.allow_host, limits.medium_bytes)
     app = create_app(served, limits, token, options.public_name, fetcher)
     config = uvicorn.Config(

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
+from omni.answering.engine.client import EngineError
 from omni.answering.events import QueueFullError
 from omni.media.errors import MediaError
 from omni.samples.sample import SampleError, TooLongError
@@ -73,6 +74,9 @@ def api_error(error: Exception) -> APIError:
         return APIError(error.reason, param="messages", code="invalid_messages")
     if isinstance(error, MediaError):
         return APIError(str(error), param="messages", code="invalid_media")
+    if isinstance(error, EngineError):
+        logger.error("%s", error)
+        return APIError("the engine behind this server does not answer as it should", STOPPING, code="engine")
     if isinstance(error, TimeoutError):
         return APIError(str(error) or "there was no answer in time", TIMEOUT, code="timeout")
     if isinstance(error, ValidationError):

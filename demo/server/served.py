@@ -22,6 +22,14 @@ _KEPT_BYTES = 256 << 20  # of features of media that were asked about a moment a
 
 
 @dataclass(frozen=True)
+class EngineAddress:
+    """Where a vLLM server is, and the token that it wants."""
+
+    url: str
+    token: str | None = None
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """A model with a language model, which chats, decides and embeds."""
 
@@ -85,7 +93,14 @@ def name_of(folder: Path) -> str:
     return path.parent.name if path.name in _WRITTEN_BY_TRAINING and path.parent.name else path.name
 
 
-def load_served(folder: Path, space_folder: Path | None, name: str | None, trust_code: bool, limits: Limits) -> Served:
+def load_served(
+    folder: Path,
+    space_folder: Path | None,
+    name: str | None,
+    trust_code: bool,
+    limits: Limits,
+    engine: EngineAddress | None = None,
+) -> Served:
     """Load a model, or a joint space, and the joint space next to it.
 
     Args:
@@ -94,14 +109,18 @@ def load_served(folder: Path, space_folder: Path | None, name: str | None, trust
         name: of what is in `folder`; None = as `name_of` has it.
         trust_code: as that of `OmniModel.load`.
         limits: how many conversations are answered at once.
+        engine: what generates; None = this process.
 
     Raises:
         FileNotFoundError, ValueError: something cannot be loaded; the message says why.
+        EngineError: the engine cannot be reached, or serves something else.
     """
     name = name or name_of(folder)
     if is_space(folder):
         if space_folder is not None:
             raise ValueError(f"--model {folder} is a joint space already; leave --space out")
+        if engine is not None:
+            raise ValueError(f"--model {folder} is a joint space, which generates nothing; leave --engine out")
         return Served(space=_load_space(folder, name, trust_code))
     space = None
     if space_folder is not None:
@@ -110,19 +129,21 @@ def load_served(folder: Path, space_folder: Path | None, name: str | None, trust
         space_name = name_of(space_folder)
         space = _load_space(space_folder, space_name if space_name != name else f"{space_name}-space", trust_code)
     model = OmniModel.load(folder, trust_code, device=default_device())
-    return Served(serve_model(model, name, limits, _created(folder)), space)
+    return Served(serve_model(model, name, limits, _created(folder), engine), space)
 
 
-def serve_model(model: OmniModel, name: str, limits: Limits, created: int = 0) -> ServedModel:
-    """Return a model that answers several conversations at once."""
-    answering = Answering(
-        model,
-        max_rows=limits.max_running,
-        max_tokens=limits.max_running_tokens,
-        max_waiting=limits.max_waiting,
-        kept_media_bytes=_KEPT_BYTES,
-    )
-    return ServedModel(name, created, model, answering)
+def serve_model(
+    model: OmniModel, name: str, limits: Limits, created: int = 0, engine: EngineAddress | None = None
+) -> ServedModel:
+    """Return a model that answers several conversations at once, here or through an engine."""
+    local: dict[str, Any] = {"max_rows": limits.max_running, "max_tokens": limits.max_running_tokens}
+    local["kept_media_bytes"] = _KEPT_BYTES
+    if engine is None:
+        return ServedModel(name, created, model, Answering(model, max_waiting=limits.max_waiting, **local))
+    from omni.answering.engine import VLLMAnswering
+
+    numbers = {"max_running": limits.max_running, "max_waiting": limits.max_waiting}
+    return ServedModel(name, created, model, VLLMAnswering(model, engine.url, token=engine.token, **numbers, **local))
 
 
 def serve_space(space: JointSpace, name: str, created: int = 0) -> ServedSpace:

@@ -18,8 +18,9 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from demo.serving.address import is_loopback
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COOKIE, QUERY = "omni_token", "token"
@@ -97,6 +98,10 @@ class AccessControl:
             if self._for_browsers:
                 message += f", or open the address with ?{QUERY}=TOKEN at its end"
             await _refuse(scope, send, 401, message, "invalid_api_key")
+
+    def allow(self, name: str) -> None:
+        """Answer to one more host name, such as that of a tunnel that is opened after the start."""
+        self._names.add(name.lower())
 
     def _foreign(self, headers: dict[str, str]) -> str | None:
         """Return why a request comes from another site's page; None where it does not."""

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -54,6 +55,40 @@ class _FreezeWhenBuilt(type):
         """The signature of the constructor, which `__call__` above would hide from whoever builds by class path."""
         signature = inspect.signature(cls.__init__)  # pyright: ignore[reportGeneralTypeIssues]
         return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+@dataclass(frozen=True)
+class VisionTower:
+    """A network of transformers that sees pictures, and what an encoder takes of it.
+
+    Attributes:
+        network: the network.
+        processor: its image processor.
+        layers: which of its hidden states are features, as the encoder counts them; several are joined by width.
+        num_prefix: positions before those of the patches, such as that of the class token.
+        keeps_prefix: whether these are features too.
+    """
+
+    network: nn.Module
+    processor: Any
+    layers: tuple[int, ...]
+    num_prefix: int
+    keeps_prefix: bool
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """A network of transformers that reads texts.
+
+    Attributes:
+        network: the network, whose last hidden states are the features.
+        tokenizer: its tokenizer.
+        max_tokens: most tokens of a text, those that the tokenizer puts around it included.
+    """
+
+    network: nn.Module
+    tokenizer: Any
+    max_tokens: int
 
 
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
@@ -106,6 +141,16 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
             modality: the name that the model has for what this encoder takes.
         """
         return Media(modality, path=path)
+
+    def preview(self, media: Media) -> Any:
+        """Return what a person is shown of an item, one of the classes in `omni.previews`; None = the usual.
+
+        A sensor of one's own is shown as what it is, curves for instance, where this says so.
+
+        Raises:
+            MediaError: the item cannot be read.
+        """
+        return None
 
     @classmethod
     def check_arguments(cls, arguments: Mapping[str, Any]) -> None:
@@ -255,6 +300,22 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         `python -m omni import` tells by it which tensors of the file the encoder took. None where there is none.
         """
         return None
+
+    def vision_tower(self) -> "VisionTower":
+        """Return the encoder as a network of transformers that sees pictures, for exports.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        raise ValueError(f"{self.class_name} is no network of transformers that sees pictures")
+
+    def text_tower(self) -> TextTower:
+        """Return the encoder as a network of transformers that reads texts, for exports.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        raise ValueError(f"{self.class_name} is no network of transformers that reads texts")
 
     def preprocessing_config(self) -> dict[str, Any]:
         """Return every setting besides the weights that changes the features, as JSON values.

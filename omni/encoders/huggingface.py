@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
-from omni.encoders.base import Encoder, Features
+from omni.encoders.base import Encoder, Features, VisionTower
 from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.regions import whole_regions
 from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
@@ -129,6 +129,13 @@ class HuggingFaceEncoder(Encoder):
             length = _trimmed_length(mask)
             values, mask = values[:, :length], mask[:, :length]
         return Features(values.contiguous(), mask.contiguous())
+
+    def vision_tower(self) -> VisionTower:
+        if self._inputs.modality != "image" or "mask" in self._inputs(self._inputs.example()):
+            return super().vision_tower()
+        return VisionTower(
+            self.tower, self._inputs.processor, tuple(self.layers), self._num_prefix, self.keep_class_token
+        )
 
     def preprocessing_config(self) -> dict[str, Any]:
         processor = json.loads(self._inputs.processor.to_json_string())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
-from omni.encoders.base import Encoder, Features
+from omni.encoders.base import Encoder, Features, TextTower
 from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media
@@ -86,6 +86,9 @@ class TextEncoder(Encoder):
         """Encode `input_ids`, `mask` [B, L] to [B, L, D]."""
         output = self.tower(input_ids=inputs["input_ids"], attention_mask=inputs["mask"].long())
         return Features(output.last_hidden_state, inputs["mask"])
+
+    def text_tower(self) -> TextTower:
+        return TextTower(self.tower, self._tokenizer, self.max_features)
 
     def preprocessing_config(self) -> dict[str, Any]:
         settings = {key: value for key, value in self.tower.config.to_dict().items() if key != "_name_or_path"}

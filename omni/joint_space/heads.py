@@ -29,6 +29,14 @@ class Head(nn.Module):
         """[..., F] -> [..., D]"""
         raise NotImplementedError(f"{type(self).__name__} does not implement project(features)")
 
+    def plain_layers(self) -> list[nn.Module]:
+        """Return the layers that are all the head does after its pooling, for exports.
+
+        Raises:
+            ValueError: it does something else.
+        """
+        raise ValueError(f"{type(self).__name__} is none of IdentityHead, LinearHead and MLPHead")
+
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """[B, N, F] and [B, N] (bool, True = real) -> embeddings [B, D], of any length."""
         if self.pooling == "first":
@@ -54,6 +62,9 @@ class IdentityHead(Head):
     def project(self, features: Tensor) -> Tensor:
         return features
 
+    def plain_layers(self) -> list[nn.Module]:
+        return []
+
 
 class LinearHead(Head):
     """Layer norm, dropout and one linear layer."""
@@ -64,6 +75,9 @@ class LinearHead(Head):
 
     def project(self, features: Tensor) -> Tensor:
         return self.layers(features)
+
+    def plain_layers(self) -> list[nn.Module]:
+        return [*self.layers]
 
 
 class MLPHead(Head):
@@ -84,3 +98,6 @@ class MLPHead(Head):
 
     def project(self, features: Tensor) -> Tensor:
         return self.layers(features)
+
+    def plain_layers(self) -> list[nn.Module]:
+        return [*self.layers]

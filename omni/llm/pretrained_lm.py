@@ -73,7 +73,7 @@ class PretrainedLM(nn.Module):
     @property
     def num_embeddings(self) -> int:
         """Number of tokens that have an embedding."""
-        return self._embedding.num_embeddings
+        return self._embedding.weight.shape[0]  # a LoRA around the table has its weight, and not its other attributes
 
     def check_tokens(self, token_ids: Sequence[int]) -> None:
         """Raise ValueError, with its name, for a token that the LLM has no embedding for."""

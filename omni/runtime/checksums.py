@@ -34,6 +34,15 @@ def has_checksums(folder: Path) -> bool:
     return (folder / CHECKSUMS).is_file()
 
 
+def listed_files(folder: Path) -> set[str]:
+    """Return the files that the checksums of a folder list, relative to it; none where it has no checksums.
+
+    Raises:
+        ValueError: the checksums are damaged.
+    """
+    return {*_read(folder)} if has_checksums(folder) else set()
+
+
 def damaged_files(folder: Path, required: Collection[str] = ()) -> list[str]:
     """Return what is wrong with the files of a folder that has checksums: a text for each, none if all is well.
 

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from omni.encoders import Encoder, Features
 from omni.media import Media, MediaError
+from omni.previews import Curves
 
-CHANNELS, WINDOW = 6, 128  # samples; at 50 Hz a window is 2.56 s
+CHANNELS, WINDOW, RATE = 6, 128, 50  # samples, and how many a second: a window is 2.56 s
+NAMES = [f"{kind} {axis}" for kind in ("acceleration (m/s²)", "rotation (rad/s)") for axis in "xyz"]
 
 
 class MotionEncoder(Encoder):
@@ -36,6 +38,18 @@ class MotionEncoder(Encoder):
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Cut one recording into windows [C, 6, T]; the last one is filled up with the recording's mean."""
+        values = self._read(media)[: self.max_features // 16 * WINDOW] / 10
+        padding = np.broadcast_to(values.mean(0), (-len(values) % WINDOW, CHANNELS))
+        windows = np.concatenate([values, padding]).reshape(-1, WINDOW, CHANNELS)
+        return {"windows": torch.from_numpy(windows.astype(np.float32)).transpose(1, 2).contiguous()}
+
+    def preview(self, media: Media) -> Curves:
+        """Show the six channels as curves, on the chat page and in reports."""
+        values = self._read(media)
+        return Curves(values, NAMES, len(values) / RATE, f"{len(values) / RATE:.1f} s")
+
+    def _read(self, media: Media) -> np.ndarray:
+        """Read one recording, float32 [T, 6]."""
         if media.data is not None and not isinstance(media.data, bytes):
             values = np.asarray(media.data, dtype=np.float32)
         else:
@@ -46,10 +60,7 @@ class MotionEncoder(Encoder):
                 raise MediaError(media.describe(), f"no CSV of numbers below one header line: {error}") from error
         if values.ndim != 2 or values.shape[1] != CHANNELS or len(values) == 0 or not np.isfinite(values).all():
             raise MediaError(media.describe(), f"expected rows of {CHANNELS} finite numbers, found {values.shape}")
-        values = values[: self.max_features // 16 * WINDOW] / 10
-        padding = np.broadcast_to(values.mean(0), (-len(values) % WINDOW, CHANNELS))
-        windows = np.concatenate([values, padding]).reshape(-1, WINDOW, CHANNELS)
-        return {"windows": torch.from_numpy(windows.astype(np.float32)).transpose(1, 2).contiguous()}
+        return values
 
     def encode(self, inputs: dict[str, Tensor]) -> Features:
         """Encode windows [C, 6, T] to features [C, T/8, D]."""

@@ -44,7 +44,7 @@ class SoundParts:
         windows = np.round(np.array(self.axes[0].edges) * self.rate).astype(int)
         if (hidden.any(axis=1) & ~hidden.all(axis=1)).any():
             samples = self._without_bands(hidden, windows)
-        for start, end, whole in zip(windows, windows[1:], hidden.all(axis=1).tolist(), strict=False):
+        for start, end, whole in zip(windows, windows[1:], np.all(hidden, axis=1), strict=False):
             if whole:
                 samples[start:end] = 0.0
         return Media(self.modality, data=samples, sampling_rate=self.rate)

@@ -1,0 +1,1 @@
+"""Write trained models in the forms that other programs load."""
