@@ -59,7 +59,7 @@ def task_bars(task: TaskResult) -> Bars:
     ]
     chance = None if task.chance is None else place(task.chance)
     chance_text = "" if task.chance is None else f"chance {figure(task.chance, task.percent)}"
-    return Bars(bars, chance, chance_text, figure(maximum, task.percent))
+    return Bars(bars, chance, chance_text, "100 %" if task.percent else figure(maximum, False))
 
 
 def scale_of(task: TaskResult, estimates: Sequence[Estimate]) -> float:

@@ -48,9 +48,7 @@ def curve_chart(curves: dict[str, Sequence[tuple[float, float]]], *, title: str,
         path = "M" + "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in found)
         parts.append(f'<path class="curve curve-{index % NUM_COLOURS}" d="{path}"/>')
     label = f"{title}: {y_label} over steps"
-    return Markup(
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-    )
+    return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>')
 
 
 def curve_legend(curves: dict[str, Sequence[tuple[float, float]]]) -> list[tuple[int, str, str]]:

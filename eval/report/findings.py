@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from eval.report.words import condition_label, figure
+from eval.report.words import figure
 from eval.run.results import TaskResult
 from eval.statistics.intervals import Estimate
 
@@ -15,6 +15,7 @@ _LINEAR_MAP = (
     "Linear map",
     "a ridge regression from the frozen features to embeddings of the training answers, without adapter or LLM.",
 )
+_METRICS = {"cider_d": "CIDEr-D", "cider": "CIDEr", "rouge_l": "ROUGE-L", "meteor": "METEOR", "spice": "SPICE"}
 _PROBE = ("Linear probe", "a linear classifier of the frozen features, without adapter or LLM.")
 
 
@@ -60,12 +61,12 @@ def verdict(task: TaskResult) -> str:
 def _against(difference: Estimate) -> str:
     if difference.low > 0:
         return "clearly above"
-    return "clearly below" if difference.high < 0 else "about as good as"
+    return "clearly below" if difference.high < 0 else "neither clearly above nor clearly below"
 
 
 def metric_words(metric: str) -> str:
     """Return the name of a metric as words."""
-    return metric.replace("_", " ")
+    return _METRICS.get(metric, metric.replace("_", " "))
 
 
 def summary_heading(tasks: Sequence[TaskResult]) -> str:
@@ -80,7 +81,8 @@ def summary_heading(tasks: Sequence[TaskResult]) -> str:
     if len(compared) == 1:
         return f"The score is {'clearly' if clear else 'not clearly'} above its shuffled control."
     number = "None" if not clear else "All" if clear == len(compared) else str(clear)
-    return f"{number} of {len(compared)} scores {'is' if clear == 1 else 'are'} clearly above their shuffled controls."
+    above = "is clearly above its shuffled control" if clear == 1 else "are clearly above their shuffled controls"
+    return f"{number} of {len(compared)} scores {above}."
 
 
 def legend(tasks: Sequence[TaskResult]) -> list[tuple[str, str]]:
@@ -89,8 +91,3 @@ def legend(tasks: Sequence[TaskResult]) -> list[tuple[str, str]]:
     entries = [words for name, words in _LEGEND.items() if any(task.estimate(name) for task in computed)]
     entries += [_LINEAR_MAP] if any(task.linear_map for task in computed) else []
     return entries + ([_PROBE] if any(task.probe for task in computed) else [])
-
-
-def without_values(task: TaskResult) -> list[str]:
-    """Return the parts of a task that were not computed, each with its reason."""
-    return [f"{condition_label(part)}: {reason}" for part, reason in task.not_computed.items()]

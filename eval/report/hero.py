@@ -11,16 +11,19 @@ from eval.run.results import ItemAnswer, RunResult, TaskResult
 def hero_of(run: RunResult) -> AnswerSection | None:
     """Return an item that is right, of the task whose score stands out most; None where the model gets none right.
 
-    Items whose media are still there come first, then the answer of which the model is surest. The note says how many
-    other items are right too: one item shows what an answer looks like, not how good the model is.
+    Items whose media are still there come first. Of those that are right it is the one in the middle by the probability
+    of its answer, and the note says how many they are: it shows what an answer looks like, and is not the best of them.
     """
     tasks = sorted((task for task in run.tasks if task.status == "computed"), key=_standing, reverse=True)
     right = [(task, item) for task in tasks for item in task.items if is_right(task, item)]
     if not right:
         return None
-    task, item = min(right, key=lambda pair: (not _is_there(pair[1]), tasks.index(pair[0]), -_sureness(pair[1])))
+    right = [pair for pair in right if _is_there(pair[1])] or right
+    task = right[0][0]
+    found = sorted((item for of, item in right if of is task), key=_sureness)
+    item = found[len(found) // 2]
     count = sum(is_right(task, one) for one in task.items)
-    note = f"An item that it gets right, as it does {count} of {len(task.items)} of this task; the figures are below."
+    note = f"One of the {count} that it gets right, of {len(task.items)} items of one task; the figures are below."
     return AnswerSection(
         f"“{item.answer}” is right.",
         item.media,

@@ -19,6 +19,9 @@ from eval.run.results import ItemAnswer, TaskResult
 
 Value = TypeVar("Value")
 
+# What the target of an item is, by the kind of its task.
+_TARGETS = {"generate": "expected", "match": "text that is compared"}
+
 
 def task_view(task: TaskResult, embedder: Embedder, gallery_items: int) -> dict[str, Any]:
     """Return what the template shows of a task that was computed."""
@@ -43,6 +46,7 @@ def task_view(task: TaskResult, embedder: Embedder, gallery_items: int) -> dict[
         "warning": " ".join(warnings_of(task)),
         "items": [item_view(item, embedder) for item in shown],
         "filter": filtered,
+        "target_name": _TARGETS.get(str(task.settings.get("kind")), "right answer"),
         "counts": {
             "all": len(shown),
             "right": sum(item.right > 0.5 for item in shown),
@@ -60,7 +64,7 @@ def confusion_view(task: TaskResult) -> dict[str, Any] | None:
         return None
     return {
         "map": confusion_map(confusion),
-        "pairs": confused_pairs(confusion),
+        "pairs": confused_pairs(confusion, 5 if len(confusion.labels) <= SMALL else 10),
         "open": len(confusion.labels) <= SMALL,
         "number": len(confusion.labels),
     }
@@ -73,7 +77,7 @@ def item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:
         "question": item.question,
         "target": item.target,
         "answer": item.answer,
-        "note": item.note,
+        "note": item.note.removesuffix(item.answer).rstrip("; "),  # some notes end with the answer, which is shown
         "verdict": "right" if item.right > 0.5 else "wrong" if item.right <= 0.5 else "unknown",
         "top": candidates(item.top, item.target),
     }
@@ -81,9 +85,7 @@ def item_view(item: ItemAnswer, embedder: Embedder) -> dict[str, Any]:
 
 def candidates(top: Sequence[tuple[str, float]], target: str) -> list[dict[str, Any]]:
     """Return the likeliest candidates with their probability in percent."""
-    return [
-        {"text": text, "percent": f"{100 * probability:.0f}", "right": text == target} for text, probability in top
-    ]
+    return [{"text": text, "percent": f"{100 * probability:.0f}", "right": text == target} for text, probability in top]
 
 
 def spread(items: Sequence[Value], number: int) -> list[Value]:
