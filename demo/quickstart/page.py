@@ -55,8 +55,8 @@ def intro(folders: Mapping[str, Path]) -> str:
         done = f"A small adapter for {names} was trained in front of a frozen language model."
     else:
         done = (
-            f"Small adapters for {names} were trained apart from each other, in front of one frozen language model, and "
-            "then put together without more training; no training row had two modalities."
+            f"Small adapters for {names} were trained apart from each other, in front of one frozen language model, "
+            "and then put together without more training; no training row had two modalities."
         )
     return f"<p>{done} Everything below is on media and captions that training never saw.</p>"
 

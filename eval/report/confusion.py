@@ -1,7 +1,8 @@
 """The confusion matrix of a task: as a heat map where its classes can be read, and as the pairs most often confused."""
 
-from markupsafe import Markup, escape
 from collections import Counter
+
+from markupsafe import Markup, escape
 
 from eval.metrics.confusion import Confusion
 from eval.run.results import TaskResult
