@@ -101,7 +101,7 @@ def _training_table(folders: dict[str, Path], evaluation_seconds: float) -> Tabl
             ]
         )
     header = ["modality", "encoder (frozen)", "adapter (trained)", "training data (samples)", "training took"]
-    title = "One adapter was trained." if len(rows) == 1 else f"{len(rows)} adapters were trained, each alone."
+    title = "One adapter was trained." if len(rows) == 1 else "The adapters were trained one by one."
     note = f"Evaluating, or reading answers given before, took {length(evaluation_seconds)}."
     return TableSection(title, header, rows, note)
 

@@ -11,9 +11,9 @@ from eval.run.results import ItemAnswer, RunResult, TaskResult
 def hero_of(run: RunResult) -> AnswerSection | None:
     """Return an item that is right, of the task whose score stands out most; None where the model gets none right.
 
-    Items whose media are still there come first. Of those that are right it is one in the middle by the probability of
-    its answer, with a short answer, and the note says how many they are: it shows what an answer looks like, and is not
-    the best of them.
+    Items whose media are still there come first. Of those that are right it is the one at four fifths by the
+    probability of its answer, and the note says how many they are: it shows what an answer looks like, and is not the
+    best of them.
     """
     tasks = sorted((task for task in run.tasks if task.status == "computed"), key=_standing, reverse=True)
     right = [(task, item) for task in tasks for item in task.items if is_right(task, item)]
@@ -22,8 +22,7 @@ def hero_of(run: RunResult) -> AnswerSection | None:
     right = [pair for pair in right if _is_there(pair[1])] or right
     task = right[0][0]
     found = sorted((item for of, item in right if of is task), key=_sureness)
-    middle = found[len(found) // 4 : max(1, 3 * len(found) // 4)]
-    item = min(middle, key=lambda one: len(one.answer))
+    item = found[4 * len(found) // 5]
     count = sum(is_right(task, one) for one in task.items)
     note = f"One of the {count} that it gets right, of {len(task.items)} items of one task; the figures are below."
     return AnswerSection(
