@@ -80,9 +80,10 @@ def summary_heading(tasks: Sequence[TaskResult]) -> str:
     clear = sum(task.difference is not None and task.difference.low > 0 for task in compared)
     if len(compared) == 1:
         return f"The score is {'clearly' if clear else 'not clearly'} above its shuffled control."
-    number = "None" if not clear else "All" if clear == len(compared) else str(clear)
-    above = "is clearly above its shuffled control" if clear == 1 else "are clearly above their shuffled controls"
-    return f"{number} of {len(compared)} scores {above}."
+    if clear == len(compared):
+        return f"All {clear} scores are clearly above their shuffled controls."
+    above = "is clearly above its shuffled control" if clear < 2 else "are clearly above their shuffled controls"
+    return f"{clear or 'None'} of {len(compared)} scores {above}."
 
 
 def legend(tasks: Sequence[TaskResult]) -> list[tuple[str, str]]:

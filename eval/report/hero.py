@@ -7,6 +7,8 @@ from eval.report.media import files_of, media_of
 from eval.report.sections import AnswerSection
 from eval.run.results import ItemAnswer, RunResult, TaskResult
 
+_LONGEST_HEADING = 80  # characters of an answer
+
 
 def hero_of(run: RunResult) -> AnswerSection | None:
     """Return an item that is right, of the task whose score stands out most; None where the model gets none right.
@@ -26,7 +28,7 @@ def hero_of(run: RunResult) -> AnswerSection | None:
     count = sum(is_right(task, one) for one in task.items)
     note = f"One of the {count} that it gets right, of {len(task.items)} items of one task; the figures are below."
     return AnswerSection(
-        f"“{item.answer}” is right.",
+        f"“{item.answer}” is right." if len(item.answer) <= _LONGEST_HEADING else "This answer is right.",
         item.media,
         item.question,
         item.answer,
