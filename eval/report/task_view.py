@@ -11,6 +11,7 @@ from eval.report.words import (
     condition_label,
     interval,
     is_share,
+    item_count,
     length,
     origin_words,
     warnings_of,
@@ -66,7 +67,6 @@ def confusion_view(task: TaskResult) -> dict[str, Any] | None:
         "map": confusion_map(confusion),
         "pairs": confused_pairs(confusion, 5 if len(confusion.labels) <= SMALL else 10),
         "open": len(confusion.labels) <= SMALL,
-        "number": len(confusion.labels),
     }
 
 
@@ -102,7 +102,7 @@ def common_question(items: Sequence[ItemAnswer]) -> str:
 
 
 def _facts(task: TaskResult) -> list[tuple[str, str]]:
-    facts = [("task", f"{task.name}, version {task.version}"), ("scorer", task.scorer)]
+    facts = [("task", f"{task.name}, version {task.version}"), ("scorer", task.scorer), ("items", item_count(task))]
     if task.difference is not None:
         facts.append(("score minus shuffled", interval(task.difference, task.percent, sign=True)))
     facts += [
