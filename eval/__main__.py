@@ -178,7 +178,7 @@ def _evaluate(
     if not any(computed) and (output / "results.json").exists():
         print(f"\nnothing was computed: the results of before in {output} are left as they are")
         return 2
-    write_results(result, output)
+    write_results(result, output, model)
     folder = model_folders(options.model).get("")
     if folder is not None and options.limit is None and any(computed) and add_to_card(Path(folder), result):
         print(f"\nits figures are in the model card {Path(folder) / CARD}")
@@ -296,15 +296,20 @@ def default_output(models: Sequence[str], what: str) -> Path:
     return Path(folder) / "evaluation" / name
 
 
-def write_results(result: "RunResult", output: Path) -> None:
-    """Write `results.json`, `results.md` and `report.html` into the folder `output`."""
+def write_results(result: "RunResult", output: Path, model: "Respondent") -> None:
+    """Write `results.json`, `results.md` and `report.html` into the folder `output`.
+
+    The report shows media as the encoders of `model` do.
+    """
     from eval.report import markdown_report, sections_of, write_report
     from eval.run.results import save_results
     from omni.runtime.files import write_atomically
 
     save_results(result, output / "results.json")
     write_atomically(output / "results.md", markdown_report(result))
-    write_report(output / "report.html", sections_of(result), title=f"Evaluation: {result.suite}")
+    encoders = {name: model.modality(name).encoder for name in model.modalities}
+    title = f"How the model does on {result.suite.replace(',', ', ')}"
+    write_report(output / "report.html", sections_of(result), title=title, encoders=encoders)
 
 
 if __name__ == "__main__":

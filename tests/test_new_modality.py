@@ -1,5 +1,6 @@
 """A modality that omni does not know, from a folder of the user's own: trained, evaluated and used in the chat."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,9 @@ def test_a_sensor_of_ones_own_is_trained_evaluated_and_asked_about(tmp_path: Pat
     _run(folder, "-m", "train", "motion.yaml", "--model.llm.name", str(tiny_llm), *SHORT)
     best = folder / "runs/motion/best"
     _run(folder, "-m", "eval", "motion_tasks.py:MOTION", "--model", str(best), "--limit", "14", "--output", "results")
-    assert "Which of seven motions was recorded?" in (folder / "results/report.html").read_text()
+    report = (folder / "results/report.html").read_text()
+    assert "Which of seven motions was recorded?" in report
+    assert re.search(r"<figcaption><span>motion</span> \d+\.\d s</figcaption>", report)  # by the encoder's own preview
     with serve(best, tmp_path / "server.txt", cwd=folder) as server, browse(server.url) as page:
         expect(page.locator("#welcome")).to_contain_text("Attach a motion file")
         (tmp_path / "broken.csv").write_text("ax,ay,az,gx,gy,gz\n1,2,three,4,5,6\n")

@@ -191,13 +191,17 @@ def finish(plan: "Plan", folders: dict[str, Path], output: Path, seed: int) -> N
 
     console.print(summary(result), markup=False)
 
-    step(5, f"Asking one question about {' and '.join(item.modality for item in plan.joint)}")
-    answer = model.generate([Message("user", (*plan.joint, Text(plan.question)))])
-    console.print(f"  {plan.question}\n  -> [bold]{answer}[/bold]")
+    step(5, "Asking for descriptions in its own words")
+    answers = []
+    for asked in plan.questions:
+        answers.append(model.generate([Message("user", (*asked.media, Text(asked.question)))]))
+        seen = " and ".join(item.describe() for item in asked.media)
+        console.print(f"  {seen}: {answers[-1]}   (its caption: {asked.caption})", markup=False)
 
     step(6, "Writing the report")
     page = output / "report.html"
-    write_page(page, plan, folders, result, answer, evaluation_seconds=time.time() - started)
+    encoders = {name: model.modality(name).encoder for name in folders}
+    write_page(page, plan, folders, result, answers, evaluation_seconds=time.time() - started, encoders=encoders)
     console.print(f"  [bold]{page}[/bold]  (open it in a browser)")
 
 

@@ -19,6 +19,7 @@ from omni.starter import GROUPS
 from train.recipe import RECIPES, load_recipe
 
 # modality -> the recipe whose model it is trained with, and the prompt
+BOTH_PROMPT = "Describe what you see and hear in a few words."
 RECIPE_OF = {
     "image": ("quickstart-image.yaml", "Describe the picture in a few words."),
     "sound": ("quickstart-sound.yaml", "Describe the sound in a few words."),
@@ -28,6 +29,7 @@ LOADER_OF = {"image": load_image, "sound": load_sound}
 MIN_TEST = 2  # held-out items below which there is nothing to choose between
 TEST_SHARES = (0.2, 0.3, 0.4, 0.5)  # of the captions; the first one that holds out enough is taken
 SHOWN_LEFT_OUT = 10
+NUM_FREE = 4  # items that the model describes in its own words, for each question
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,40 @@ class Training:
 
 
 @dataclass(frozen=True)
+class FreeQuestion:
+    """A question that the model answers in its own words, about held-out media whose caption is known."""
+
+    media: tuple[Media, ...]
+    question: str
+    caption: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that a quickstart does."""
 
     assets: tuple[str, ...]  # starter assets that it needs
     trainings: tuple[Training, ...]
     tasks: tuple[Task, ...]
-    question: str
-    joint: tuple[Media, ...]  # media that the question is asked about, at most one of each modality
+    questions: tuple[FreeQuestion, ...]
 
 
 def starter_plan() -> Plan:
     """Return the plan for image and sound on the starter data; call it when the assets are there."""
     trainings = tuple(Training(name, RECIPES / recipe) for name, (recipe, _) in RECIPE_OF.items())
-    triplets = open_dataset("starter:stamps/triplet-test.jsonl")
-    first = next(sample for sample in (triplets[i] for i in range(len(triplets))) if isinstance(sample, Sample))
-    tasks = tuple(get_tasks("quickstart"))
-    return Plan(GROUPS["quickstart"], trainings, tasks, "Describe what you see and hear in a few words.", first.media)
+    pictures, both = (open_dataset(f"starter:stamps/{name}-test.jsonl") for name in ("image", "triplet"))
+    questions = (
+        *_free_questions([sample for sample in both if isinstance(sample, Sample)], BOTH_PROMPT),
+        *_free_questions([sample for sample in pictures if isinstance(sample, Sample)], RECIPE_OF["image"][1]),
+    )
+    return Plan(GROUPS["quickstart"], trainings, tuple(get_tasks("quickstart")), questions)
+
+
+def _free_questions(samples: Sequence[Sample], question: str) -> list[FreeQuestion]:
+    """Return questions about some samples, evenly spread."""
+    number = min(NUM_FREE, len(samples))
+    shown = [samples[index * len(samples) // number] for index in range(number)]
+    return [FreeQuestion(sample.media, question, sample.messages[-1].text.strip()) for sample in shown]
 
 
 def folder_plan(folder: str, work: Path) -> Plan:
@@ -68,7 +87,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
         ValueError: the folder holds nothing that can be used, or too little of it.
     """
     samples, skipped = _usable_samples(folder)
-    trainings, tasks, joint = [], [], []
+    trainings, tasks, questions = [], [], []
     for modality, found in samples.items():
         recipe, prompt = RECIPE_OF[modality]
         train, test = _split([sample.meta["caption"] for sample in found])
@@ -81,7 +100,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
         source = {"path": str(manifests["train"]), "instructions": _instructions(recipe)}
         trainings.append(Training(modality, RECIPES / recipe, {"data.train": [source]}))
         tasks.append(_choice_task(modality, manifests, prompt, len(test)))
-        joint.append(found[test[0]].media[0])
+        questions += _free_questions([found[index] for index in test], prompt)
     for line in skipped[:SHOWN_LEFT_OUT]:
         print(f"left out: {line}")
     if len(skipped) > SHOWN_LEFT_OUT:
@@ -92,10 +111,7 @@ def folder_plan(folder: str, work: Path) -> Plan:
             "each file its caption as its name (red_fox.png), as a text file next to it (fox.txt), or in manifest.jsonl"
         )
     weights = tuple(WEIGHTS[training.modality] for training in trainings)
-    question = (
-        "Describe what you see and hear in a few words." if len(joint) > 1 else RECIPE_OF[trainings[0].modality][1]
-    )
-    return Plan(("smollm2", "minilm", *weights), tuple(trainings), tuple(tasks), question, tuple(joint))
+    return Plan(("smollm2", "minilm", *weights), tuple(trainings), tuple(tasks), tuple(questions))
 
 
 def _split(captions: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -1,5 +1,6 @@
 """Reports: `results.md` as tables, `report.html` as one self-contained page with charts and a gallery."""
 
+from eval.report.contents import sections_of
 from eval.report.html import write_report
 from eval.report.markdown import markdown_report
 from eval.report.sections import (
@@ -7,10 +8,12 @@ from eval.report.sections import (
     Contrast,
     ContrastSection,
     CurveSection,
+    FreeAnswer,
+    FreeAnswersSection,
+    LegendSection,
     Section,
     TableSection,
     TextSection,
-    sections_of,
 )
 
 __all__ = [
@@ -18,6 +21,9 @@ __all__ = [
     "Contrast",
     "ContrastSection",
     "CurveSection",
+    "FreeAnswer",
+    "FreeAnswersSection",
+    "LegendSection",
     "Section",
     "TableSection",
     "TextSection",

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eval.report.words import speed
-from eval.run.results import RunResult, TaskResult
+from eval.run.results import TaskResult
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class TaskSection:
 
 @dataclass(frozen=True)
 class SummarySection:
-    """All tasks of one run in one chart."""
+    """All tasks of one run at a glance, those that could not be computed too."""
 
     title: str
     tasks: Sequence[TaskResult]
@@ -36,12 +35,39 @@ class CurveSection:
 
 @dataclass(frozen=True)
 class AnswerSection:
-    """One question and its answer. `media` are JSON parts, such as `{"type": "image", "path": "frog.png"}`."""
+    """One question and its answer, shown large.
+
+    Attributes:
+        media: JSON parts, such as `{"type": "image", "path": "frog.png"}`.
+        target: the right answer; empty = there is none.
+        top: the likeliest candidates with their probability; empty for an answer in the model's own words.
+    """
 
     title: str
     media: Sequence[dict[str, Any]]
     question: str
     answer: str
+    note: str = ""
+    target: str = ""
+    top: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class FreeAnswer:
+    """An answer in the model's own words; the fields are those of `AnswerSection`."""
+
+    media: Sequence[dict[str, Any]]
+    question: str
+    answer: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class FreeAnswersSection:
+    """A gallery of answers in the model's own words, next to what was expected."""
+
+    title: str
+    answers: Sequence[FreeAnswer]
     note: str = ""
 
 
@@ -91,12 +117,22 @@ class ContrastSection:
     remarks: Sequence[str] = field(default_factory=tuple)
 
 
-Section = ContrastSection | TaskSection | SummarySection | CurveSection | AnswerSection | TableSection | TextSection
+@dataclass(frozen=True)
+class LegendSection:
+    """What terms mean and how the run went; small print at the end of a page."""
+
+    terms: Sequence[tuple[str, str]]
+    title: str = "What the terms mean"
 
 
-def sections_of(run: RunResult, title: str = "") -> list[Section]:
-    """Return the sections of one run: a chart of all its tasks, then each task."""
-    return [
-        SummarySection(title or run.suite or "Results", run.tasks, speed(run.settings)),
-        *(TaskSection(task) for task in run.tasks),
-    ]
+Section = (
+    ContrastSection
+    | TaskSection
+    | SummarySection
+    | CurveSection
+    | AnswerSection
+    | FreeAnswersSection
+    | TableSection
+    | TextSection
+    | LegendSection
+)

@@ -131,6 +131,20 @@ def empty_answers_warning(result: TaskResult) -> str:
     return f"WARNING: {empty} are empty: the model wrote nothing, which is scored like any other answer."
 
 
+def length(seconds: float) -> str:
+    """Return a time in the unit that people would use: `0.4 s`, `12 s`, `3 min 20 s`, `33 min`, `2 h 5 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{minutes} min" if not hours else f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
 _PARTS = {"media": "reading media", "encoder": "encoders", "llm": "language model", "rest": "the rest"}
 
 
@@ -140,4 +154,7 @@ def speed(settings: Mapping[str, Any]) -> str:
         return ""
     shares = ", ".join(f"{_PARTS.get(part, part)} {share:.0%}" for part, share in settings["time_shares"].items())
     processes = f" with {settings['processes']} processes" if "processes" in settings else ""
-    return f"{settings['items_per_second']:.3g} items/s{processes}. Time: {shares}."
+    rate = settings["items_per_second"]
+    pace = f"{rate:.3g} items/s" if rate >= 1 or not rate else f"{length(1 / rate)} an item"
+    whole = f", {length(settings['seconds'])} in all" if "seconds" in settings else ""
+    return f"{pace}{processes}{whole}. Time: {shares}."

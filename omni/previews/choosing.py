@@ -34,7 +34,7 @@ _USUAL: dict[str, Callable[[Media], Preview]] = {
 }
 
 
-def preview(media: Media, encoder: Encoder) -> Preview:
+def preview(media: Media, encoder: Encoder | None = None) -> Preview:
     """Return what a person is shown of a media item.
 
     It is what the encoder's own `preview(media)` says, or else the usual for its modality: a picture as the encoder
@@ -42,15 +42,20 @@ def preview(media: Media, encoder: Encoder) -> Preview:
     depth and temperatures in false colours with their scale, curves of an IMU. Ready-made features are a heat map,
     arrays of other modalities curves, and everything else is named in words.
 
+    Args:
+        media: the item.
+        encoder: the encoder that the model reads it with; None = the model is not at hand, so that the modality's name
+            alone says what the item is.
+
     Raises:
         MediaError: the item cannot be read.
     """
     if media.features is not None:
         return _of_features(media)
-    own = encoder.preview(media)
+    own = None if encoder is None else encoder.preview(media)
     if own is not None:
         return own
-    usual = _USUAL.get(encoder.modality)
+    usual = _USUAL.get(media.modality if encoder is None else encoder.modality)
     return _of_unknown(media) if usual is None else usual(media)
 
 

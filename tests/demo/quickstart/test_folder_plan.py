@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from demo.quickstart.plan import folder_plan
+from demo.quickstart.plan import NUM_FREE, folder_plan
 
 
 def _captions(manifest: Path) -> set[str]:
@@ -37,6 +37,9 @@ def test_broken_files_reach_no_manifest_and_are_named(tmp_path: Path, capsys: py
         train, test = (_captions(work / f"{modality}-{side}.jsonl") for side in ("train", "test"))
         assert train | test == set(names)
         assert not train & test
+        asked = [one for one in plan.questions if one.media[0].modality == modality]
+        assert 1 <= len(asked) <= NUM_FREE
+        assert {one.caption for one in asked} <= test
     printed = capsys.readouterr().out
     assert "zero.png: is empty" in printed
     assert "disguise.png: is not a picture" in printed

@@ -1,5 +1,6 @@
 """The confusion of classes: in the scores, in results.json, and in both reports."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from sklearn import metrics
 from eval.items.item import Item
 from eval.metrics.confusion import Confusion
 from eval.report import markdown_report, sections_of, write_report
-from eval.report.confusion import confused_pairs, confusion_map
-from eval.run.results import RunResult, TaskResult, load_results, save_results
+from eval.report.charts import curve_chart
+from eval.report.confusion import confused_pairs, confusion_map, confusion_of
+from eval.run.results import ItemAnswer, RunResult, TaskResult, load_results, save_results
 from eval.scorers import SCORERS, ChoiceAnswer
 from eval.statistics.intervals import mean_interval
 
@@ -67,3 +69,28 @@ def test_nothing_confused_is_said(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", sections_of(run), title="Frogs")
     assert "Nothing was confused" in (tmp_path / "report.html").read_text()
     assert "taken for" not in markdown_report(run)
+
+
+def test_answers_among_classes_make_a_matrix_where_the_scorer_kept_none(tmp_path: Path) -> None:
+    said = [("a toad", "a toad"), ("a toad", "a <frog>"), ("a bird", "a bird"), ("a toad", "a <frog>")]
+    run = result(None)
+    run.tasks[0].items = [
+        ItemAnswer(str(n), [], "?", right, answer, float(right == answer), [(answer, 1.0)])
+        for n, (right, answer) in enumerate(said)
+    ]
+    assert confusion_of(run.tasks[0]) is None  # captions are no classes
+    run.tasks[0].settings = {"candidates": "labels, 3"}
+    found = confusion_of(run.tasks[0])
+    assert found is not None
+    assert found.labels == ("a <frog>", "a bird", "a toad")
+    np.testing.assert_array_equal(found.matrix(), [[0, 0, 0], [0, 1, 0], [2, 0, 1]])
+    write_report(tmp_path / "report.html", sections_of(run), title="Frogs")
+    assert "a toad taken for a &lt;frog&gt;: 2 of 3" in (tmp_path / "report.html").read_text()
+
+
+def test_round_ticks_on_both_axes_of_curves() -> None:
+    chart = curve_chart({"image": [(10, 3.92), (150, 2.37)], "sound": [(10, 5.21), (100, 3.52)]}, title="", y_label="")
+    assert re.findall(r">([\d.,]+)</text>", chart) == ["2", "3", "4", "5", "6", "0", "50", "100", "150"]
+    chart = curve_chart({"image": [(0, 0.011), (3, 0.029)]}, title="", y_label="")
+    assert re.findall(r">([\d.,]+)</text>", chart)[-4:] == ["0", "1", "2", "3"]
+    assert "NaN" not in curve_chart({"flat": [(0, 1.0)], "none": [(1, float("nan"))]}, title="", y_label="")
