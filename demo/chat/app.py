@@ -8,11 +8,12 @@ import gradio as gr
 
 from demo.chat import appearance
 from demo.chat.compare import Compared, build_compare
-from demo.chat.controls import ANSWERS, QUICK, asker, cameras, hidden, hidden_button
+from demo.chat.controls import ANSWERS, QUICK, SLOW, asker, cameras, hidden, hidden_button
 from demo.chat.examples import Examples
 from demo.chat.handlers import Handlers
 from demo.chat.labels import Labels, build_labels
 from demo.chat.loading import Loaded, LoadedSpace
+from demo.chat.looking import Looking
 from demo.chat.retrieve import Gallery, build_retrieve
 from demo.chat.sessions import Sessions
 from demo.chat.store import Store
@@ -134,6 +135,8 @@ def _chat(page: gr.Blocks, handlers: Handlers, side: Side, loaded: Loaded) -> No
         regenerate = gr.Button("Regenerate", size="sm", elem_id="regenerate")
         edit = gr.Button("Edit question", size="sm", elem_id="edit")
         undo = gr.Button("Undo", size="sm", elem_id="undo")
+        look = gr.Button("What did it look at?", size="sm", elem_id="look")
+    maps = gr.HTML("", elem_id="looking", js_on_load=None)
     taking = cameras(uploads)
     box, said, tray = parts.box, parts.notice, parts.tray
     outputs = [state, chatbot, welcome, box, said, tray]
@@ -150,7 +153,8 @@ def _chat(page: gr.Blocks, handlers: Handlers, side: Side, loaded: Loaded) -> No
     side.export.click(None, [state], None, js="(text) => omni.exported(text)")
     page.load(handlers.restore, [opened], [state, chatbot, welcome], js="() => [omni.last()]", **QUICK)
     page.load(handlers.welcome, None, [welcome], **QUICK)
-    state.change(None, [state], None, js="(text) => omni.save(text)")
+    look.click(Looking(handlers.talk).looked, [state, *side.settings], [maps, said], **SLOW)
+    state.change(None, [state], [maps], js="(text) => (omni.save(text), '')")
     hidden_button("example").click(
         handlers.example, [picked], [box, said, tray], js="() => [omni.taken('example')]", **QUICK
     )

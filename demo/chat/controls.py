@@ -13,6 +13,7 @@ from demo.chat.turns import MOST_CHARACTERS
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 ANSWERS: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 FEW: dict[str, Any] = {**ANSWERS, "concurrency_limit": 2}  # those that hold a thread each
+SLOW: dict[str, Any] = {**FEW, "show_progress": "minimal"}  # and show that something is being done
 RECORDED = (".wav",)  # what a browser's microphone gives
 
 

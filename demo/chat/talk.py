@@ -1,6 +1,7 @@
 """Answers of the page: from a question that was typed to the turns that are shown, piece by piece."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from omni.samples.messages import Message, SampleError
 ANSWER_SECONDS = 300.0  # after which an answer ends, whatever there is of it
 VISITOR_SECONDS = 1800.0  # of answering, for one visitor in an hour
 MOST_NEW_TOKENS = 2048
+_PLACE = re.compile(r"\S*[/\\][0-9a-f]{32,128}[/\\]")  # of uploads: the hash of their content is their folder
 _SHOWN_EVERY = 0.08  # seconds between two pictures of a growing answer
 NOTES = {
     "length": "Cut at the longest answer of {limit} tokens: raise it in the settings, or ask for less.",
@@ -153,7 +155,12 @@ class Talk:
 
 def reason_of(error: Exception) -> str:
     """Return what went wrong, in words for people."""
-    return str(error.reason if isinstance(error, SampleError) else error) or type(error).__name__
+    return without_folders(str(error.reason if isinstance(error, SampleError) else error)) or type(error).__name__
+
+
+def without_folders(text: str) -> str:
+    """Return a text in which uploads have their own names, and not their places on the server."""
+    return _PLACE.sub("", text)
 
 
 def without_last_answer(conversation: Conversation) -> Conversation:

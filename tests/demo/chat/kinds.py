@@ -43,6 +43,10 @@ EXTENSIONS = {
 }  # fmt: skip
 
 
+# What explanations cut them as; others are cut as arrays.
+MEDIUMS = {"image": "picture", "sound": "sound", "video": "video", "point_cloud": "cloud", "imu": "imu"}
+
+
 class AnyMedia(SensorEncoder):
     """Reads media of one modality, and takes 6 x 3 of its numbers for features."""
 
@@ -51,6 +55,7 @@ class AnyMedia(SensorEncoder):
     def __init__(self, modality: str, extensions: list[str], seed: int = 0) -> None:
         super().__init__(seed=seed, modality=modality)
         self.file_extensions = tuple(extensions)
+        self.medium = MEDIUMS.get(modality)
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         values = np.asarray(LOADERS[self.modality](media), dtype=np.float32).reshape(-1)

@@ -14,10 +14,11 @@ from demo.chat.examples import is_right, references_of_tests
 from demo.chat.handlers import Handlers
 from demo.chat.labels import BY_LIKELIHOOD, BY_MEDIA, Labels, draw_ranking
 from demo.chat.loading import describe, describe_space
+from demo.chat.looking import Looking
 from demo.chat.retrieve import Gallery, read_weights
 from demo.chat.sessions import Sessions
 from demo.chat.store import Store
-from demo.chat.talk import RefusedError, Settings, Talk
+from demo.chat.talk import RefusedError, Settings, Talk, reason_of
 from demo.chat.turns import Attachment, Conversation, Turn
 from omni.answering import Answering
 from omni.model import OmniModel
@@ -90,6 +91,31 @@ def test_the_answer_is_what_the_model_generates(handlers: Handlers, files: dict[
     assert [one["role"] for one in shown] == ["user", "assistant"]
     assert outputs[0][3].stop_btn is True
     assert outputs[-1][3].stop_btn is False
+
+
+def test_the_last_answer_is_explained_by_maps_over_its_media(handlers: Handlers, files: dict[str, Path]) -> None:
+    looking = Looking(handlers.talk)
+    state = _ask(handlers, "What is it?", [_upload(handlers.talk, files["image"])])[-1][0]
+    maps, said = asyncio.run(looking.looked(_request(), state, *SETTINGS))
+    assert said == ""
+    assert maps.count("<figure>") == 1
+    assert "[1] image" in maps
+    assert 'src="data:image/png' in maps
+    explained = looking.explain(Conversation.from_json(state), Settings(*SETTINGS))
+    assert explained.answer == Conversation.from_json(state).turns[-1].text
+    again = _ask(handlers, "What is it?", [_upload(handlers.talk, files["image"])])[-1][0]
+    assert Conversation.from_json(again).turns[-1].text == explained.answer  # the model is as it was
+
+
+def test_what_cannot_be_explained_is_said_in_words(handlers: Handlers) -> None:
+    looking = Looking(handlers.talk)
+    assert "ask first" in asyncio.run(looking.looked(_request(), "", *SETTINGS))[1]
+    state = _ask(handlers, "Hello", [])[-1][0]
+    assert "stands on no media" in asyncio.run(looking.looked(_request(), state, *SETTINGS))[1]
+
+
+def test_no_reason_tells_where_an_upload_lies() -> None:
+    assert reason_of(ValueError(f"sound /tmp/run/{'0a' * 32}/bell.wav: no sound")) == "sound bell.wav: no sound"
 
 
 def test_every_modality_is_asked_about_in_the_order_of_the_text(handlers: Handlers, files: dict[str, Path]) -> None:

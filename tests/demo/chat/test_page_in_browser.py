@@ -18,6 +18,7 @@ from playwright.sync_api import Page, expect
 from tests.demo.chat.chat import (
     ANSWER_MILLISECONDS,
     CHROMIUM,
+    DESKTOP,
     PHONE,
     ROOT,
     START_SECONDS,
@@ -297,7 +298,6 @@ def test_every_text_is_strong_enough_to_read(server: Server, files: dict[str, Pa
         page.press("#ask textarea", "Enter")
         answered(page)
         assert page.evaluate(_FAINT) == []
-        _picture(page, f"settings-{scheme}")
         for tab in ("Which of these?", "Compare", "Retrieve"):
             page.get_by_role("tab", name=tab).click()
             page.wait_for_timeout(500)
@@ -316,7 +316,9 @@ def test_nothing_runs_off_the_screen_of_a_phone(server: Server, files: dict[str,
         answered(page)
         assert page.evaluate(fits)
         expect(page.locator("#ask textarea")).to_be_in_viewport()
-        _picture(page, "phone")
+        page.click("#look")
+        expect(page.locator("#looking figure")).to_have_count(2, timeout=ANSWER_MILLISECONDS)
+        assert page.evaluate(fits)
         page.click("#side-toggle")
         page.wait_for_timeout(700)
         assert page.evaluate(fits)
@@ -356,6 +358,10 @@ def test_pictures_of_a_trained_model(tmp_path: Path) -> None:
         page.press("#ask textarea", "Enter")
         answered(page)
         _picture(page, "chat")
+        page.click("#look")
+        expect(page.locator("#looking img")).to_have_count(1, timeout=ANSWER_MILLISECONDS)
+        page.locator("#looking").scroll_into_view_if_needed()
+        _picture(page, "looking")
         page.get_by_role("tab", name="Which of these?").click()
         attach(page, picture, box="labels-ask")
         page.fill("#labels textarea", "A blackbird.\nA boat.\nA frog.\nA hat.\nAn apple.\nA guitar.")
@@ -363,3 +369,11 @@ def test_pictures_of_a_trained_model(tmp_path: Path) -> None:
         expect(page.locator("#ranking tbody tr")).to_have_count(6, timeout=ANSWER_MILLISECONDS)
         page.locator("#ranking").scroll_into_view_if_needed()
         _picture(page, "labels")
+        for name, size, scheme in (("phone", PHONE, "light"), ("settings-dark", DESKTOP, "dark")):
+            with browse(server.url, size, scheme) as other:
+                attach(other, picture)
+                ask(other, "What is it? Answer in a few words.")
+                answered(other)
+                if scheme == "dark":
+                    other.click("#side-toggle")
+                _picture(other, name)

@@ -65,7 +65,7 @@ def test_references_that_cannot_be_used_are_counted(model: OmniModel, tmp_path: 
     data, reference = write_manifest(tmp_path / "test"), write_manifest(tmp_path / "train")
     np.save(reference.parent / "image-1.npy", np.zeros((4, 7), np.float32))  # a recording of the wrong width
     result = run_one(model, choice(data, reference=str(reference), scorer="choice-pmi-v1"))
-    assert result.not_computed["reference"].startswith("without 1 of 6 media, the first: ValueError")
+    assert result.not_computed["reference"].startswith("without 1 of 6 media, the first: MediaError")
 
 
 def test_shuffled_media_that_cannot_be_used_leave_a_note(model: OmniModel, tmp_path: Path) -> None:
