@@ -81,9 +81,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(options: argparse.Namespace, limits: Limits, token: str | None, bound: socket.socket, started: float) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait by spinning slow each other down
-    # Read by the loaders of media in this process.
-    os.environ.setdefault("OMNI_MAX_IMAGE_PIXELS", str(int(limits.max_megapixels * 1e6)))
-    os.environ.setdefault("OMNI_MAX_MEDIA_SECONDS", f"{limits.max_seconds:g}")
+    # Read by the loaders of media in this process, which have no other way to learn of the options.
+    os.environ["OMNI_MAX_IMAGE_PIXELS"] = str(int(limits.max_megapixels * 1e6))
+    os.environ["OMNI_MAX_MEDIA_SECONDS"] = f"{limits.max_seconds:g}"
     import uvicorn
 
     from demo.server.app import create_app

@@ -184,5 +184,5 @@ def test_clotho_aqa_names_a_question_that_lacks_an_annotator(tmp_path: Path) -> 
     )
     found = check("clotho-aqa/test", folder)
     assert (found.num_items, found.num_bad, found.num_missing, found.num_expected) == (3, 2, 1, 2_838)
-    assert found.bad[0].reason.startswith("the question 'Who?' about b b.wav has 1 answers, where 3 rows")
+    assert found.bad[0].reason.startswith("the question 'Who?' about b b.wav has 2 answers, where 3 rows")
     assert found.missing == [f"c.wav is not in {folder}"]
