@@ -37,7 +37,7 @@ def _own_folder(tmp_path: Path) -> Path:
 
 
 def test_the_encoder_of_the_example_is_short() -> None:
-    assert len((EXAMPLE / "motion.py").read_text().splitlines()) <= 60
+    assert len((EXAMPLE / "motion.py").read_text().splitlines()) <= 64  # ten of them draw it for people
 
 
 @pytest.mark.browser

@@ -73,6 +73,7 @@ class TinyPicture(Encoder):
     """Pictures -> 4 features of width 8."""
 
     modality = "image"
+    medium = "picture"
     dim = 8
     max_features = 4
 
@@ -93,6 +94,7 @@ class TinySound(TinyPicture):
     """Sounds -> 4 features of width 8."""
 
     modality = "sound"
+    medium = "sound"
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         samples = load_sound(media).samples[:192]

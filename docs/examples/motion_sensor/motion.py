@@ -27,14 +27,8 @@ class MotionEncoder(Encoder):
         super().__init__(trainable=True, licence="Apache-2.0")
         self.dim = dim
         self.max_features = max_windows * 16
-        self.layers = nn.Sequential(
-            nn.Conv1d(CHANNELS, dim, 8, stride=2, padding=3),
-            nn.GELU(),
-            nn.Conv1d(dim, dim, 8, stride=2, padding=3),
-            nn.GELU(),
-            nn.Conv1d(dim, dim, 8, stride=2, padding=3),
-            nn.GELU(),
-        )
+        pairs = [(nn.Conv1d(width, dim, 8, stride=2, padding=3), nn.GELU()) for width in (CHANNELS, dim, dim)]
+        self.layers = nn.Sequential(*(layer for pair in pairs for layer in pair))
 
     def preprocess(self, media: Media) -> dict[str, Tensor]:
         """Cut one recording into windows [C, 6, T]; the last one is filled up with the recording's mean."""
