@@ -32,7 +32,7 @@ class AttendedAdapter(Adapter):
         hidden [R, L, D], media states [R, K, W], visible [R, L, K] bool (True = that token sees that state)
         -> [R, L, D] in the dtype of `hidden`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement attend(layer, hidden, media, visible)")
 
     def attended_weights(self, layer: int, hidden: Tensor, media: Tensor, visible: Tensor) -> Tensor | None:
         """Return how much each token looks at each media state in `attend`, with the same arguments: [R, L, K].

@@ -57,11 +57,11 @@ class Adapter(nn.Module):
         Without a mask all features are real. Tokens that are not real are zero. An adapter that does not use
         instructions ignores `instruction`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement forward(features, mask, instruction)")
 
     def num_tokens(self, num_features: int) -> int:
         """Return Q, the number of tokens that `forward` makes of N = `num_features` features."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement num_tokens(num_features)")
 
     @torch.no_grad()
     def attribution(

@@ -70,7 +70,7 @@ class RoutedAdapter(Adapter):
     @property
     def expert_usage(self) -> ExpertUsage:
         """The usage of its experts; adapters that give the same object share one pool of experts."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not implement expert_usage")
 
     def keep_routing(self, keep: bool) -> None:
         """Let `forward` keep its routing from now on, or not; what was kept before is dropped."""

@@ -1,7 +1,6 @@
 """The tab "Which of these?": labels that the user types, ranked by the model and by a joint space."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -97,15 +96,12 @@ class Labels:
         if not 2 <= len(wanted) <= MOST_LABELS:
             return "", notice(f"Write 2 to {MOST_LABELS} labels, one a line; these are {len(wanted)}.")
         text, files = (box or {}).get("text") or "", (box or {}).get("files") or []
-        visitor, started = visitor_of(request), time.monotonic()
         try:
-            self.talk.budget.check(visitor)
-            turn = await asyncio.to_thread(self.talk.question, text, files, read_choices(choices))
-            ranking = await asyncio.to_thread(self.rank, turn, wanted, by)
+            with self.talk.charged(visitor_of(request)):
+                turn = await asyncio.to_thread(self.talk.question, text, files, read_choices(choices))
+                ranking = await asyncio.to_thread(self.rank, turn, wanted, by)
         except (RefusedError, ValueError, RuntimeError, OSError) as error:
             return "", notice(reason_of(error))
-        finally:
-            self.talk.budget.use(visitor, time.monotonic() - started)
         return draw_ranking(ranking), ""
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from dataclasses import replace
 from html import escape
 from typing import Any
@@ -54,15 +53,12 @@ class Looking:
 
     async def looked(self, request: gr.Request, state: str, *settings: Any) -> tuple[str, str]:
         """Return the maps of the last answer as HTML, and a notice."""
-        visitor, started = visitor_of(request), time.monotonic()
         try:
-            self.talk.budget.check(visitor)
-            found = await asyncio.to_thread(self.explain, Conversation.from_json(state), Settings(*settings))
-            return await asyncio.to_thread(draw, found), ""
+            with self.talk.charged(visitor_of(request)):
+                found = await asyncio.to_thread(self.explain, Conversation.from_json(state), Settings(*settings))
+                return await asyncio.to_thread(draw, found), ""
         except (ValueError, RuntimeError, OSError) as error:
             return "", notice(reason_of(error))
-        finally:
-            self.talk.budget.use(visitor, time.monotonic() - started)
 
 
 def draw(explanation: Explanation) -> str:

@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,11 +111,10 @@ class Talk:
         Raises:
             ValueError, RuntimeError, OSError: there is no answer; the message says why.
         """
-        self.budget.check(visitor)
         sampling = settings.sampling()
         messages = self.messages(conversation, settings)
-        started, shown, text = time.monotonic(), 0.0, ""
-        try:
+        shown, text = 0.0, ""
+        with self.charged(visitor):
             async with aclosing(_events(self.answering, messages, sampling)) as events:
                 async for event in events:
                     if isinstance(event, Piece):
@@ -128,6 +127,18 @@ class Talk:
                     if not text.strip():
                         note = note or "The model ended its answer before the first word. Ask in other words."
                     yield conversation.with_turn(Turn("assistant", (text.strip(),), note)), True
+
+    @contextmanager
+    def charged(self, visitor: str) -> Iterator[None]:
+        """Count the seconds inside against what one visitor is given.
+
+        Raises:
+            OverBudgetError: the visitor has had that.
+        """
+        self.budget.check(visitor)
+        started = time.monotonic()
+        try:
+            yield
         finally:
             self.budget.use(visitor, time.monotonic() - started)
 

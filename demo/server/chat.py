@@ -27,8 +27,7 @@ async def chat(exchange: Exchange) -> Response:
     served = state.find_model(parameters.model)
     samplings = choose_samplings(parameters, state.limits)
     reader = state.reader(served.accepted)
-    messages = await state.parsing.run(lambda: reader.messages(parameters.messages), exchange.seconds_left())
-    exchange.body.clear()  # the text of media in base64
+    messages = await exchange.read(lambda: reader.messages(parameters.messages))
     parameters.messages.clear()
     state.metrics.count_media(medium.modality for message in messages for medium in message.media)
     answers = Answers(served.answering, messages, samplings, exchange.seconds_left())
@@ -69,7 +68,7 @@ async def _chunks(
             yield _event({**completion.chunk(event), **more})
         if has_usage:
             yield _event(completion.usage_chunk())
-    except Exception as error:
+    except Exception as error:  # the status is sent already: the stream itself says what failed
         found = api_error(error)
         exchange.times.status = found.status
         yield _event(found.body())

@@ -88,8 +88,7 @@ async def decide(exchange: Exchange) -> Response:
         raise APIError(f"a request may have {state.limits.max_questions} questions", param="questions")
     reader = state.reader(served.accepted)
     read = partial(_read, reader, parameters.input, questions)
-    given, asked = await state.parsing.run(read, exchange.seconds_left())
-    exchange.body.clear()
+    given, asked = await exchange.read(read)
     state.metrics.count_media(medium.modality for message in given for medium in message.media)
     answers, num_tokens = [], 0
     for one, instructions in zip(questions, asked, strict=True):

@@ -40,8 +40,7 @@ async def embed(exchange: Exchange) -> Response:
     served = state.find(parameters.model)
     reader = state.reader(served.accepted)
     read = partial(_read, reader, parameters, state.limits.max_inputs)
-    conversations = await state.parsing.run(read, exchange.seconds_left())
-    exchange.body.clear()
+    conversations = await exchange.read(read)
     media = [part for turns in conversations for turn in turns for part in turn.media]
     state.metrics.count_media(medium.modality for medium in media)
     if served is state.served.model and state.served.model is not None:

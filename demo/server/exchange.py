@@ -41,6 +41,16 @@ class Exchange:
         """Return how many seconds the answer may still take."""
         return self.times.left(self.state.limits.max_wait_s)
 
+    async def read(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` makes of the parameters, and let go of their texts, media in base64 among them.
+
+        Raises:
+            APIError: they cannot be used, or there is no time left.
+        """
+        found = await self.state.parsing.run(work, self.seconds_left())
+        self.body.clear()
+        return found
+
 
 class Endpoint:
     """An ASGI application that reads an object of JSON and sends what `handle` makes of it.
@@ -76,7 +86,7 @@ class Endpoint:
             response = await _until(gone, self._respond(exchange))
         except (ClientGoneError, ClientDisconnect):
             raise
-        except Exception as error:
+        except Exception as error:  # a client gets an answer whatever fails; `api_error` logs what is our fault
             response = api_error(error).response()
         times.status = response.status_code
         sending = response(request.scope, request.receive, send)

@@ -17,13 +17,14 @@ from typing import Any
 from eval.items.item import Item
 from eval.scorers.base import ItemScore, Scorer, Scores
 from eval.scorers.choice import NORMALIZATIONS, ChoiceScorer
+from eval.scorers.derived import Derived
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE, options_of
 from eval.scorers.yes_no import YES_NO
 from eval.statistics.intervals import mean_interval
 
 
 @dataclass(frozen=True)
-class GroupScorer:
+class GroupScorer(Derived):
     """Scores groups of items by a scorer of single items, whose primary metric is a share.
 
     The value of a group is the product of those of its items: 1 if all are right, 0 if one is wrong. What is shared (a
@@ -42,21 +43,6 @@ class GroupScorer:
     own_version: int = 1
     metric = "group_accuracy"
     percent = True
-
-    @property
-    def name(self) -> str:
-        """See `Scorer`."""
-        return f"{self.kind}-{self.scorer.name}"
-
-    @property
-    def version(self) -> int:
-        """Rises with the version of either part."""
-        return self.own_version + self.scorer.version - 1
-
-    @property
-    def takes(self) -> tuple[type, ...]:
-        """See `Scorer`."""
-        return self.scorer.takes
 
     def chance(self, items: Sequence[Item]) -> float | None:
         """Return the mean over groups of the product of the chances of their items.

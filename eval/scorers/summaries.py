@@ -17,6 +17,7 @@ import numpy as np
 from eval.items.item import Item
 from eval.metrics.summaries import MME_PARTS, all_right_share, mme_shares, nested_weights
 from eval.scorers.base import Scorer, Scores
+from eval.scorers.derived import Derived
 from eval.scorers.groups import GROUPS, GroupScorer, items_by_group
 from eval.scorers.multiple_choice import MULTIPLE_CHOICE
 from eval.scorers.yes_no import YES_NO
@@ -24,7 +25,7 @@ from eval.statistics.intervals import Estimate, mean_interval, stratified_interv
 
 
 @dataclass(frozen=True)
-class SummaryScorer:
+class SummaryScorer(Derived):
     """What scorers with a summary share: all but the summary is as of `scorer`.
 
     Attributes:
@@ -40,19 +41,9 @@ class SummaryScorer:
     percent = True
 
     @property
-    def name(self) -> str:
-        """See `Scorer`."""
-        return f"{self.kind}-{self.single.name}"
-
-    @property
-    def version(self) -> int:
-        """Rises with the version of any part."""
-        return self.own_version + self.scorer.version - 1
-
-    @property
-    def takes(self) -> tuple[type, ...]:
-        """See `Scorer`."""
-        return self.scorer.takes
+    def single_name(self) -> str:
+        """That of the scorer of single items."""
+        return self.single.name
 
     @property
     def metric(self) -> str:

@@ -9,7 +9,6 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -19,6 +18,7 @@ from omni.encoders.arguments import ConstructorArguments, capture_arguments, pla
 from omni.encoders.fingerprint import Fingerprint, earlier, tensor_bytes
 from omni.encoders.layers import parse_layers
 from omni.encoders.regions import whole_regions
+from omni.encoders.towers import TextTower, VisionTower
 from omni.media.errors import MediaError
 from omni.media.item import Media
 from omni.media.parts.contract import MediaParts
@@ -55,40 +55,6 @@ class _FreezeWhenBuilt(type):
         """The signature of the constructor, which `__call__` above would hide from whoever builds by class path."""
         signature = inspect.signature(cls.__init__)  # pyright: ignore[reportGeneralTypeIssues]
         return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
-@dataclass(frozen=True)
-class VisionTower:
-    """A network of transformers that sees pictures, and what an encoder takes of it.
-
-    Attributes:
-        network: the network.
-        processor: its image processor.
-        layers: which of its hidden states are features, as the encoder counts them; several are joined by width.
-        num_prefix: positions before those of the patches, such as that of the class token.
-        keeps_prefix: whether these are features too.
-    """
-
-    network: nn.Module
-    processor: Any
-    layers: tuple[int, ...]
-    num_prefix: int
-    keeps_prefix: bool
-
-
-@dataclass(frozen=True)
-class TextTower:
-    """A network of transformers that reads texts.
-
-    Attributes:
-        network: the network, whose last hidden states are the features.
-        tokenizer: its tokenizer.
-        max_tokens: most tokens of a text, those that the tokenizer puts around it included.
-    """
-
-    network: nn.Module
-    tokenizer: Any
-    max_tokens: int
 
 
 class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
@@ -301,7 +267,7 @@ class Encoder(nn.Module, metaclass=_FreezeWhenBuilt):
         """
         return None
 
-    def vision_tower(self) -> "VisionTower":
+    def vision_tower(self) -> VisionTower:
         """Return the encoder as a network of transformers that sees pictures, for exports.
 
         Raises:

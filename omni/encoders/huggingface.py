@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
-from omni.encoders.base import Encoder, Features, VisionTower
+from omni.encoders.base import Encoder, Features
 from omni.encoders.huggingface_inputs import inputs_for
 from omni.encoders.regions import whole_regions
+from omni.encoders.towers import VisionTower
 from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.clips import Clips
 from omni.media.item import Media

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModel, PreTrainedModel
 
-from omni.encoders.base import Encoder, Features, TextTower
+from omni.encoders.base import Encoder, Features
+from omni.encoders.towers import TextTower
 from omni.encoders.weights import check_finite, check_named_model, naming, parse_dtype
 from omni.media.errors import MediaError
 from omni.media.item import Media

@@ -21,7 +21,7 @@ from transformers import (
     LlavaProcessor,
 )
 
-from omni.encoders.base import VisionTower
+from omni.encoders.towers import VisionTower
 from omni.exporting.card import render_export_card
 from omni.exporting.chat_template import processor_template
 from omni.exporting.comparison import check_logits
